@@ -1,0 +1,46 @@
+//! Trackside's tables as SeaORM entities, one module per table.
+//!
+//! Only a slice's `store.rs` and the spine's `jobs.rs` use them; what leaves a store is a domain type.
+//! The schema itself is made by the `migration` crate, which never imports this one.
+
+pub mod api_key;
+pub mod artifact;
+pub mod event;
+pub mod event_head;
+pub mod instance;
+pub mod job;
+pub mod principal;
+pub mod project;
+pub mod project_secret;
+pub mod run;
+pub mod tenant;
+pub mod webhook_event;
+
+/// A table whose rows belong to tenants: every query on it begins with the tenant.
+pub trait TenantScoped: sea_orm::EntityTrait {
+    /// The column that names the tenant.
+    fn tenant_column() -> Self::Column;
+}
+
+macro_rules! tenant_scoped {
+    ($($table:ident),*) => {$(
+        impl TenantScoped for $table::Entity {
+            fn tenant_column() -> Self::Column {
+                $table::Column::TenantId
+            }
+        }
+    )*};
+}
+
+tenant_scoped!(
+    api_key,
+    artifact,
+    event,
+    event_head,
+    job,
+    principal,
+    project,
+    project_secret,
+    run,
+    webhook_event
+);

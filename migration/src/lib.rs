@@ -1,0 +1,30 @@
+//! The history of Trackside's schema, for SQLite and PostgreSQL alike.
+//!
+//! One file per step, named by its day; a step that has landed is never edited. Nothing here imports
+//! `entity`: an old step must go on meaning what it meant. Every unique key contains the tenant or a
+//! project, so that a refused insert never tells one tenant of another.
+
+use sea_orm_migration::prelude::MigrationTrait;
+pub use sea_orm_migration::prelude::MigratorTrait;
+
+mod m20261121_000001_accounts;
+mod m20261121_000002_projects;
+mod m20261121_000003_inbox;
+mod m20261121_000004_events;
+mod m20261121_000005_artifacts_and_runs;
+
+/// All steps, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_accounts::Migration),
+            Box::new(m20261121_000002_projects::Migration),
+            Box::new(m20261121_000003_inbox::Migration),
+            Box::new(m20261121_000004_events::Migration),
+            Box::new(m20261121_000005_artifacts_and_runs::Migration),
+        ]
+    }
+}
