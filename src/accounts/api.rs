@@ -1,0 +1,286 @@
+//! Tenants, principals and API keys over REST, and the extractor by which every route states its scope.
+
+use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
+
+use poem::{Request, RequestBody, http::header, web::Data};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    registry::{MetaSecurityScheme, Registry},
+};
+use secrecy::ExposeSecret as _;
+
+use super::{
+    KeyId, KeyRecord, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope, Tenant,
+    scope::{self, Needs},
+};
+use crate::{
+    app::App,
+    clock::Time,
+    database::TenantId,
+    error::{Code, Error, Result},
+    http::{Created, Tag},
+    projects::ProjectId,
+    wire::{List, Page},
+};
+
+/// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
+pub struct Caller<S> {
+    /// Who calls.
+    pub principal: Principal,
+    scope: PhantomData<S>,
+}
+
+const SCHEME: &str = "apiKey";
+
+impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("An API key, sent as `Authorization: Bearer tsk_…`."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("tsk_"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
+        let token = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or_else(|| {
+                Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
+            })?;
+        let principal = super::authenticate(app, token).await?;
+        principal.require(S::SCOPE)?;
+        Ok(Self { principal, scope: PhantomData })
+    }
+}
+
+/// Routes of accounts.
+pub struct AccountsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Accounts")]
+impl AccountsApi {
+    /// Show the tenant
+    ///
+    /// The organisation that the key belongs to.
+    #[oai(path = "/tenant", method = "get", operation_id = "get_tenant")]
+    async fn get_tenant(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::StatusRead>,
+    ) -> Result<Json<TenantOut>> {
+        Ok(Json(super::get_tenant(&app, &caller.principal).await?.into()))
+    }
+
+    /// List principals
+    ///
+    /// Who can act in the tenant: people and service accounts, oldest first.
+    #[oai(path = "/principals", method = "get", operation_id = "list_principals")]
+    async fn list_principals(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::KeysRead>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<PrincipalOut>>> {
+        let page = Page::parse(limit.0, cursor.0.as_deref())?;
+        let rows = super::list_principals(&app, &caller.principal, page.clone()).await?;
+        Ok(Json(page.cut(rows, |row| row.id, PrincipalOut::from)))
+    }
+
+    /// Make an API key
+    ///
+    /// Makes a service account of the given role and a key for it. The key is in the answer, this once. A key
+    /// cannot make one that may do more than itself.
+    #[oai(path = "/api-keys", method = "post", operation_id = "create_key")]
+    async fn create_key(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::KeysWrite>,
+        body: Json<KeyIn>,
+    ) -> Result<Created<CreatedKeyOut>> {
+        let KeyIn { name, role, scopes, project_ids, expires_at } = body.0;
+        let scopes = scopes.map(|scopes| scopes.into_iter().collect::<BTreeSet<_>>());
+        let new = NewKey { name, role, scopes, projects: project_ids, expires_at };
+        let (record, key) = super::create_key(&app, &caller.principal, new).await?;
+        let location = format!("/api/v1/api-keys/{}", record.id);
+        Ok(Created::at(
+            location,
+            CreatedKeyOut { key: key.expose_secret().to_owned(), api_key: record.into() },
+        ))
+    }
+
+    /// List API keys
+    ///
+    /// The tenant's keys, newest first, revoked and expired ones too. Their text is not among what is kept.
+    #[oai(path = "/api-keys", method = "get", operation_id = "list_keys")]
+    async fn list_keys(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::KeysRead>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<KeyOut>>> {
+        let page = Page::parse(limit.0, cursor.0.as_deref())?;
+        let rows = super::list_keys(&app, caller.principal.tenant, page.clone()).await?;
+        Ok(Json(page.cut(rows, |row| row.id, KeyOut::from)))
+    }
+
+    /// Revoke an API key
+    ///
+    /// The key is refused from the next second on, and streams that it opened end. Revoking it again changes nothing.
+    #[oai(path = "/api-keys/:key_id", method = "delete", operation_id = "revoke_key")]
+    async fn revoke_key(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::KeysWrite>,
+        /// The key's id.
+        key_id: Path<KeyId>,
+    ) -> Result<Json<KeyOut>> {
+        Ok(Json(super::revoke_key(&app, caller.principal.tenant, key_id.0).await?.into()))
+    }
+}
+
+/// An organisation.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Tenant")]
+struct TenantOut {
+    /// Its id.
+    id: TenantId,
+    /// The name people see.
+    name: String,
+    /// When it was made.
+    created_at: Time,
+}
+
+impl From<Tenant> for TenantOut {
+    fn from(tenant: Tenant) -> Self {
+        Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at }
+    }
+}
+
+/// Who can act in a tenant.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Principal")]
+struct PrincipalOut {
+    /// Its id.
+    id: PrincipalId,
+    /// A person or a service account.
+    kind: PrincipalKind,
+    /// The name people see.
+    name: String,
+    /// What it is in the tenant.
+    role: Role,
+    /// When it was made.
+    created_at: Time,
+}
+
+impl From<PrincipalRecord> for PrincipalOut {
+    fn from(record: PrincipalRecord) -> Self {
+        let PrincipalRecord { id, kind, name, role, created_at } = record;
+        Self { id, kind, name, role, created_at }
+    }
+}
+
+/// A key to be made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewApiKey")]
+struct KeyIn {
+    /// What it is for, 1 to 200 characters.
+    name: String,
+    /// What its service account is to be.
+    role: Role,
+    /// What it may do; left out, all that its role may.
+    scopes: Option<Vec<Scope>>,
+    /// The projects to limit it to; left out, all of the tenant.
+    project_ids: Option<Vec<ProjectId>>,
+    /// From when on it is refused; left out, never.
+    expires_at: Option<Time>,
+}
+
+/// An API key, without its text.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "ApiKey")]
+struct KeyOut {
+    /// Its id.
+    id: KeyId,
+    /// Who acts with it.
+    principal_id: PrincipalId,
+    /// What it is for.
+    name: String,
+    /// Its first 16 characters.
+    prefix: String,
+    /// What its principal is.
+    role: Role,
+    /// What it may do.
+    scopes: Vec<Scope>,
+    /// The projects it is limited to; absent means all.
+    #[oai(skip_serializing_if_is_none)]
+    project_ids: Option<Vec<ProjectId>>,
+    /// When it was made.
+    created_at: Time,
+    /// From when on it is refused.
+    #[oai(skip_serializing_if_is_none)]
+    expires_at: Option<Time>,
+    /// When it was revoked.
+    #[oai(skip_serializing_if_is_none)]
+    revoked_at: Option<Time>,
+}
+
+impl From<KeyRecord> for KeyOut {
+    fn from(record: KeyRecord) -> Self {
+        Self {
+            id: record.id,
+            principal_id: record.principal,
+            name: record.name,
+            prefix: record.prefix,
+            role: record.role,
+            scopes: record.scopes.into_iter().collect(),
+            project_ids: record.projects,
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            revoked_at: record.revoked_at,
+        }
+    }
+}
+
+/// A key that was just made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "CreatedApiKey")]
+struct CreatedKeyOut {
+    /// The key itself, shown this once.
+    key: String,
+    /// What is kept of it.
+    #[oai(flatten)]
+    api_key: KeyOut,
+}

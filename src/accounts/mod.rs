@@ -1,0 +1,431 @@
+//! Tenants, principals and API keys: who acts, and what they may do.
+//!
+//! A tenant is made at the command line, with its first key. Whoever holds a key with `keys.write` makes
+//! further ones, never with more than their own role and scopes. A key's text is shown once; only its hash
+//! is kept. A revoked or expired key is refused within a second, on open streams too.
+//!
+//! Every operation takes the [`Principal`] that a key stands for, and works in that principal's tenant alone.
+
+mod api;
+mod key;
+pub mod scope;
+mod store;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+pub use self::{
+    api::{AccountsApi, Caller},
+    key::ApiKey,
+    scope::{Role, Scope},
+};
+use crate::{
+    app::App,
+    clock::Time,
+    database::{Door, TenantId},
+    error::{Code, Error, Result},
+    projects::ProjectId,
+    wire::{Page, id_type, wire_enum},
+};
+
+id_type! {
+    /// Names a principal.
+    PrincipalId
+}
+id_type! {
+    /// Names an API key.
+    KeyId
+}
+
+wire_enum! {
+    /// What kind of actor a principal is.
+    PrincipalKind {
+        /// A person.
+        User = "user",
+        /// An agent, a CI job, a script.
+        ServiceAccount = "service_account",
+    }
+}
+
+/// An organisation.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The name people see.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// Who is acting, and with what rights.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The tenant it acts in.
+    pub tenant: TenantId,
+    /// Who it is.
+    pub id: PrincipalId,
+    /// What it is in the tenant.
+    pub role: Role,
+    /// The key it came with.
+    pub key: KeyId,
+    /// What that key may do.
+    pub scopes: BTreeSet<Scope>,
+    /// The projects that key is limited to; none means all.
+    pub projects: Option<Vec<ProjectId>>,
+    expires_at: Option<Time>,
+    hash: [u8; 32],
+}
+
+impl Principal {
+    /// Whether its key reaches a project of its tenant.
+    pub fn reaches(&self, project: ProjectId) -> bool {
+        self.projects.as_ref().is_none_or(|projects| projects.contains(&project))
+    }
+
+    /// Refuses what the key does not allow.
+    ///
+    /// # Errors
+    /// `insufficient_scope`, naming the scope that is missing.
+    pub fn require(&self, scope: Scope) -> Result<()> {
+        if self.scopes.contains(&scope) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::InsufficientScope,
+            format!(
+                "this needs the scope `{scope}`, which this key does not have; ask an admin for a key that does"
+            ),
+        ))
+    }
+}
+
+/// A principal as it is listed.
+#[derive(Clone, Debug)]
+pub struct PrincipalRecord {
+    /// Its id.
+    pub id: PrincipalId,
+    /// What kind of actor it is.
+    pub kind: PrincipalKind,
+    /// The name people see.
+    pub name: String,
+    /// What it is in the tenant.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// A key as it is listed: everything but its text.
+#[derive(Clone, Debug)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: KeyId,
+    /// Who acts with it.
+    pub principal: PrincipalId,
+    /// What it is for.
+    pub name: String,
+    /// Its first 16 characters.
+    pub prefix: String,
+    /// What its principal is.
+    pub role: Role,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// The projects it is limited to.
+    pub projects: Option<Vec<ProjectId>>,
+    /// When it was made.
+    pub created_at: Time,
+    /// From when on it is refused.
+    pub expires_at: Option<Time>,
+    /// When it was revoked.
+    pub revoked_at: Option<Time>,
+}
+
+/// A key to be made, together with the service account that acts with it.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// What it is for.
+    pub name: String,
+    /// What its principal is to be.
+    pub role: Role,
+    /// What it may do; none means all that its role may.
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// The projects to limit it to.
+    pub projects: Option<Vec<ProjectId>>,
+    /// From when on to refuse it.
+    pub expires_at: Option<Time>,
+}
+
+/// The principals behind recently used keys, and the signal that some key was revoked.
+#[derive(Clone)]
+pub struct Accounts {
+    recent: moka::sync::Cache<[u8; 32], Arc<Principal>>,
+    revoked: watch::Sender<u64>,
+}
+
+/// For how long a key is trusted without asking the database: the bound on noticing a revocation.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+impl Accounts {
+    /// With nothing remembered.
+    pub fn new() -> Self {
+        let recent = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(TRUSTED).build();
+        Self { recent, revoked: watch::channel(0).0 }
+    }
+
+    /// Forgets what is remembered, because it may have changed.
+    pub fn forget(&self) {
+        self.recent.invalidate_all();
+        self.revoked.send_modify(|epoch| *epoch += 1);
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes a tenant.
+///
+/// # Errors
+/// `invalid_request` for an empty or overlong name.
+pub async fn create_tenant(app: &App, name: &str) -> Result<Tenant> {
+    let name = parse_name("/name", name)?;
+    let tenant = Tenant { id: TenantId(app.ids.uuid()), name, created_at: app.clock.now() };
+    let row = tenant.clone();
+    app.database
+        .write_through(Door::Installation, |tx| Box::pin(async move { store::insert_tenant(tx, row).await }))
+        .await?;
+    Ok(tenant)
+}
+
+/// Every tenant, oldest first; for the command line.
+///
+/// # Errors
+/// The database's.
+pub async fn list_tenants(app: &App) -> Result<Vec<Tenant>> {
+    app.database.read_through(Door::Installation, |tx| Box::pin(store::tenants(tx))).await
+}
+
+/// The caller's tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn get_tenant(app: &App, principal: &Principal) -> Result<Tenant> {
+    app.database.read(principal.tenant, |tx| Box::pin(store::tenant(tx))).await
+}
+
+/// The principals of the caller's tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn list_principals(
+    app: &App,
+    principal: &Principal,
+    page: Page<PrincipalId>,
+) -> Result<Vec<PrincipalRecord>> {
+    app.database
+        .read(principal.tenant, |tx| Box::pin(async move { store::principals(tx, &page).await }))
+        .await
+}
+
+/// Makes a key on somebody's behalf; nobody gives more than they have.
+///
+/// # Errors
+/// `insufficient_scope` when the key would be able to do more than its maker, `invalid_request` for a name,
+/// scope, project or expiry that does not make sense.
+pub async fn create_key(app: &App, principal: &Principal, new: NewKey) -> Result<(KeyRecord, SecretString)> {
+    if !principal.role.may_grant(new.role) {
+        let why = format!("a key of role {} cannot make one of role {}", principal.role, new.role);
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
+    let limited_to = principal.projects.clone();
+    if let Some(mine) = &limited_to {
+        let beyond = |asked: &Vec<ProjectId>| asked.iter().any(|project| !mine.contains(project));
+        if new.projects.as_ref().is_none_or(beyond) {
+            let why =
+                "this key is limited to some projects, so the keys it makes must name projects among them";
+            return Err(Error::new(Code::InsufficientScope, why));
+        }
+    }
+    let wanted = new.scopes.clone().unwrap_or_else(|| new.role.scopes());
+    if let Some(scope) = wanted.iter().find(|scope| !principal.scopes.contains(scope)) {
+        let why = format!(
+            "this key does not have the scope `{scope}` itself; leave it out of the new key's scopes"
+        );
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
+    issue_key(app, principal.tenant, new).await
+}
+
+/// Makes a key in any tenant; for the command line, whose user owns the database.
+///
+/// # Errors
+/// `invalid_request` for a name, scope, project or expiry that does not make sense, `not_found` for the tenant.
+pub async fn issue_key(app: &App, tenant: TenantId, new: NewKey) -> Result<(KeyRecord, SecretString)> {
+    let name = parse_name("/name", &new.name)?;
+    let all = new.role.scopes();
+    let scopes = new.scopes.unwrap_or_else(|| all.clone());
+    if let Some(scope) = scopes.iter().find(|scope| !all.contains(scope)) {
+        return Err(Error::invalid_field(
+            "/scopes",
+            format!("the role {} never has the scope `{scope}`", new.role),
+        ));
+    }
+    if scopes.is_empty() {
+        return Err(Error::invalid_field(
+            "/scopes",
+            "a key without scopes could do nothing; leave it out for all of its role",
+        ));
+    }
+    let now = app.clock.now();
+    if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Error::invalid_field("/expiresAt", "the expiry must lie in the future"));
+    }
+    let key = ApiKey::generate(&app.ids);
+    let record = KeyRecord {
+        id: KeyId(app.ids.uuid()),
+        principal: PrincipalId(app.ids.uuid()),
+        name,
+        prefix: key.prefix().to_owned(),
+        role: new.role,
+        scopes,
+        projects: new.projects,
+        created_at: now,
+        expires_at: new.expires_at.map(crate::clock::whole_microseconds),
+        revoked_at: None,
+    };
+    let (row, hash) = (record.clone(), key.hash());
+    app.database
+        .write(tenant, move |tx| {
+            Box::pin(async move {
+                store::tenant(tx).await?;
+                for project in row.projects.iter().flatten() {
+                    crate::projects::find(tx, *project).await.map_err(|_| {
+                        Error::invalid_field(
+                            "/projectIds",
+                            format!("there is no project {project} in this tenant"),
+                        )
+                    })?;
+                }
+                store::insert_key(tx, row, hash).await
+            })
+        })
+        .await?;
+    Ok((record, key.into_secret()))
+}
+
+/// The keys of a tenant, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list_keys(app: &App, tenant: TenantId, page: Page<KeyId>) -> Result<Vec<KeyRecord>> {
+    app.database.read(tenant, |tx| Box::pin(async move { store::keys(tx, &page).await })).await
+}
+
+/// Revokes a key; from the next second on it is refused everywhere. Doing it again changes nothing.
+///
+/// # Errors
+/// `not_found` for a key of another tenant or none.
+pub async fn revoke_key(app: &App, tenant: TenantId, id: KeyId) -> Result<KeyRecord> {
+    let now = app.clock.now();
+    let key = app.database.write(tenant, move |tx| Box::pin(store::revoke_key(tx, id, now))).await?;
+    app.accounts.forget();
+    Ok(key)
+}
+
+/// Who a key stands for.
+///
+/// # Errors
+/// `unauthenticated` for a text that is no key, and for a key that is unknown, expired or revoked.
+pub async fn authenticate(app: &App, text: &str) -> Result<Principal> {
+    let key = ApiKey::parse(text).ok_or_else(|| {
+        Error::new(
+            Code::Unauthenticated,
+            "this is not an API key: one begins with `tsk_` and has 37 characters",
+        )
+    })?;
+    let principal = look_up(app, key.hash()).await?;
+    Ok(Principal::clone(&principal))
+}
+
+/// The access of something that outlives a request, such as a stream.
+pub struct Access {
+    app: Arc<App>,
+    principal: Principal,
+    revocations: watch::Receiver<u64>,
+    in_doubt: bool,
+}
+
+impl Access {
+    /// The access that `principal` has now.
+    pub fn new(app: Arc<App>, principal: Principal) -> Self {
+        let revocations = app.accounts.revoked.subscribe();
+        Self { app, principal, revocations, in_doubt: true }
+    }
+
+    /// Returns once the key behind it has expired or was revoked. May be dropped and called again.
+    pub async fn ended(&mut self) {
+        loop {
+            // An outage is no revocation: what is open stays open until the answer is known.
+            if self.in_doubt && is_refused(look_up(&self.app, self.principal.hash).await) {
+                return;
+            }
+            self.in_doubt = false;
+            tokio::select! {
+                _ = self.revocations.changed() => {}
+                () = until(&self.app, self.principal.expires_at) => {}
+            }
+            self.in_doubt = true;
+        }
+    }
+}
+
+fn is_refused<T>(answer: Result<T>) -> bool {
+    answer.is_err_and(|error| error.code == Code::Unauthenticated)
+}
+
+async fn until(app: &App, time: Option<Time>) {
+    match time {
+        Some(time) => app.clock.sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn look_up(app: &App, hash: [u8; 32]) -> Result<Arc<Principal>> {
+    let now = app.clock.now();
+    let refused = || Error::new(Code::Unauthenticated, "this API key is unknown, expired or revoked");
+    let principal = match app.accounts.recent.get(&hash) {
+        Some(principal) => principal,
+        None => {
+            let found = app
+                .database
+                .read_through(Door::KeyByHash, move |tx| Box::pin(store::principal_by_hash(tx, hash)))
+                .await?;
+            let principal = Arc::new(found.ok_or_else(refused)?);
+            app.accounts.recent.insert(hash, Arc::clone(&principal));
+            principal
+        }
+    };
+    if principal.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(refused());
+    }
+    Ok(principal)
+}
+
+/// A name that people give: something to see, on one line, of at most 200 characters.
+///
+/// # Errors
+/// `invalid_request`, pointing at the field.
+pub fn parse_name(pointer: &str, text: &str) -> Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        return Err(Error::invalid_field(
+            pointer,
+            "a name has 1 to 200 characters, none of them control characters",
+        ));
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,169 @@
+//! The rows of tenants, principals and API keys.
+
+use std::collections::BTreeSet;
+
+use entity::{api_key, principal, tenant};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+};
+use serde_json::json;
+
+use super::{KeyId, KeyRecord, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope, Tenant};
+use crate::{
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
+    error::{Error, Result},
+    projects::ProjectId,
+    wire::Page,
+};
+
+pub(super) async fn insert_tenant(tx: &DoorTx<'_>, new: Tenant) -> Result<()> {
+    let row = tenant::ActiveModel { id: Set(new.id.0), name: Set(new.name), created_at: Set(new.created_at) };
+    tenant::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn tenants(tx: &DoorTx<'_>) -> Result<Vec<Tenant>> {
+    let rows = tenant::Entity::find().order_by_asc(tenant::Column::Id).all(tx.conn()).await?;
+    Ok(rows.into_iter().map(to_tenant).collect())
+}
+
+pub(super) async fn tenant(tx: &Tx<'_>) -> Result<Tenant> {
+    let row = tenant::Entity::find_by_id(tx.tenant().0).one(tx.conn()).await?;
+    row.map(to_tenant).ok_or_else(|| Error::not_found("tenant"))
+}
+
+fn to_tenant(row: tenant::Model) -> Tenant {
+    Tenant { id: TenantId(row.id), name: row.name, created_at: row.created_at }
+}
+
+pub(super) async fn principals(tx: &Tx<'_>, page: &Page<PrincipalId>) -> Result<Vec<PrincipalRecord>> {
+    let mut query = tx.find::<principal::Entity>().order_by_asc(principal::Column::Id).limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(principal::Column::Id.gt(after.0));
+    }
+    query.all(tx.conn()).await?.into_iter().map(to_principal).collect()
+}
+
+fn to_principal(row: principal::Model) -> Result<PrincipalRecord> {
+    Ok(PrincipalRecord {
+        id: PrincipalId(row.id),
+        kind: stored::<PrincipalKind>(&row.kind)?,
+        name: row.name,
+        role: stored::<Role>(&row.role)?,
+        created_at: row.created_at,
+    })
+}
+
+/// Inserts a key and the service account that acts with it.
+pub(super) async fn insert_key(tx: &Tx<'_>, new: KeyRecord, hash: [u8; 32]) -> Result<()> {
+    let account = principal::ActiveModel {
+        id: Set(new.principal.0),
+        tenant_id: Set(tx.tenant().0),
+        kind: Set(PrincipalKind::ServiceAccount.as_str().to_owned()),
+        name: Set(new.name.clone()),
+        role: Set(new.role.as_str().to_owned()),
+        created_at: Set(new.created_at),
+    };
+    principal::Entity::insert(account).exec_without_returning(tx.conn()).await?;
+    let key = api_key::ActiveModel {
+        id: Set(new.id.0),
+        tenant_id: Set(tx.tenant().0),
+        principal_id: Set(new.principal.0),
+        name: Set(new.name),
+        prefix: Set(new.prefix),
+        hash: Set(hash.to_vec()),
+        scopes: Set(new.scopes.iter().map(|scope| json!(scope.as_str())).collect()),
+        project_ids: Set(new
+            .projects
+            .map(|projects| projects.iter().map(|project| json!(project.0)).collect())),
+        created_at: Set(new.created_at),
+        expires_at: Set(new.expires_at),
+        revoked_at: Set(new.revoked_at),
+    };
+    api_key::Entity::insert(key).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn keys(tx: &Tx<'_>, page: &Page<KeyId>) -> Result<Vec<KeyRecord>> {
+    let mut query = tx.find::<api_key::Entity>().order_by_desc(api_key::Column::Id).limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(api_key::Column::Id.lt(after.0));
+    }
+    let keys = query.all(tx.conn()).await?;
+    let owners = tx
+        .find::<principal::Entity>()
+        .filter(principal::Column::Id.is_in(keys.iter().map(|key| key.principal_id)))
+        .all(tx.conn())
+        .await?;
+    keys.into_iter()
+        .map(|key| {
+            let owner = owners.iter().find(|owner| owner.id == key.principal_id);
+            to_key(key, owner.ok_or_else(|| Error::internal("a key without a principal"))?)
+        })
+        .collect()
+}
+
+pub(super) async fn revoke_key(tx: &Tx<'_>, id: KeyId, now: Time) -> Result<KeyRecord> {
+    tx.update::<api_key::Entity>()
+        .col_expr(api_key::Column::RevokedAt, Expr::value(now))
+        .filter(api_key::Column::Id.eq(id.0))
+        .filter(api_key::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    let key = tx.find::<api_key::Entity>().filter(api_key::Column::Id.eq(id.0)).one(tx.conn()).await?;
+    let key = key.ok_or_else(|| Error::not_found("API key"))?;
+    let owner = tx
+        .find::<principal::Entity>()
+        .filter(principal::Column::Id.eq(key.principal_id))
+        .one(tx.conn())
+        .await?;
+    to_key(key, &owner.ok_or_else(|| Error::internal("a key without a principal"))?)
+}
+
+/// The principal behind a key that has not been revoked.
+pub(super) async fn principal_by_hash(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<Principal>> {
+    let key = api_key::Entity::find()
+        .filter(api_key::Column::Hash.eq(hash.to_vec()))
+        .filter(api_key::Column::RevokedAt.is_null())
+        .one(tx.conn())
+        .await?;
+    let Some(key) = key else { return Ok(None) };
+    let owner = principal::Entity::find_by_id(key.principal_id).one(tx.conn()).await?;
+    let owner = owner.ok_or_else(|| Error::internal("a key without a principal"))?;
+    let tenant = TenantId(key.tenant_id);
+    let record = to_key(key, &owner)?;
+    Ok(Some(Principal {
+        tenant,
+        id: record.principal,
+        role: record.role,
+        key: record.id,
+        scopes: record.scopes,
+        projects: record.projects,
+        expires_at: record.expires_at,
+        hash,
+    }))
+}
+
+fn to_key(row: api_key::Model, owner: &principal::Model) -> Result<KeyRecord> {
+    let scopes: Vec<String> = serde_json::from_value(row.scopes).map_err(Error::internal)?;
+    let projects: Option<Vec<Uuid>> =
+        row.project_ids.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+    Ok(KeyRecord {
+        id: KeyId(row.id),
+        principal: PrincipalId(row.principal_id),
+        name: row.name,
+        prefix: row.prefix,
+        role: stored(&owner.role)?,
+        // A scope that only a newer version knows is not granted by this one.
+        scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect::<BTreeSet<Scope>>(),
+        projects: projects.map(|projects| projects.into_iter().map(ProjectId).collect()),
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+    })
+}
+
+fn stored<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T> {
+    text.parse().map_err(Error::internal)
+}

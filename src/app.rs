@@ -1,0 +1,100 @@
+//! The service's parts, put together once.
+//!
+//! Architecture invariant: this is the composition root and the only spine module that knows slices. Parts are
+//! concrete; what a test replaces (time, randomness, settings) comes in from outside.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    accounts::Accounts,
+    clock::{Clock, Ids},
+    config::Config,
+    database::Database,
+    error::Result,
+    events::{Followers, bus::Bus},
+    installation,
+    jobs::Jobs,
+    metrics::Metrics,
+    projects::secrets::Endpoints,
+    vault::Vault,
+    webhooks::Inbox,
+};
+
+/// Everything an operation may need.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// Time.
+    pub clock: Clock,
+    /// Ids and randomness.
+    pub ids: Ids,
+    /// The database.
+    pub database: Database,
+    /// The master key.
+    pub vault: Vault,
+    /// Durable jobs.
+    pub jobs: Jobs,
+    /// Principals behind recently used keys.
+    pub accounts: Accounts,
+    /// Recently used webhook endpoints.
+    pub endpoints: Endpoints,
+    /// Tells followers that a log has grown.
+    pub bus: Bus,
+    /// The logs that streams follow.
+    pub followers: Followers,
+    /// The group commit of deliveries.
+    pub inbox: Inbox,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Cancelled when the service is to stop.
+    pub shutdown: CancellationToken,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Opens the installation that the settings name, making it if it is new. `address` is where the service
+    /// listens or, for a command that does not listen, would.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened, each with what to do.
+    pub async fn open(config: Config, clock: Clock, ids: Ids, address: SocketAddr) -> Result<Arc<Self>> {
+        let (database, vault) = installation::open(&config, &clock, &ids).await?;
+        let jobs = Jobs::new(clock.clone(), ids.clone(), config.job_lease);
+        let bus = Bus::default();
+        let app = Arc::new(Self {
+            followers: Followers::start(database.clone(), bus.clone()),
+            inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
+            accounts: Accounts::new(),
+            endpoints: Endpoints::new(),
+            metrics: Metrics::new(),
+            shutdown: CancellationToken::new(),
+            config,
+            clock,
+            ids,
+            database,
+            vault,
+            jobs,
+            bus,
+            address,
+        });
+        tokio::spawn(drop_stale_caches(Arc::downgrade(&app), app.database.foreign_writes()));
+        Ok(app)
+    }
+
+    /// Where clients reach the service, without a trailing slash.
+    pub fn public_url(&self) -> String {
+        self.config.public_url.clone().unwrap_or_else(|| format!("http://{}", self.address))
+    }
+}
+
+/// Forgets what is cached whenever another process has written to the database.
+async fn drop_stale_caches(app: std::sync::Weak<App>, mut foreign_writes: tokio::sync::watch::Receiver<u64>) {
+    while foreign_writes.changed().await.is_ok() {
+        let Some(app) = app.upgrade() else { return };
+        app.accounts.forget();
+        app.endpoints.forget_all();
+        app.jobs.wake();
+    }
+}

@@ -1,0 +1,139 @@
+//! Artifacts over REST.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+
+use super::{Artifact, ArtifactId, ArtifactKind, Dependency, store};
+use crate::{
+    accounts::{Caller, scope},
+    app::App,
+    clock::Time,
+    error::Result,
+    http::Tag,
+    projects::{self, ProjectId},
+    wire::{List, Page},
+};
+
+/// Routes of artifacts.
+pub struct ArtifactsApi;
+
+#[OpenApi(prefix_path = "/api/v1/projects/:project_id", tag = "Tag::Artifacts")]
+impl ArtifactsApi {
+    /// List artifacts
+    ///
+    /// The tracked documents of a repository, by path.
+    #[oai(path = "/artifacts", method = "get", operation_id = "list_artifacts")]
+    async fn list_artifacts(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ArtifactsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// Only documents of this kind.
+        kind: Query<Option<ArtifactKind>>,
+        /// Also those that were removed from the tracked branch.
+        #[oai(default)]
+        removed: Query<bool>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<ArtifactOut>>> {
+        let page = Page::<String>::parse(limit.0, cursor.0.as_deref())?;
+        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
+        let (kind, removed, asked) = (kind.0, removed.0, page.clone());
+        let rows = app
+            .database
+            .read(caller.principal.tenant, move |tx| {
+                Box::pin(async move { store::list(tx, project, kind, removed, &asked).await })
+            })
+            .await?;
+        Ok(Json(page.cut(rows, |row| row.path.clone(), ArtifactOut::from)))
+    }
+
+    /// Show an artifact
+    ///
+    /// One tracked document, removed or not.
+    #[oai(path = "/artifacts/:artifact_id", method = "get", operation_id = "get_artifact")]
+    async fn get_artifact(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ArtifactsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// The artifact.
+        artifact_id: Path<ArtifactId>,
+    ) -> Result<Json<ArtifactOut>> {
+        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
+        let id = artifact_id.0.0;
+        let row = app
+            .database
+            .read(caller.principal.tenant, move |tx| {
+                Box::pin(async move { super::find(tx, project, id).await })
+            })
+            .await?;
+        Ok(Json(row.into()))
+    }
+}
+
+/// A tracked document.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Artifact")]
+struct ArtifactOut {
+    /// Its id, which it keeps through every change.
+    id: ArtifactId,
+    /// Path from the repository's root.
+    path: String,
+    /// What kind of document it is.
+    kind: ArtifactKind,
+    /// The file's name without its ending.
+    name: String,
+    /// The version it states of itself, once its text was read.
+    version: Option<String>,
+    /// What it states that it builds on.
+    dependencies: Vec<DependencyOut>,
+    /// The commit that last touched it.
+    commit: String,
+    /// Who made that commit.
+    author: Option<String>,
+    /// When it was last pushed, by the host's clock.
+    changed_at: Time,
+    /// When it was removed from the tracked branch.
+    removed_at: Option<Time>,
+}
+
+/// Another artifact, at a version.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Dependency")]
+struct DependencyOut {
+    /// Path from the repository's root.
+    path: String,
+    /// The version that is meant.
+    version: Option<String>,
+}
+
+impl From<Artifact> for ArtifactOut {
+    fn from(artifact: Artifact) -> Self {
+        let dependencies = artifact.dependencies.into_iter();
+        Self {
+            id: artifact.id,
+            path: artifact.path,
+            kind: artifact.kind,
+            name: artifact.name,
+            version: artifact.version,
+            dependencies: dependencies
+                .map(|Dependency { path, version }| DependencyOut { path, version })
+                .collect(),
+            commit: artifact.commit,
+            author: artifact.author,
+            changed_at: artifact.changed_at,
+            removed_at: artifact.removed_at,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `trackside tenant`, `project` and `key`: what whoever owns the database may do without a key.
+
+use std::sync::Arc;
+
+use anstream::{eprintln, println};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::{BOLD, DIM, KeyCommand, ProjectCommand, RESET, TenantArg, TenantCommand, is_watched, serve};
+use crate::{
+    accounts::{self, KeyRecord, NewKey, Tenant},
+    app::App,
+    error::{Error, Result},
+    projects::{self, NewProject, Project, ProjectConfig},
+    webhooks,
+    wire::{MAX_LIMIT, Page},
+};
+
+pub(super) async fn tenant(app: &Arc<App>, command: TenantCommand, json: bool) -> Result<()> {
+    let show =
+        |tenant: &Tenant| json!({"id": tenant.id.0, "name": tenant.name, "createdAt": tenant.created_at});
+    match command {
+        TenantCommand::Create { name } => {
+            let tenant = accounts::create_tenant(app, &name).await?;
+            if json { println!("{:#}", show(&tenant)) } else { println!("{}", tenant.id) }
+        }
+        TenantCommand::List => {
+            let tenants = accounts::list_tenants(app).await?;
+            if json {
+                println!("{:#}", tenants.iter().map(show).collect::<Value>());
+            } else {
+                tenants.iter().for_each(|tenant| println!("{}  {}", tenant.id, tenant.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool) -> Result<()> {
+    match command {
+        ProjectCommand::Create { name, repo_url, tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let new = NewProject { name, repo_url, config: ProjectConfig::default() };
+            let (project, secret) = projects::issue_project(app, tenant.id, new).await?;
+            let urls = webhooks::urls(app, project.id);
+            if json {
+                let mut shown = show_project(app, &project);
+                shown["webhookSecret"] = json!(secret.expose_secret());
+                println!("{shown:#}");
+                return Ok(());
+            }
+            println!("id              {}", project.id);
+            println!("webhook url     {}", urls.get("github").map_or("", String::as_str));
+            println!("webhook secret  {}", secret.expose_secret());
+            if is_watched() {
+                eprintln!(
+                    "\n{DIM}The secret is shown this once. On GitHub: Settings → Webhooks → Add webhook, with this"
+                );
+                eprintln!(
+                    "URL and secret, content type application/json, and the events you want to see.{RESET}"
+                );
+            }
+        }
+        ProjectCommand::List { tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let projects = all(|page| projects::list_all(app, tenant.id, page), |project| project.id).await?;
+            if json {
+                println!(
+                    "{:#}",
+                    projects.iter().map(|project| show_project(app, project)).collect::<Value>()
+                );
+            } else {
+                projects
+                    .iter()
+                    .for_each(|project| println!("{}  {}  {}", project.id, project.name, project.repo_url));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Result<()> {
+    match command {
+        KeyCommand::Create { name, role, scopes, projects, expires_at, tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let scopes = scopes.map(|scopes| scopes.into_iter().collect());
+            let new = NewKey { name, role, scopes, projects, expires_at };
+            let (record, key) = accounts::issue_key(app, tenant.id, new).await?;
+            if json {
+                let mut shown = show_key(&record);
+                shown["key"] = json!(key.expose_secret());
+                println!("{shown:#}");
+            } else {
+                println!("{}", key.expose_secret());
+                if is_watched() {
+                    eprintln!(
+                        "{DIM}The key is shown this once. Send it as: Authorization: Bearer <key>{RESET}"
+                    );
+                }
+            }
+        }
+        KeyCommand::List { tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let keys = all(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
+            if json {
+                println!("{:#}", keys.iter().map(show_key).collect::<Value>());
+            } else {
+                keys.iter().for_each(|key| {
+                    let (bold, reset) = if key.revoked_at.is_none() { (BOLD, RESET) } else { (DIM, RESET) };
+                    let state = if key.revoked_at.is_some() { "  revoked" } else { "" };
+                    println!("{bold}{}{reset}  {}  {:<7}{}{state}", key.prefix, key.id, key.role, key.name);
+                });
+            }
+        }
+        KeyCommand::Revoke { key, tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let keys = all(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
+            let found = keys.iter().find(|known| known.prefix == key || known.id.to_string() == key);
+            let found = found.ok_or_else(|| {
+                Error::invalid(format!(
+                    "the tenant {} has no key `{key}`; see: trackside key list",
+                    tenant.name
+                ))
+            })?;
+            let revoked = accounts::revoke_key(app, tenant.id, found.id).await?;
+            if json { println!("{:#}", show_key(&revoked)) } else { println!("revoked {}", revoked.prefix) }
+        }
+    }
+    Ok(())
+}
+
+/// The tenant that is named or, if none is, the only one there is.
+async fn find_tenant(app: &App, named: &TenantArg) -> Result<Tenant> {
+    let tenants = accounts::list_tenants(app).await?;
+    let names = || tenants.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (&named.tenant, tenants.as_slice()) {
+        (None, []) => serve::first_tenant(app).await,
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(Error::invalid(format!("name one of the tenants with --tenant: {}", names()))),
+        (Some(named), _) => {
+            let mut found =
+                tenants.iter().filter(|tenant| tenant.name == *named || tenant.id.to_string() == *named);
+            match (found.next(), found.next()) {
+                (Some(tenant), None) => Ok(tenant.clone()),
+                (Some(_), Some(_)) => {
+                    Err(Error::invalid(format!("several tenants are called {named}; give the id")))
+                }
+                (None, _) => Err(Error::invalid(format!(
+                    "there is no tenant `{named}` (there are: {}); make it with: trackside tenant create --name {named}",
+                    names()
+                ))),
+            }
+        }
+    }
+}
+
+/// Every row of a list, page by page.
+async fn all<T, K: Clone, F>(list: impl Fn(Page<K>) -> F, key: impl Fn(&T) -> K) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<Vec<T>>>,
+{
+    let mut rows = Vec::new();
+    loop {
+        // A list answers one row more than the limit when there is another page.
+        let mut page = list(Page { limit: MAX_LIMIT, after: rows.last().map(&key) }).await?;
+        let more = page.len() > usize::try_from(MAX_LIMIT).unwrap_or(usize::MAX);
+        if more {
+            page.pop();
+        }
+        rows.extend(page);
+        if !more {
+            return Ok(rows);
+        }
+    }
+}
+
+fn show_project(app: &App, project: &Project) -> Value {
+    json!({
+        "id": project.id.0,
+        "name": project.name,
+        "repoUrl": project.repo_url,
+        "webhookUrls": webhooks::urls(app, project.id),
+        "createdAt": project.created_at,
+    })
+}
+
+fn show_key(key: &KeyRecord) -> Value {
+    json!({
+        "id": key.id.0,
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role.as_str(),
+        "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "projectIds": key.projects.as_ref().map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()),
+        "createdAt": key.created_at,
+        "expiresAt": key.expires_at,
+        "revokedAt": key.revoked_at,
+    })
+}

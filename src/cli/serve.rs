@@ -1,0 +1,61 @@
+//! `trackside serve`: the service until it is told to stop.
+
+use std::sync::Arc;
+
+use anstream::eprintln;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{BOLD, RESET};
+use crate::{
+    accounts,
+    app::App,
+    clock::{Clock, Ids},
+    config::Config,
+    error::{Error, Result},
+    service::Service,
+};
+
+/// Name of the tenant that a first start makes.
+const FIRST_TENANT: &str = "default";
+
+pub(super) async fn run(config: Config) -> Result<()> {
+    let clock = Clock::system();
+    let service = Service::start(config, clock.clone(), Ids::system(clock)).await?;
+    if greet_a_new_installation(&service.app).await? {
+        eprintln!("{BOLD}This is a new installation.{RESET} Make a key for yourself, then a project:\n");
+        eprintln!("  trackside key create --name me --role owner");
+        eprintln!(
+            "  trackside project create --name NAME --repo-url https://github.com/your-org/your-repo\n"
+        );
+    }
+    tracing::info!("listening on {}", service.app.public_url());
+    until_told_to_stop().await?;
+    tracing::info!("stopping: requests in flight finish, streams are told to come back");
+    service.stop().await;
+    Ok(())
+}
+
+/// Makes the first tenant, if there is none yet.
+async fn greet_a_new_installation(app: &Arc<App>) -> Result<bool> {
+    if !accounts::list_tenants(app).await?.is_empty() {
+        return Ok(false);
+    }
+    accounts::create_tenant(app, FIRST_TENANT).await?;
+    Ok(true)
+}
+
+/// The first tenant for a command that names none, on an installation that has none yet.
+pub(super) async fn first_tenant(app: &App) -> Result<accounts::Tenant> {
+    accounts::create_tenant(app, FIRST_TENANT).await
+}
+
+/// Returns at SIGTERM or Ctrl-C.
+pub(super) async fn until_told_to_stop() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Time and randomness, injected: nothing else in the crate asks the operating system for either.
+//!
+//! A [`Clock`] is the system's or a test's, which stands still until it is moved. [`Ids`] draws from one
+//! seeded generator, so that a test with a fixed seed sees the same ids and secrets in every run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// An instant in UTC, in whole microseconds, which both database engines keep exactly.
+pub type Time = DateTime<Utc>;
+
+/// Where the time comes from.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Mock(Arc<watch::Sender<Time>>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `start` until [`Clock::advance`] moves it.
+    pub fn mock(start: Time) -> Self {
+        Self(Source::Mock(Arc::new(watch::channel(start).0)))
+    }
+
+    /// The present instant, in whole microseconds.
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
+    pub fn now(&self) -> Time {
+        match &self.0 {
+            Source::System => whole_microseconds(Utc::now()),
+            Source::Mock(now) => *now.borrow(),
+        }
+    }
+
+    /// Moves a mock clock forward; the system's clock cannot be moved and ignores it.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Source::Mock(now) = &self.0 {
+            now.send_modify(|now| *now += by);
+        }
+    }
+
+    /// Returns once the clock has reached `then`.
+    pub async fn sleep_until(&self, then: Time) {
+        match &self.0 {
+            Source::System => {
+                tokio::time::sleep((then - self.now()).to_std().unwrap_or_default()).await;
+            }
+            Source::Mock(now) => {
+                let _ = now.subscribe().wait_for(|now| *now >= then).await;
+            }
+        }
+    }
+}
+
+/// Cuts what PostgreSQL would round, so that a stored instant equals the one that was written.
+pub fn whole_microseconds(time: Time) -> Time {
+    time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
+}
+
+/// Where ids and secrets come from: a cryptographic generator, seeded by the operating system or by a test.
+#[derive(Clone)]
+pub struct Ids {
+    clock: Clock,
+    random: Arc<Mutex<StdRng>>,
+}
+
+impl Ids {
+    /// Ids that nobody can guess.
+    pub fn system(clock: Clock) -> Self {
+        Self { clock, random: Arc::new(Mutex::new(rand::make_rng())) }
+    }
+
+    /// The same ids in every run.
+    pub fn seeded(clock: Clock, seed: u64) -> Self {
+        Self { clock, random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) }
+    }
+
+    /// A new UUIDv7: ids made later sort later, to the millisecond.
+    pub fn uuid(&self) -> Uuid {
+        let milliseconds = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &self.bytes()).into_uuid()
+    }
+
+    /// `N` random bytes, fit for a secret.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> Time {
+        DateTime::from_timestamp(1_700_000_000, 0).expect("in range")
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_a_mock_clock_reaches_its_time() {
+        let clock = Clock::mock(noon());
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(noon() + TimeDelta::seconds(2)).await }
+        });
+        clock.advance(TimeDelta::seconds(1));
+        assert!(!sleeper.is_finished());
+        clock.advance(TimeDelta::seconds(1));
+        sleeper.await.expect("wakes");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_ids_and_later_ids_sort_later() {
+        let clock = Clock::mock(noon());
+        let (a, b) = (Ids::seeded(clock.clone(), 7), Ids::seeded(clock.clone(), 7));
+        let first = a.uuid();
+        assert_eq!(first, b.uuid());
+        clock.advance(TimeDelta::milliseconds(1));
+        assert!(a.uuid() > first);
+    }
+}

@@ -1,0 +1,394 @@
+//! Settings: environment, file and flags in, one typed and checked [`Config`] out.
+//!
+//! Flags win over the environment, the environment over `trackside.toml`, the file over the defaults in
+//! [`SETTINGS`]. A secret may also come from a file that `NAME_FILE` names. All settings are read together,
+//! so that one start tells everything that is wrong.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+/// One setting as operators meet it.
+pub struct Setting {
+    /// Environment variable. In `trackside.toml` it is the same name in lower case without `TRACKSIDE_`.
+    pub name: &'static str,
+    /// What holds when it is not set, as text.
+    pub default: &'static str,
+    /// What it does, with its unit.
+    pub about: &'static str,
+    /// Whether `NAME_FILE` may name a file that holds the value.
+    pub secret: bool,
+}
+
+const fn setting(name: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, default, about, secret: false }
+}
+
+/// What is logged unless somebody asks for more.
+pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn";
+
+/// Every setting there is. `.env.example` lists the same, and a test compares the two.
+pub const SETTINGS: &[Setting] = &[
+    setting("HOST", "127.0.0.1", "Address to listen on."),
+    setting("PORT", "8080", "Port to listen on."),
+    setting(
+        "TRACKSIDE_PUBLIC_URL",
+        "",
+        "Where clients reach the service, such as https://trackside.example.org; empty means http://HOST:PORT.",
+    ),
+    setting(
+        "DATABASE_URL",
+        "sqlite://data/trackside.db",
+        "The database. The file and its folder are made if they are missing.",
+    ),
+    setting("TRACKSIDE_AUTO_MIGRATE", "true", "Whether `serve` brings the schema up to date at start."),
+    Setting {
+        name: "TRACKSIDE_MASTER_KEY",
+        default: "",
+        about: "32 bytes in base64 that seal webhook secrets; empty means the file `master.key` beside the \
+                database, made at first start.",
+        secret: true,
+    },
+    setting(
+        "TRACKSIDE_ALLOWED_ORIGINS",
+        "",
+        "Comma-separated web origins that may call the API from a browser.",
+    ),
+    setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
+    setting(
+        "TRACKSIDE_JOB_LEASE_SECONDS",
+        "30",
+        "Seconds after which the job of a killed worker is taken up.",
+    ),
+    setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
+    setting(
+        "TRACKSIDE_SHUTDOWN_SECONDS",
+        "25",
+        "Seconds that requests in flight have to finish at shutdown.",
+    ),
+    setting("LOG_FORMAT", "text", "text for people, json for collectors."),
+    setting("RUST_LOG", DEFAULT_LOG, "What is logged, as in the tracing crate: info, trackside=debug, …"),
+];
+
+/// Everything the service needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `HOST` and `PORT`.
+    pub listen: SocketAddr,
+    /// `TRACKSIDE_PUBLIC_URL` without a trailing slash; none means that it follows from the address in use.
+    pub public_url: Option<String>,
+    /// `DATABASE_URL`.
+    pub database: DatabaseUrl,
+    /// `TRACKSIDE_AUTO_MIGRATE`.
+    pub auto_migrate: bool,
+    /// `TRACKSIDE_MASTER_KEY`, if it was given rather than left to the key file.
+    pub master_key: Option<SecretString>,
+    /// `TRACKSIDE_ALLOWED_ORIGINS`.
+    pub allowed_origins: Vec<String>,
+    /// `TRACKSIDE_MAX_CONNECTIONS`.
+    pub max_connections: usize,
+    /// `TRACKSIDE_JOB_LEASE_SECONDS`.
+    pub job_lease: Duration,
+    /// `TRACKSIDE_HEARTBEAT_SECONDS`.
+    pub heartbeat: Duration,
+    /// `TRACKSIDE_SHUTDOWN_SECONDS`.
+    pub shutdown: Duration,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`.
+    pub log_filter: String,
+}
+
+/// Where the data lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+impl DatabaseUrl {
+    /// The folder that holds the database and, unless one is given, the master key.
+    pub fn folder(&self) -> &Path {
+        let Self::Sqlite(path) = self;
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        if url.starts_with("postgres") {
+            return Err("PostgreSQL is not supported by this version; use sqlite://PATH".into());
+        }
+        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+        let path = path.map(|path| path.split('?').next().unwrap_or_default());
+        match path {
+            Some("" | ":memory:") => {
+                Err("a database in memory would lose what it acknowledged; name a file".into())
+            }
+            Some(path) => Ok(Self::Sqlite(path.into())),
+            None => {
+                Err("not a database address; use sqlite://PATH, such as sqlite://data/trackside.db".into())
+            }
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people at a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is wrong with the settings, all of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadSettings(pub Vec<String>);
+
+impl fmt::Display for BadSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("these settings need attention:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+    }
+}
+
+impl std::error::Error for BadSettings {}
+
+/// Where settings are looked up, strongest first.
+#[derive(Default)]
+pub struct Sources {
+    /// Command-line flags, by setting name.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The process's environment.
+    pub environment: BTreeMap<String, String>,
+    /// The text of `trackside.toml` and where it was found.
+    pub file: Option<(PathBuf, String)>,
+}
+
+impl Sources {
+    /// Flags, the real environment, and the file that `path` names or, without one, `trackside.toml` if it is there.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read.
+    pub fn from_process(
+        flags: BTreeMap<&'static str, String>,
+        path: Option<&Path>,
+    ) -> Result<Self, BadSettings> {
+        let file = match path {
+            Some(path) => Some(path.to_owned()),
+            None => Some(PathBuf::from("trackside.toml")).filter(|path| path.exists()),
+        };
+        let file = file
+            .map(|path| match std::fs::read_to_string(&path) {
+                Ok(text) => Ok((path, text)),
+                Err(error) => Err(BadSettings(vec![format!("{} cannot be read: {error}", path.display())])),
+            })
+            .transpose()?;
+        Ok(Self { flags, environment: std::env::vars().collect(), file })
+    }
+}
+
+impl Config {
+    /// Reads and checks every setting.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with what to do.
+    pub fn load(sources: &Sources) -> Result<Self, BadSettings> {
+        let mut reader = Reader::new(sources);
+        let host: IpAddr = reader.parse("HOST", "an address such as 127.0.0.1 or 0.0.0.0");
+        let port: u16 = reader.parse("PORT", "a port between 0 and 65535");
+        let config = Self {
+            listen: SocketAddr::new(host, port),
+            public_url: reader.public_url(),
+            database: reader.parse_or("DATABASE_URL", |text| text.parse()),
+            auto_migrate: reader.parse("TRACKSIDE_AUTO_MIGRATE", "true or false"),
+            master_key: Some(reader.text("TRACKSIDE_MASTER_KEY"))
+                .filter(|key| !key.is_empty())
+                .map(Into::into),
+            allowed_origins: reader
+                .text("TRACKSIDE_ALLOWED_ORIGINS")
+                .split(',')
+                .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+                .filter(|origin| !origin.is_empty())
+                .collect(),
+            max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
+            job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
+            heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
+            shutdown: reader.seconds("TRACKSIDE_SHUTDOWN_SECONDS", 1..=300),
+            log_format: reader.parse_or("LOG_FORMAT", |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("use text or json".into()),
+            }),
+            log_filter: reader.parse_or("RUST_LOG", |text| {
+                match tracing_subscriber::EnvFilter::try_new(text) {
+                    Ok(_) => Ok(text.to_owned()),
+                    Err(error) => Err(format!("{error}; an example: info,trackside=debug")),
+                }
+            }),
+        };
+        reader.refuse("REDIS_URL", "this version runs as one instance without Redis; leave it unset");
+        reader.refuse("NATS_URL", "this version has no signal stream; leave it unset");
+        if reader.problems.is_empty() { Ok(config) } else { Err(BadSettings(reader.problems)) }
+    }
+}
+
+/// Looks settings up and remembers what was wrong.
+struct Reader<'a> {
+    sources: &'a Sources,
+    file: toml::Table,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(sources: &'a Sources) -> Self {
+        let mut problems = Vec::new();
+        let mut file = toml::Table::new();
+        if let Some((path, text)) = &sources.file {
+            match text.parse::<toml::Table>() {
+                Ok(table) => file = table,
+                Err(error) => problems.push(format!("{} is not valid TOML: {error}", path.display())),
+            }
+            let known: Vec<_> = SETTINGS.iter().map(|setting| file_key(setting.name)).collect();
+            for key in file.keys().filter(|key| !known.contains(key)) {
+                problems.push(format!(
+                    "{}: `{key}` is not a setting; known are {}",
+                    path.display(),
+                    known.join(", ")
+                ));
+            }
+        }
+        Self { sources, file, problems }
+    }
+
+    /// The strongest value of a setting, and where it came from.
+    fn find(&mut self, name: &'static str) -> Option<(String, String)> {
+        if let Some(value) = self.sources.flags.get(name) {
+            return Some((value.clone(), format!("--{}", file_key(name).replace('_', "-"))));
+        }
+        if let Some(value) = self.sources.environment.get(name) {
+            return Some((value.clone(), name.to_owned()));
+        }
+        let secret = SETTINGS.iter().any(|setting| setting.name == name && setting.secret);
+        let from_file = format!("{name}_FILE");
+        if secret && let Some(path) = self.sources.environment.get(&from_file) {
+            return match std::fs::read_to_string(path) {
+                Ok(text) => Some((text.trim().to_owned(), from_file)),
+                Err(error) => {
+                    self.problems.push(format!("{from_file}: {path} cannot be read: {error}"));
+                    None
+                }
+            };
+        }
+        let value = self.file.get(&file_key(name))?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some((text, format!("{} in trackside.toml", file_key(name))))
+    }
+
+    fn text(&mut self, name: &'static str) -> String {
+        self.find(name).map_or_else(|| default_of(name).to_owned(), |(value, _)| value)
+    }
+
+    /// Parses a setting; when that fails, notes why and goes on with the default.
+    fn parse_or<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        if let Some((value, place)) = self.find(name) {
+            match parse(value.trim()) {
+                Ok(value) => return value,
+                Err(why) => self.problems.push(format!("{place} is `{value}`: {why}")),
+            }
+        }
+        parse(default_of(name)).unwrap_or_else(|why| unreachable!("the default of {name} is valid: {why}"))
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> T {
+        self.parse_or(name, |text| text.parse().map_err(|_| format!("use {expected}")))
+    }
+
+    fn seconds(&mut self, name: &'static str, range: std::ops::RangeInclusive<u64>) -> Duration {
+        self.parse_or(name, |text| match text.parse() {
+            Ok(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+            _ => Err(format!("use whole seconds between {} and {}", range.start(), range.end())),
+        })
+    }
+
+    fn public_url(&mut self) -> Option<String> {
+        self.parse_or("TRACKSIDE_PUBLIC_URL", |text| match text.trim_end_matches('/') {
+            "" => Ok(None),
+            url if url.starts_with("https://") || url.starts_with("http://") => Ok(Some(url.to_owned())),
+            _ => Err("use an address that begins with https:// or http://".into()),
+        })
+    }
+
+    /// Refuses a setting that would otherwise be ignored in silence.
+    fn refuse(&mut self, name: &'static str, why: &str) {
+        if self.sources.environment.get(name).is_some_and(|value| !value.is_empty()) {
+            self.problems.push(format!("{name} is set: {why}"));
+        }
+    }
+}
+
+fn default_of(name: &str) -> &'static str {
+    SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
+}
+
+/// The name of a setting in `trackside.toml`.
+fn file_key(name: &str) -> String {
+    name.strip_prefix("TRACKSIDE_").unwrap_or(name).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Sources {
+        let environment = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Sources { environment, ..Sources::default() }
+    }
+
+    #[test]
+    fn nothing_configured_is_a_complete_configuration() {
+        let config = Config::load(&Sources::default()).expect("defaults are valid");
+        assert_eq!(config.listen, "127.0.0.1:8080".parse().expect("valid"));
+        assert_eq!(config.database, DatabaseUrl::Sqlite("data/trackside.db".into()));
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file =
+            Some(("trackside.toml".into(), "port = 1\nhost = \"0.0.0.0\"\nlog_format = \"json\"".into()));
+        let mut sources = Sources { file, ..environment(&[("PORT", "2"), ("HOST", "127.0.0.2")]) };
+        sources.flags.insert("PORT", "3".into());
+        let config = Config::load(&sources).expect("valid");
+        assert_eq!(config.listen, "127.0.0.2:3".parse().expect("valid"));
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn one_start_tells_everything_that_is_wrong() {
+        let mut sources = environment(&[
+            ("PORT", "eighty"),
+            ("DATABASE_URL", "mysql://x"),
+            ("TRACKSIDE_JOB_LEASE_SECONDS", "0"),
+            ("REDIS_URL", "redis://x"),
+            ("TRACKSIDE_MASTER_KEY_FILE", "/nowhere/at/all"),
+        ]);
+        sources.file = Some(("trackside.toml".into(), "prot = 1".into()));
+        let BadSettings(problems) = Config::load(&sources).expect_err("six problems");
+        assert_eq!(problems.len(), 6, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_database_in_memory_is_refused_because_it_would_lose_what_it_acknowledged() {
+        assert!("sqlite::memory:".parse::<DatabaseUrl>().is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! SQLite: how its file is opened, and how its schema moves.
+//!
+//! WAL with `synchronous=FULL`, so that a commit has reached the disk when it returns; foreign keys on; one
+//! connection that writes and a few that only read.
+
+use std::{fs::File, path::Path, time::Duration};
+
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{Migrate, Step};
+use crate::error::{Error, Result};
+
+/// Connections that read.
+const READERS: u32 = 4;
+/// How long a connection waits for another process's write.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a reader waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Pages of write-ahead log (64 MiB) between checkpoints: fewer checkpoints, more ingest.
+const CHECKPOINT_PAGES: &str = "16000";
+
+/// The connection that writes and those that read.
+pub(super) async fn open(path: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    make_folder(path)?;
+    let writer = connect(path, Access::Write).await?;
+    let readers = connect(path, Access::Read).await?;
+    Ok((writer, readers))
+}
+
+pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>> {
+    make_folder(path)?;
+    let _lock = lock(path).await?;
+    let conn = connect(path, Access::Write).await?;
+    match direction {
+        Migrate::Up => Migrator::up(&conn, None).await?,
+        Migrate::Down(steps) => Migrator::down(&conn, Some(steps)).await?,
+        Migrate::Status => {}
+    }
+    let applied = Migrator::get_applied_migrations_read_only(&conn).await?;
+    let applied: Vec<_> = applied.iter().map(|step| step.name().to_owned()).collect();
+    let steps = Migrator::migrations()
+        .iter()
+        .map(|step| Step {
+            name: step.name().to_owned(),
+            applied: applied.iter().any(|name| name == step.name()),
+        })
+        .collect();
+    conn.close().await?;
+    Ok(steps)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+async fn connect(path: &Path, access: Access) -> Result<DatabaseConnection> {
+    let file = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite://");
+    options
+        .sqlx_logging(false)
+        .acquire_timeout(ACQUIRE)
+        .max_connections(if access == Access::Write { 1 } else { READERS })
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options
+                .filename(&file)
+                .create_if_missing(true)
+                .busy_timeout(BUSY)
+                .foreign_keys(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
+            if access == Access::Read { options.pragma("query_only", "ON") } else { options }
+        });
+    Database::connect(options).await.map_err(|error| {
+        Error::invalid(format!(
+            "the database {} cannot be opened; check that its folder exists and may be written to",
+            path.display()
+        ))
+        .because(error)
+    })
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::invalid(format!("the folder {} cannot be made: {error}", folder.display())))
+}
+
+/// SeaORM's migrations take no lock of their own; two that run at once would both fail.
+async fn lock(path: &Path) -> Result<File> {
+    let path = path.with_extension("migrate.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    locked.await.map_err(Error::internal)?.map_err(Error::internal)
+}

@@ -1,0 +1,168 @@
+//! The log over REST and as server-sent events.
+
+use std::sync::Arc;
+
+use chrono::SecondsFormat;
+use poem::{Body, IntoResponse, Response, web::Data};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::{Json, Payload},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef},
+};
+
+use super::{Event, Position, store, stream};
+use crate::{
+    accounts::{Access, Caller, scope},
+    app::App,
+    clock::Time,
+    error::{Error, Result},
+    http::Tag,
+    projects::{self, ProjectId},
+    wire::{List, Page},
+};
+
+/// Routes of the event log.
+pub struct EventsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Events")]
+impl EventsApi {
+    /// List events
+    ///
+    /// A project's log, oldest first. `after` takes the same event id as the stream does, so that a client can
+    /// read the log and follow it with one position.
+    #[oai(path = "/projects/:project_id/events", method = "get", operation_id = "list_events")]
+    async fn list_events(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::EventsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// The id of an event, or a position; events behind it are listed. Without it the list begins at the first.
+        after: Query<Option<String>>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<EventOut>>> {
+        let page = Page::<i64>::parse(limit.0, cursor.0.as_deref())?;
+        let after = after.0.as_deref().map(str::parse::<Position>).transpose()?;
+        let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
+        let limit = page.limit;
+        let start = page.after;
+        let events = app
+            .database
+            .read(caller.principal.tenant, move |tx| {
+                Box::pin(async move {
+                    let head = store::head(tx, project.id).await?.ok_or_else(|| Error::not_found("project"))?;
+                    let position = match (start, after) {
+                        (Some(position), _) => position,
+                        (None, None) => 0,
+                        (None, Some(after)) => after.within(head).ok_or_else(|| {
+                            Error::invalid_field("/after", "this log does not have that position; leave it out to read from the first event")
+                        })?,
+                    };
+                    store::events_after(tx, project.id, head.log, position, limit + 1).await
+                })
+            })
+            .await?;
+        Ok(Json(page.cut(events, |event| event.id.position, EventOut::from)))
+    }
+
+    /// Follow events
+    ///
+    /// Server-sent events: every frame carries `id`, `event` and `data` (the event as JSON). Send the last id you
+    /// saw as `Last-Event-ID` or `?after=` to get everything since, once, in order; `event: reset` says that this
+    /// log cannot serve that position. Without either the stream begins now. A quiet stream carries a comment
+    /// every 15 seconds.
+    #[oai(path = "/projects/:project_id/events/stream", method = "get", operation_id = "stream_events")]
+    async fn stream_events(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::EventsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// The last event id that was seen, as browsers send it by themselves.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<String>>,
+        /// The same for clients that cannot send headers; `0` is the beginning. The header wins.
+        after: Query<Option<String>>,
+    ) -> Result<EventStream> {
+        let from = last_event_id.0.or(after.0).as_deref().map(str::parse::<Position>).transpose()?;
+        let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
+        let follower = app.followers.follow(caller.principal.tenant, project.id).await?;
+        let app = Arc::clone(app.0);
+        let access = Access::new(Arc::clone(&app), caller.principal);
+        Ok(EventStream(Body::from_bytes_stream(stream::subscribe(app, follower, from, access))))
+    }
+}
+
+/// One event of a project's log.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Event")]
+pub struct EventOut {
+    /// `{logId}:{position}`: pass it as `Last-Event-ID` or `after`.
+    id: String,
+    /// What it tells of, such as `push`.
+    event: String,
+    /// The project it happened in.
+    project_id: ProjectId,
+    /// When it was recorded.
+    timestamp: Time,
+    /// What happened; its fields depend on `event`.
+    payload: serde_json::Value,
+}
+
+impl From<Event> for EventOut {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id.to_string(),
+            event: event.name,
+            project_id: event.project,
+            timestamp: event.timestamp,
+            payload: event.payload,
+        }
+    }
+}
+
+/// An instant as every surface writes it: RFC 3339, UTC.
+pub(super) fn timestamp(time: Time) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// A `text/event-stream` body.
+struct EventStream(Body);
+
+impl Payload for EventStream {
+    const CONTENT_TYPE: &'static str = "text/event-stream";
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+    }
+}
+
+impl IntoResponse for EventStream {
+    fn into_response(self) -> Response {
+        Response::builder()
+            .content_type(Self::CONTENT_TYPE)
+            .header("cache-control", "no-store")
+            .header("x-accel-buffering", "no") // nginx must not hold frames back
+            .body(self.0)
+    }
+}
+
+impl ApiResponse for EventStream {
+    fn meta() -> MetaResponses {
+        let content = vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() }];
+        let response = MetaResponse {
+            description: "The stream; it stays open.",
+            status: Some(200),
+            status_range: None,
+            content,
+            headers: Vec::new(),
+        };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(_: &mut poem_openapi::registry::Registry) {}
+}

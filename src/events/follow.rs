@@ -1,0 +1,240 @@
+//! Following a log: one reader per followed project, shared by all its streams.
+//!
+//! A [`Follower`] waits for the bus, reads what is new from the log once, renders it once, and keeps the
+//! newest [`RING_BYTES`] of frames for its streams, which share them without copying. Once a second the heads
+//! of all followed logs are compared with what was read, so that a signal that got lost, or an event that
+//! another process wrote, is late by a second at most.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Event, Head, LogId, bus::Bus, store};
+use crate::{
+    database::{Database, Door, TenantId},
+    error::{Error, Result, chain},
+    projects::ProjectId,
+};
+
+/// Bytes of frames that a follower keeps; a live stream that falls further behind is cut off.
+const RING_BYTES: usize = 1024 * 1024;
+/// Events read from the log at once.
+const PAGE: u64 = 200;
+/// How often heads are compared.
+const COMPARE: Duration = Duration::from_secs(1);
+
+/// All followers of this process.
+#[derive(Clone)]
+pub struct Followers {
+    database: Database,
+    bus: Bus,
+    followers: Arc<Mutex<HashMap<ProjectId, Weak<Follower>>>>,
+}
+
+/// One project's log as its streams see it.
+pub struct Follower {
+    tenant: TenantId,
+    project: ProjectId,
+    log: LogId,
+    ring: Mutex<Ring>,
+    head: watch::Sender<i64>,
+    /// Ends the reader when the last stream lets go.
+    stop: DropGuard,
+}
+
+/// The newest frames of a log.
+struct Ring {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// Position of the newest frame, or of the head at which following began.
+    head: i64,
+}
+
+impl Followers {
+    /// Begins to compare heads; ends with the last handle.
+    pub fn start(database: Database, bus: Bus) -> Self {
+        let followers = Arc::new(Mutex::new(HashMap::new()));
+        let all = Self { database, bus, followers };
+        tokio::spawn(compare_heads(all.database.clone(), all.bus.clone(), Arc::downgrade(&all.followers)));
+        all
+    }
+
+    /// The follower of a project: the one that is there, or a new one that begins at the present head.
+    ///
+    /// # Errors
+    /// `not_found` for a project without a log in this tenant.
+    pub async fn follow(&self, tenant: TenantId, project: ProjectId) -> Result<Arc<Follower>> {
+        if let Some(follower) = self.find(tenant, project) {
+            return Ok(follower);
+        }
+        let signals = self.bus.listen(project); // before the head is read, so that nothing falls between
+        let head = self
+            .database
+            .read(tenant, move |tx| Box::pin(store::head(tx, project)))
+            .await?
+            .ok_or_else(|| Error::not_found("project"))?;
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|_, follower| follower.strong_count() > 0);
+        if let Some(follower) = followers.get(&project).and_then(Weak::upgrade) {
+            return Ok(follower);
+        }
+        let follower = Arc::new(Follower::new(tenant, project, head));
+        followers.insert(project, Arc::downgrade(&follower));
+        let stop = follower.stop.token().clone();
+        tokio::spawn(follow(self.database.clone(), signals, Arc::downgrade(&follower), stop));
+        Ok(follower)
+    }
+
+    fn find(&self, tenant: TenantId, project: ProjectId) -> Option<Arc<Follower>> {
+        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.get(&project).and_then(Weak::upgrade).filter(|follower| follower.tenant == tenant)
+    }
+}
+
+/// What a stream finds in a follower's ring.
+pub(super) enum Frames {
+    /// The frames behind its position, joined, and the position of the last.
+    Some(Bytes, i64),
+    /// It has seen everything.
+    None,
+    /// Its position is older than the ring: it has to read the log.
+    Older,
+}
+
+impl Follower {
+    fn new(tenant: TenantId, project: ProjectId, head: Head) -> Self {
+        let ring = Ring { frames: VecDeque::new(), bytes: 0, head: head.position };
+        let (newest, stop) = (watch::channel(head.position).0, CancellationToken::new().drop_guard());
+        Self { tenant, project, log: head.log, ring: Mutex::new(ring), head: newest, stop }
+    }
+
+    /// The log it follows and the newest position that was read of it.
+    pub(super) fn head(&self) -> Head {
+        Head { log: self.log, position: *self.head.borrow() }
+    }
+
+    /// Wakes whenever the head has moved.
+    pub(super) fn wakes(&self) -> watch::Receiver<i64> {
+        self.head.subscribe()
+    }
+
+    /// What the ring holds behind a position, up to `most` bytes (one frame at least).
+    pub(super) fn frames_after(&self, position: i64, most: usize) -> Frames {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = ring.head - i64::try_from(ring.frames.len()).unwrap_or(i64::MAX);
+        if position >= ring.head {
+            return Frames::None;
+        }
+        if position < oldest {
+            return Frames::Older;
+        }
+        let skip = usize::try_from(position - oldest).unwrap_or(usize::MAX);
+        let mut frames = ring.frames.iter().skip(skip);
+        let Some(first) = frames.next() else { return Frames::None };
+        let (mut last, mut joined) = (position + 1, None::<Vec<u8>>);
+        for frame in frames {
+            let so_far = joined.as_ref().map_or(first.len(), Vec::len);
+            if so_far + frame.len() > most {
+                break;
+            }
+            joined.get_or_insert_with(|| first.to_vec()).extend_from_slice(frame);
+            last += 1;
+        }
+        Frames::Some(joined.map_or_else(|| first.clone(), Bytes::from), last)
+    }
+
+    /// Frames straight from the log, for a stream that is older than the ring.
+    pub(super) async fn read_log(&self, database: &Database, position: i64) -> Result<(Bytes, i64)> {
+        let events = self.read_events(database, position).await?;
+        let last = events.last().map_or(position, |event| event.id.position);
+        Ok((events.iter().map(super::stream::frame).collect::<Vec<_>>().concat().into(), last))
+    }
+
+    async fn read_events(&self, database: &Database, position: i64) -> Result<Vec<Event>> {
+        let (project, log) = (self.project, self.log);
+        database
+            .read(self.tenant, move |tx| Box::pin(store::events_after(tx, project, log, position, PAGE)))
+            .await
+    }
+
+    fn push(&self, events: &[Event]) {
+        let Some(last) = events.last() else { return };
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            let frame = super::stream::frame(event);
+            ring.bytes += frame.len();
+            ring.frames.push_back(frame);
+        }
+        while ring.bytes > RING_BYTES && ring.frames.len() > 1 {
+            let gone = ring.frames.pop_front();
+            ring.bytes -= gone.map_or(0, |frame| frame.len());
+        }
+        ring.head = last.id.position;
+        drop(ring);
+        self.head.send_replace(last.id.position);
+    }
+}
+
+/// Reads what is new at every signal, as long as somebody holds the follower.
+async fn follow(
+    database: Database,
+    mut signals: watch::Receiver<()>,
+    follower: Weak<Follower>,
+    stop: CancellationToken,
+) {
+    loop {
+        let Some(follower) = follower.upgrade() else { return };
+        match follower.read_events(&database, follower.head().position).await {
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => {
+                follower.push(&events);
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(project = %follower.project, error = %chain(&error), "a log could not be read")
+            }
+        }
+        drop(follower);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            heard = signals.changed() => if heard.is_err() { return },
+        }
+    }
+}
+
+async fn compare_heads(
+    database: Database,
+    bus: Bus,
+    followers: Weak<Mutex<HashMap<ProjectId, Weak<Follower>>>>,
+) {
+    loop {
+        tokio::time::sleep(COMPARE).await;
+        let Some(followers) = followers.upgrade() else { return };
+        let read: HashMap<ProjectId, i64> = {
+            let followers = followers.lock().unwrap_or_else(PoisonError::into_inner);
+            let live = followers.values().filter_map(Weak::upgrade);
+            live.map(|follower| (follower.project, follower.head().position)).collect()
+        };
+        for projects in read.keys().copied().collect::<Vec<_>>().chunks(500) {
+            let projects = projects.to_vec();
+            let heads = database.read_through(Door::EventHeads, |tx| {
+                Box::pin(async move { store::positions(tx, &projects).await })
+            });
+            match heads.await {
+                Ok(heads) => heads
+                    .into_iter()
+                    .filter(|(project, head)| read.get(project).is_some_and(|read| read < head))
+                    .for_each(|(project, _)| bus.tell(project)),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "the heads of followed logs could not be read")
+                }
+            }
+        }
+    }
+}

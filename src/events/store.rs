@@ -1,0 +1,123 @@
+//! The log's rows: `event` and `event_head`.
+
+use std::collections::HashMap;
+
+use entity::{event, event_head};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    sea_query::ExprTrait as _,
+};
+
+use super::{Event, EventId, Head, LogId, NewEvent};
+use crate::{
+    clock::Time,
+    database::{DoorTx, Tx},
+    error::{Error, Result},
+    projects::ProjectId,
+};
+
+pub(super) async fn insert_head(tx: &Tx<'_>, project: ProjectId, log: LogId) -> Result<()> {
+    let row = event_head::ActiveModel {
+        project_id: Set(project.0),
+        tenant_id: Set(tx.tenant().0),
+        log_id: Set(log.0),
+        position: Set(0),
+    };
+    event_head::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn head(tx: &Tx<'_>, project: ProjectId) -> Result<Option<Head>> {
+    let row = tx
+        .find::<event_head::Entity>()
+        .filter(event_head::Column::ProjectId.eq(project.0))
+        .one(tx.conn())
+        .await?;
+    Ok(row.map(|row| Head { log: LogId(row.log_id), position: row.position }))
+}
+
+/// The heads of many logs, whoever they belong to.
+pub(super) async fn positions(tx: &DoorTx<'_>, projects: &[ProjectId]) -> Result<HashMap<ProjectId, i64>> {
+    let rows: Vec<(Uuid, i64)> = event_head::Entity::find()
+        .select_only()
+        .columns([event_head::Column::ProjectId, event_head::Column::Position])
+        .filter(event_head::Column::ProjectId.is_in(projects.iter().map(|project| project.0)))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|(project, position)| (ProjectId(project), position)).collect())
+}
+
+pub(super) async fn insert_events(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    cause: Option<Uuid>,
+    events: Vec<NewEvent>,
+    now: Time,
+) -> Result<()> {
+    let count = i64::try_from(events.len()).map_err(Error::internal)?;
+    let bumped = tx
+        .update::<event_head::Entity>()
+        .col_expr(event_head::Column::Position, Expr::col(event_head::Column::Position).add(count))
+        .filter(event_head::Column::ProjectId.eq(project.0))
+        .exec_with_returning(tx.conn())
+        .await?;
+    let head = bumped.first().ok_or_else(|| Error::not_found("project"))?.position;
+    let rows = (head - count + 1..).zip(events).map(|(position, new)| event::ActiveModel {
+        project_id: Set(project.0),
+        position: Set(position),
+        tenant_id: Set(tx.tenant().0),
+        name: Set(new.name.as_str().to_owned()),
+        cause_id: Set(cause),
+        payload: Set(new.payload),
+        created_at: Set(now),
+    });
+    event::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Up to `limit` events behind a position, oldest first.
+pub(super) async fn events_after(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    log: LogId,
+    position: i64,
+    limit: u64,
+) -> Result<Vec<Event>> {
+    let rows = tx
+        .find::<event::Entity>()
+        .filter(event::Column::ProjectId.eq(project.0))
+        .filter(event::Column::Position.gt(position))
+        .order_by_asc(event::Column::Position)
+        .limit(limit)
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| to_event(row, log)).collect())
+}
+
+pub(super) async fn events_by_cause(tx: &Tx<'_>, project: ProjectId, cause: Uuid) -> Result<Vec<Event>> {
+    let head = head(tx, project).await?.ok_or_else(|| Error::not_found("project"))?;
+    let rows = tx
+        .find::<event::Entity>()
+        .filter(event::Column::ProjectId.eq(project.0))
+        .filter(event::Column::CauseId.eq(cause))
+        .order_by_asc(event::Column::Position)
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| to_event(row, head.log)).collect())
+}
+
+pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
+    tx.delete_some::<event::Entity>(event::Column::Position, event::Column::ProjectId.eq(project.0), limit)
+        .await
+}
+
+fn to_event(row: event::Model, log: LogId) -> Event {
+    Event {
+        id: EventId { log, position: row.position },
+        name: row.name,
+        project: ProjectId(row.project_id),
+        timestamp: row.created_at,
+        payload: row.payload,
+    }
+}

@@ -1,0 +1,382 @@
+//! Durable jobs: work that was promised in a transaction and is done after it.
+//!
+//! A job is a row, written in the transaction of whatever caused it. Workers claim jobs in batches; a claim
+//! holds for a lease and carries a fencing token. The job's effect and [`finish`] are one transaction, which
+//! fails when the token is not the newest: a worker that was stalled beyond its lease writes nothing. A job
+//! whose worker was killed is claimed again when the lease ends. One that fails is tried [`TRIES`] times,
+//! after 2 s and then 4 s, and is then parked as `failed`, where it can be seen and replayed.
+//!
+//! Architecture invariant: this module knows no kind of job; the table in `worker.rs` does.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use entity::job;
+use futures::future::{BoxFuture, join_all};
+use sea_orm::{
+    ActiveValue::Set,
+    ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
+    sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict},
+};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::{Clock, Ids, Time},
+    database::{Database, Door, DoorTx, TenantId, Tx},
+    error::{Code, Error, Result, chain},
+    wire::{id_type, wire_enum},
+};
+
+/// How often a job is tried before it is parked.
+pub const TRIES: i32 = 3;
+/// Jobs claimed at once.
+const BATCH: usize = 32;
+/// Jobs of this process that may be under way at once.
+const CONCURRENCY: usize = 64;
+/// How long an idle worker waits before it looks for jobs that nobody told it of.
+const POLL: Duration = Duration::from_secs(1);
+
+id_type! {
+    /// Names a job.
+    JobId
+}
+
+wire_enum! {
+    /// What is left to do for a job.
+    JobState {
+        /// To be claimed at its time, or under way.
+        Ready = "ready",
+        /// Parked after its last try.
+        Failed = "failed",
+    }
+}
+
+/// A claimed job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// The tenant it works for.
+    pub tenant: TenantId,
+    /// The kind, by the name in the job table.
+    pub kind: String,
+    /// Its arguments.
+    pub payload: Json,
+    /// Which try this is, from 1.
+    pub attempt: i32,
+    fence: i64,
+}
+
+/// A job to be done.
+pub struct NewJob {
+    /// Its name; a job that is there already under it is started afresh.
+    pub id: JobId,
+    /// The tenant it works for.
+    pub tenant: TenantId,
+    /// The kind, by the name in the job table.
+    pub kind: &'static str,
+    /// Its arguments.
+    pub payload: Json,
+}
+
+/// One kind of job, as the table in `worker.rs` lists it; `C` is what its functions work with.
+pub struct Kind<C> {
+    /// Its name in the database.
+    pub name: &'static str,
+    /// Does the work and calls [`finish`] in the transaction of its effect.
+    pub run: fn(Arc<C>, Job) -> BoxFuture<'static, Result<()>>,
+    /// Told, in the transaction that parks a job, that it has failed for good.
+    pub parked: Option<for<'t> fn(&'t C, &'t Tx<'t>, &'t Job, String) -> BoxFuture<'t, Result<()>>>,
+    /// Whether jobs of one project are run one after the other, oldest first, as far as they are claimed together.
+    /// Others may take their time: nobody waits for them.
+    pub in_order: bool,
+}
+
+/// Enqueueing and the worker's wake-up call.
+#[derive(Clone)]
+pub struct Jobs {
+    clock: Clock,
+    ids: Ids,
+    lease: TimeDelta,
+    wake: Arc<Notify>,
+}
+
+impl Jobs {
+    /// Jobs whose claims hold for `lease`.
+    pub fn new(clock: Clock, ids: Ids, lease: Duration) -> Self {
+        let lease = TimeDelta::from_std(lease).unwrap_or(TimeDelta::seconds(30));
+        Self { clock, ids, lease, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Makes the worker look for jobs now.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Enqueues a job in the transaction of its cause.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enqueue(&self, tx: &Tx<'_>, job: NewJob) -> Result<()> {
+        self.insert(tx.conn(), vec![job]).await?;
+        let wake = Arc::clone(&self.wake);
+        tx.after_commit(move || wake.notify_one());
+        Ok(())
+    }
+
+    /// Enqueues jobs of many tenants; the caller wakes the worker after the commit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enqueue_through(&self, tx: &DoorTx<'_>, jobs: Vec<NewJob>) -> Result<()> {
+        self.insert(tx.conn(), jobs).await
+    }
+
+    async fn insert(&self, conn: &impl ConnectionTrait, jobs: Vec<NewJob>) -> Result<()> {
+        let now = self.clock.now();
+        let rows = jobs.into_iter().map(|new| job::ActiveModel {
+            id: Set(new.id.0),
+            tenant_id: Set(new.tenant.0),
+            kind: Set(new.kind.to_owned()),
+            payload: Set(new.payload),
+            state: Set(JobState::Ready.as_str().to_owned()),
+            run_at: Set(now),
+            attempt: Set(0),
+            fence: Set(0),
+            last_error: Set(None),
+        });
+        let again = [
+            job::Column::Payload,
+            job::Column::State,
+            job::Column::RunAt,
+            job::Column::Attempt,
+            job::Column::Fence,
+        ];
+        job::Entity::insert_many(rows)
+            .on_conflict(OnConflict::column(job::Column::Id).update_columns(again).to_owned())
+            .exec_without_returning(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Claims up to `most` jobs whose time has come.
+    async fn claim(&self, database: &Database, most: usize) -> Result<Vec<Job>> {
+        let now = self.clock.now();
+        let until = now + self.lease;
+        // Only equality with it is ever asked, so a random token does; 0 is kept for jobs nobody has claimed.
+        let fence = i64::from_le_bytes(self.ids.bytes()) | 1;
+        let jobs = database
+            .write_through(Door::NextJobs, move |tx| {
+                Box::pin(async move {
+                    let due: Vec<Uuid> = job::Entity::find()
+                        .select_only()
+                        .column(job::Column::Id)
+                        .filter(job::Column::State.eq(JobState::Ready.as_str()))
+                        .filter(job::Column::RunAt.lte(now))
+                        .order_by_asc(job::Column::RunAt)
+                        .limit(most as u64)
+                        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                        .into_tuple()
+                        .all(tx.conn())
+                        .await?;
+                    if due.is_empty() {
+                        return Ok(Vec::new());
+                    }
+                    Ok(job::Entity::update_many()
+                        .col_expr(job::Column::RunAt, Expr::value(until))
+                        .col_expr(job::Column::Attempt, Expr::col(job::Column::Attempt).add(1))
+                        .col_expr(job::Column::Fence, Expr::value(fence))
+                        .filter(job::Column::Id.is_in(due))
+                        .exec_with_returning(tx.conn())
+                        .await?)
+                })
+            })
+            .await?;
+        let mut jobs: Vec<_> = jobs.into_iter().map(Job::from).collect();
+        jobs.sort_by_key(|job| job.id); // older work first: a job's id is as old as its cause
+        Ok(jobs)
+    }
+
+    /// When the next job is due, if one is waiting.
+    async fn next_due(&self, database: &Database) -> Result<Option<Time>> {
+        database
+            .read_through(Door::NextJobs, |tx| {
+                Box::pin(async move {
+                    let next = job::Entity::find()
+                        .select_only()
+                        .column(job::Column::RunAt)
+                        .filter(job::Column::State.eq(JobState::Ready.as_str()))
+                        .order_by_asc(job::Column::RunAt);
+                    Ok(next.into_tuple().one(tx.conn()).await?)
+                })
+            })
+            .await
+    }
+
+    /// Claims and runs jobs until `stop`; then lets those under way finish.
+    pub async fn work<C: Send + Sync + 'static>(
+        &self,
+        context: Arc<C>,
+        database: &Database,
+        table: &'static [Kind<C>],
+        stop: CancellationToken,
+    ) {
+        let slots = Arc::new(Semaphore::new(CONCURRENCY));
+        let detached = TaskTracker::new();
+        while !stop.is_cancelled() {
+            let woken = self.wake.notified();
+            match self.claim_for(&slots, database).await {
+                Ok(jobs) if !jobs.is_empty() => {
+                    let mut lanes: BTreeMap<Option<String>, Vec<_>> = BTreeMap::new();
+                    for job in jobs {
+                        let Some(kind) = table.iter().find(|kind| kind.name == job.kind) else {
+                            tracing::error!(job = %job.id, kind = job.kind, "no such kind of job; a newer version may know it");
+                            continue;
+                        };
+                        let lane = job.payload.get("projectId").map(Json::to_string);
+                        let run = self.clone().run(Arc::clone(&context), database.clone(), kind, job);
+                        if kind.in_order {
+                            lanes.entry(lane).or_default().push(run);
+                        } else {
+                            let slot = Arc::clone(&slots).acquire_owned().await;
+                            detached.spawn(async move { (run.await, drop(slot)) });
+                        }
+                    }
+                    join_all(lanes.into_values().map(|lane| async {
+                        for run in lane {
+                            run.await;
+                        }
+                    }))
+                    .await;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "jobs could not be claimed"),
+            }
+            let due = self.next_due(database).await.ok().flatten();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = woken => {}
+                () = self.wait_for(due) => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+        detached.close();
+        detached.wait().await;
+    }
+
+    async fn claim_for(&self, slots: &Arc<Semaphore>, database: &Database) -> Result<Vec<Job>> {
+        // Waits for one free slot, then claims no more than there are.
+        drop(Arc::clone(slots).acquire_owned().await);
+        let due = self.next_due(database).await?;
+        if due.is_none_or(|due| due > self.clock.now()) {
+            return Ok(Vec::new());
+        }
+        self.claim(database, slots.available_permits().clamp(1, BATCH)).await
+    }
+
+    async fn wait_for(&self, due: Option<Time>) {
+        match due {
+            Some(due) => self.clock.sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn run<C: Send + Sync + 'static>(
+        self,
+        context: Arc<C>,
+        database: Database,
+        kind: &'static Kind<C>,
+        job: Job,
+    ) {
+        let outcome = caught((kind.run)(Arc::clone(&context), job.clone())).await;
+        let Err(error) = outcome else { return };
+        if error.code == Code::Conflict {
+            tracing::info!(job = %job.id, kind = job.kind, "the lease was lost; whoever holds it now goes on");
+            return;
+        }
+        tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
+        if let Err(error) = self.settle(context, &database, kind, job, error).await {
+            tracing::warn!(error = %chain(&error), "a failed job could not be put back; its lease will end");
+        }
+    }
+
+    /// Puts a failed job back for its next try, or parks it.
+    async fn settle<C: Send + Sync + 'static>(
+        &self,
+        context: Arc<C>,
+        database: &Database,
+        kind: &'static Kind<C>,
+        job: Job,
+        error: Error,
+    ) -> Result<()> {
+        let permanent = error.code == Code::Unprocessable;
+        let park = permanent || job.attempt >= TRIES;
+        let state = if park { JobState::Failed } else { JobState::Ready };
+        let run_at = self.clock.now() + TimeDelta::seconds(1 << job.attempt.clamp(1, 16));
+        let why = error.detail.into_owned();
+        let notify = Arc::clone(&self.wake);
+        database
+            .write(job.tenant, move |tx| {
+                Box::pin(async move {
+                    let changed = tx
+                        .update::<job::Entity>()
+                        .col_expr(job::Column::State, Expr::value(state.as_str()))
+                        .col_expr(job::Column::RunAt, Expr::value(run_at))
+                        .col_expr(job::Column::LastError, Expr::value(why.as_str()))
+                        .filter(job::Column::Id.eq(job.id.0))
+                        .filter(job::Column::Fence.eq(job.fence))
+                        .exec(tx.conn())
+                        .await?;
+                    if changed.rows_affected == 1
+                        && park
+                        && let Some(parked) = kind.parked
+                    {
+                        parked(&context, tx, &job, why).await?;
+                    }
+                    tx.after_commit(move || notify.notify_one());
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+impl From<job::Model> for Job {
+    fn from(row: job::Model) -> Self {
+        Self {
+            id: JobId(row.id),
+            tenant: TenantId(row.tenant_id),
+            kind: row.kind,
+            payload: row.payload,
+            attempt: row.attempt,
+            fence: row.fence,
+        }
+    }
+}
+
+/// Ends a job in the transaction of its effect.
+///
+/// # Errors
+/// `conflict` when the lease was lost to another worker: the effect must not be written.
+pub async fn finish(tx: &Tx<'_>, job: &Job) -> Result<()> {
+    let ended = tx
+        .delete::<job::Entity>()
+        .filter(job::Column::Id.eq(job.id.0))
+        .filter(job::Column::Fence.eq(job.fence))
+        .exec(tx.conn())
+        .await?;
+    if ended.rows_affected == 1 {
+        return Ok(());
+    }
+    Err(Error::new(Code::Conflict, "the lease on this job was lost"))
+}
+
+/// A panic in a job is a failure like any other.
+async fn caught(work: impl Future<Output = Result<()>>) -> Result<()> {
+    use futures::FutureExt as _;
+    let outcome = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err(Error::internal("a job panicked; its panic message is above in the log")))
+}

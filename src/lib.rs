@@ -1,0 +1,58 @@
+//! Trackside: project tracking for teams in which people and AI agents work side by side.
+//!
+//! # The way in
+//! [`server`] accepts connections and hands requests to the route table in [`http`]. A route decodes, calls one
+//! operation of a slice, and encodes. Operations take the [`app::App`] and the principal who acts.
+//!
+//! # The slices
+//! Each is a folder with the same file names: `mod.rs` (its story, operations and types), `api.rs` (routes),
+//! `store.rs` (the only code that knows its tables), `worker.rs` (its jobs).
+//!
+//! | Slice | What it is about |
+//! |---|---|
+//! | [`accounts`] | tenants, principals, API keys: who acts, and what they may do |
+//! | [`projects`] | one repository each, its webhook secrets and configuration |
+//! | [`webhooks`] | signed deliveries in: verify, store, process, replay |
+//! | [`events`] | the log of each project, and the streams that follow it |
+//! | [`artifacts`] | the documents of a repository that are tracked |
+//! | [`runs`] | executions of CI pipelines |
+//!
+//! # The spine
+//! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds tenant-scoped
+//! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
+//! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
+//! look; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! are for those who operate it; [`cli`] is the command line, and [`samples`] what its demo plays.
+//!
+//! # What always holds
+//! - A 2xx on a webhook is given after its commit has reached the disk.
+//! - A change, its events and its jobs are one transaction; signals after it only wake somebody up.
+//! - Every query begins with the tenant; what looks across tenants is a [`database::Door`].
+//! - Nothing but [`clock`] asks for the time or for randomness.
+//! - What `Display` of an [`error::Error`] says may be shown to anybody.
+
+pub mod accounts;
+pub mod app;
+pub mod artifacts;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod events;
+pub mod http;
+pub mod installation;
+pub mod jobs;
+pub mod logs;
+pub mod metrics;
+pub mod operation;
+pub mod problem;
+pub mod projects;
+pub mod runs;
+pub mod samples;
+pub mod server;
+pub mod service;
+pub mod vault;
+pub mod webhooks;
+pub mod wire;
+pub mod worker;

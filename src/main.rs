@@ -1,0 +1,5 @@
+//! The `trackside` binary; see [`trackside::cli`].
+
+fn main() -> std::process::ExitCode {
+    trackside::cli::main()
+}

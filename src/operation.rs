@@ -1,0 +1,165 @@
+//! Health and metrics, for those who operate the service.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    payload::{Json, PlainText},
+};
+use tokio::time::Instant;
+
+use crate::{app::App, error::Result, http::Tag, wire::wire_enum};
+
+/// Routes of operation.
+pub struct OperationApi;
+
+#[OpenApi(tag = "Tag::Operation")]
+impl OperationApi {
+    /// Health
+    ///
+    /// The service and what it depends on. What is not configured is left out.
+    #[oai(path = "/health", method = "get", operation_id = "get_health")]
+    async fn get_health(&self, app: Data<&Arc<App>>) -> HealthResponse {
+        health(&app).await
+    }
+
+    /// Health, under its older path
+    ///
+    /// The same as `/health`.
+    #[oai(path = "/api/health", method = "get", operation_id = "get_api_health")]
+    async fn get_api_health(&self, app: Data<&Arc<App>>) -> HealthResponse {
+        health(&app).await
+    }
+
+    /// Liveness
+    ///
+    /// The process answers. No dependency is asked, so that an outage elsewhere restarts nothing.
+    #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
+    async fn get_liveness(&self) -> Json<StateOut> {
+        Json(StateOut { status: Condition::Healthy })
+    }
+
+    /// Readiness
+    ///
+    /// Whether to send requests here: 503 while the service stops or the database does not answer.
+    #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
+    async fn get_readiness(&self, app: Data<&Arc<App>>) -> ReadinessResponse {
+        if app.shutdown.is_cancelled() || app.database.ping().await.is_err() {
+            return ReadinessResponse::NotReady(Json(StateOut { status: Condition::Unhealthy }));
+        }
+        ReadinessResponse::Ready(Json(StateOut { status: Condition::Healthy }))
+    }
+
+    /// Metrics
+    ///
+    /// Counters, gauges and histograms in Prometheus's text format.
+    #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
+    async fn get_metrics(&self, app: Data<&Arc<App>>) -> Result<PlainText<String>> {
+        Ok(PlainText(app.metrics.render()?))
+    }
+}
+
+async fn health(app: &App) -> HealthResponse {
+    let began = Instant::now();
+    let answered = app.database.ping().await.is_ok();
+    let status = if answered { Condition::Healthy } else { Condition::Unhealthy };
+    let pool = app.database.pool();
+    let database = DatabaseOut {
+        status,
+        latency_ms: began.elapsed().as_secs_f64() * 1000.0,
+        store_type: StoreType::Sqlite,
+        pool_total: pool.total,
+        pool_idle: pool.idle,
+        pool_waiting: pool.waiting,
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let body = Json(HealthOut { status, version, infrastructure: InfrastructureOut { database } });
+    if answered { HealthResponse::Up(body) } else { HealthResponse::Down(body) }
+}
+
+wire_enum! {
+    /// How something is.
+    Condition {
+        /// It works.
+        Healthy = "healthy",
+        /// It works, without something it would rather have.
+        Degraded = "degraded",
+        /// It does not work.
+        Unhealthy = "unhealthy",
+    }
+}
+
+wire_enum! {
+    /// What kind of database holds the data.
+    StoreType {
+        /// One file.
+        Sqlite = "sqlite",
+    }
+}
+
+#[derive(ApiResponse)]
+enum HealthResponse {
+    /// The service works.
+    #[oai(status = 200)]
+    Up(Json<HealthOut>),
+    /// Something that it cannot do without is away.
+    #[oai(status = 503)]
+    Down(Json<HealthOut>),
+}
+
+#[derive(ApiResponse)]
+enum ReadinessResponse {
+    /// Send requests.
+    #[oai(status = 200)]
+    Ready(Json<StateOut>),
+    /// Send none.
+    #[oai(status = 503)]
+    NotReady(Json<StateOut>),
+}
+
+/// One word on how something is.
+#[derive(Object)]
+#[oai(rename = "State")]
+struct StateOut {
+    /// How it is.
+    status: Condition,
+}
+
+/// The service and what it depends on.
+#[derive(Object)]
+#[oai(rename = "Health")]
+struct HealthOut {
+    /// How the service is.
+    status: Condition,
+    /// Its version.
+    version: String,
+    /// What it depends on.
+    infrastructure: InfrastructureOut,
+}
+
+/// What the service depends on.
+#[derive(Object)]
+#[oai(rename = "Infrastructure")]
+struct InfrastructureOut {
+    /// Where the data is.
+    database: DatabaseOut,
+}
+
+/// The database.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "DatabaseHealth")]
+struct DatabaseOut {
+    /// How it is.
+    status: Condition,
+    /// How long it took to answer, in milliseconds.
+    latency_ms: f64,
+    /// What kind of database it is.
+    store_type: StoreType,
+    /// Connections for reading.
+    pool_total: u32,
+    /// Those of them that nobody uses.
+    pool_idle: u32,
+    /// Writes that wait for the writer.
+    pool_waiting: u32,
+}

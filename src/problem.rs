@@ -1,0 +1,191 @@
+//! Errors as `application/problem+json` (RFC 9457), the only shape in which this service answers an error.
+//!
+//! Operations fail with an [`Error`]; routing and parsing fail with poem's own errors. Both become a
+//! problem here, at the boundary, where a failure of ours is also logged, once, under the request id.
+
+use poem::{
+    Response,
+    error::ResponseError,
+    http::{StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse, Object,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{ToJSON as _, Type as _},
+};
+
+use crate::error::{Code, Error, chain};
+
+/// The media type of every error.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Why a request failed.
+#[derive(Object)]
+#[oai(rename = "Problem")]
+struct ProblemOut {
+    /// Names the kind of problem; the same as `code`, as a URI.
+    #[oai(rename = "type")]
+    kind: String,
+    /// What kind of problem it is, for people.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong and what to do.
+    detail: String,
+    /// The path that was asked for.
+    instance: String,
+    /// The kind of problem, for programs; its meaning never changes.
+    code: String,
+    /// The id under which the service's log has this request.
+    #[oai(rename = "requestId")]
+    request_id: String,
+    /// The parts of the request that are wrong.
+    #[oai(skip_serializing_if_is_empty)]
+    errors: Vec<FieldOut>,
+}
+
+/// One part of a request that is wrong.
+#[derive(Object)]
+#[oai(rename = "ProblemField")]
+struct FieldOut {
+    /// JSON pointer to the part.
+    pointer: String,
+    /// What is wrong with it.
+    detail: String,
+}
+
+/// The HTTP status of a code.
+pub const fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidRequest => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated | Code::InvalidSignature => StatusCode::UNAUTHORIZED,
+        Code::InsufficientScope => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::Conflict => StatusCode::CONFLICT,
+        Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Answers a request that failed. `instance` is its path, `request_id` what the log knows it by.
+pub fn answer(error: poem::Error, instance: &str, request_id: &str) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let error = match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => translate(&error),
+    };
+    if matches!(error.code, Code::Internal | Code::Unavailable) {
+        tracing::error!(request_id, path = instance, error = %chain(&error), "a request failed");
+    }
+    render(&error, instance, request_id)
+}
+
+fn render(error: &Error, instance: &str, request_id: &str) -> Response {
+    let status = status(error.code);
+    let fields = error.fields.iter();
+    let problem = ProblemOut {
+        kind: format!("urn:trackside:problem:{}", error.code.as_str()),
+        title: error.code.title().to_owned(),
+        status: status.as_u16(),
+        detail: error.to_string(),
+        instance: instance.to_owned(),
+        code: error.code.as_str().to_owned(),
+        request_id: request_id.to_owned(),
+        errors: fields
+            .map(|field| FieldOut { pointer: field.pointer.clone(), detail: field.detail.clone() })
+            .collect(),
+    };
+    let mut response = Response::builder().status(status).content_type(CONTENT_TYPE);
+    if let Some(after) = error.retry_after {
+        response = response.header(header::RETRY_AFTER, after.as_secs().max(1));
+    }
+    if error.code == Code::Unauthenticated {
+        response = response.header(header::WWW_AUTHENTICATE, "Bearer");
+    }
+    response.body(problem.to_json_string())
+}
+
+/// What poem says of a request that it could not route or parse, in our terms.
+fn translate(error: &poem::Error) -> Error {
+    let text = error.to_string();
+    match error.status() {
+        StatusCode::NOT_FOUND => {
+            Error::new(Code::NotFound, "there is nothing at this path; /docs lists what there is")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => Error::new(
+            Code::MethodNotAllowed,
+            "this path does not take this method; /docs lists what it takes",
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Error::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Error::new(Code::PayloadTooLarge, text),
+        status if status.is_client_error() => match field_of(&text) {
+            Some(pointer) => Error::invalid_field(pointer, reason_of(&text)),
+            None => Error::invalid(reason_of(&text)),
+        },
+        _ => Error::internal(text),
+    }
+}
+
+/// poem-openapi names the field that it was reading only in its text: `(occurred while parsing "NewProject.name")`.
+fn field_of(text: &str) -> Option<String> {
+    let (_, rest) = text.rsplit_once("occurred while parsing \"")?;
+    let (_, field) = rest.split_once('"')?.0.split_once('.')?;
+    Some(format!("/{field}"))
+}
+
+fn reason_of(text: &str) -> String {
+    let text = text.trim_start_matches("parse request payload error: ");
+    text.split(" (occurred while parsing").next().unwrap_or(text).to_owned()
+}
+
+impl ResponseError for Error {
+    fn status(&self) -> StatusCode {
+        status(self.code)
+    }
+}
+
+impl ApiResponse for Error {
+    fn meta() -> MetaResponses {
+        let described = [
+            (400, "The request is not valid."),
+            (401, "The credential or signature is missing or not valid."),
+            (403, "The credential does not allow this."),
+            (404, "It does not exist, as far as the caller may know."),
+            (409, "It clashes with the present state."),
+            (413, "The body is too large."),
+            (415, "The content type is not supported."),
+            (500, "Something went wrong on our side."),
+            (503, "The service cannot take this right now."),
+        ];
+        let response = |(status, description)| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: ProblemOut::schema_ref() }],
+            headers: if status == 503 { vec![retry_after()] } else { Vec::new() },
+        };
+        MetaResponses { responses: described.into_iter().map(response).collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemOut::register(registry);
+    }
+}
+
+fn retry_after() -> MetaHeader {
+    MetaHeader {
+        name: "Retry-After".to_owned(),
+        description: Some("Seconds after which the same request may succeed.".to_owned()),
+        required: true,
+        deprecated: false,
+        schema: u64::schema_ref(),
+    }
+}

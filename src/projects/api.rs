@@ -1,0 +1,232 @@
+//! Projects over REST.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::TimeDelta;
+use poem::web::Data;
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use secrecy::ExposeSecret as _;
+
+use super::{NewProject, Project, ProjectConfig, ProjectId, ProjectPatch, secrets};
+use crate::{
+    accounts::{Caller, scope},
+    app::App,
+    clock::Time,
+    error::Result,
+    http::{Created, NoContent, Tag},
+    webhooks,
+    wire::{List, Page},
+};
+
+/// Routes of projects.
+pub struct ProjectsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Projects")]
+impl ProjectsApi {
+    /// Make a project
+    ///
+    /// One repository, its webhook endpoint and its event log. The answer holds the webhook secret, this once.
+    #[oai(path = "/projects", method = "post", operation_id = "create_project")]
+    async fn create_project(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        body: Json<ProjectIn>,
+    ) -> Result<Created<CreatedProjectOut>> {
+        let ProjectIn { name, repo_url, config } = body.0;
+        let new = NewProject { name, repo_url, config: config.unwrap_or_default() };
+        let (project, secret) = super::create_project(&app, &caller.principal, new).await?;
+        let location = format!("/api/v1/projects/{}", project.id);
+        let project = ProjectOut::new(&app, project);
+        Ok(Created::at(
+            location,
+            CreatedProjectOut { webhook_secret: secret.expose_secret().to_owned(), project },
+        ))
+    }
+
+    /// List projects
+    ///
+    /// The projects of the tenant that the key reaches, oldest first.
+    #[oai(path = "/projects", method = "get", operation_id = "list_projects")]
+    async fn list_projects(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsRead>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<ProjectOut>>> {
+        let page = Page::parse(limit.0, cursor.0.as_deref())?;
+        let rows = super::list_projects(&app, &caller.principal, page.clone()).await?;
+        Ok(Json(page.cut(rows, |row| row.id, |row| ProjectOut::new(&app, row))))
+    }
+
+    /// Show a project
+    ///
+    /// Its repository, configuration and webhook addresses.
+    #[oai(path = "/projects/:project_id", method = "get", operation_id = "get_project")]
+    async fn get_project(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+    ) -> Result<Json<ProjectOut>> {
+        Ok(Json(ProjectOut::new(&app, super::reach(&app, &caller.principal, project_id.0).await?)))
+    }
+
+    /// Change a project
+    ///
+    /// What is left out stays as it is. `config` is replaced as a whole.
+    #[oai(path = "/projects/:project_id", method = "patch", operation_id = "update_project")]
+    async fn update_project(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        body: Json<ProjectChanges>,
+    ) -> Result<Json<ProjectOut>> {
+        let ProjectChanges { name, repo_url, config } = body.0;
+        let patch = ProjectPatch { name, repo_url, config };
+        let project = super::update_project(&app, &caller.principal, project_id.0, patch).await?;
+        Ok(Json(ProjectOut::new(&app, project)))
+    }
+
+    /// Delete a project
+    ///
+    /// It is out of reach at once, its webhook endpoint too; its rows are removed in the background.
+    #[oai(path = "/projects/:project_id", method = "delete", operation_id = "delete_project")]
+    async fn delete_project(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+    ) -> Result<NoContent> {
+        super::delete_project(&app, &caller.principal, project_id.0).await?;
+        Ok(NoContent::Done)
+    }
+
+    /// Rotate the webhook secret
+    ///
+    /// Answers a new secret, this once. The present one stays valid for `overlapSeconds`, so that the Git host can
+    /// be changed without losing a delivery; older ones end now.
+    #[oai(
+        path = "/projects/:project_id/webhook-secret/rotate",
+        method = "post",
+        operation_id = "rotate_webhook_secret"
+    )]
+    async fn rotate_webhook_secret(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        body: Json<RotationIn>,
+    ) -> Result<Json<RotationOut>> {
+        let overlap = body.0.overlap_seconds.map_or(secrets::DEFAULT_OVERLAP, |seconds| {
+            TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
+        });
+        let (secret, until) = secrets::rotate_secret(&app, &caller.principal, project_id.0, overlap).await?;
+        Ok(Json(RotationOut {
+            webhook_secret: secret.expose_secret().to_owned(),
+            old_secret_expires_at: until,
+        }))
+    }
+}
+
+/// A project to be made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewProject")]
+struct ProjectIn {
+    /// The name people see, 1 to 200 characters.
+    name: String,
+    /// Where its repository lives, without a password.
+    repo_url: String,
+    /// What to look at in the repository; left out, the default branch and the BMAD paths.
+    config: Option<ProjectConfig>,
+}
+
+/// What to change of a project.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "ProjectPatch")]
+struct ProjectChanges {
+    /// The name people see, 1 to 200 characters.
+    name: Option<String>,
+    /// Where its repository lives, without a password.
+    repo_url: Option<String>,
+    /// What to look at in the repository, as a whole.
+    config: Option<ProjectConfig>,
+}
+
+/// A project.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Project")]
+struct ProjectOut {
+    /// Its id.
+    id: ProjectId,
+    /// The name people see.
+    name: String,
+    /// Where its repository lives.
+    repo_url: String,
+    /// Where the Git host posts its webhooks, by source.
+    webhook_urls: BTreeMap<String, String>,
+    /// What Trackside looks at in the repository.
+    config: ProjectConfig,
+    /// Grows by one with every change.
+    version: i64,
+    /// When it was made.
+    created_at: Time,
+    /// When it was last changed.
+    updated_at: Time,
+}
+
+impl ProjectOut {
+    fn new(app: &App, project: Project) -> Self {
+        Self {
+            id: project.id,
+            webhook_urls: webhooks::urls(app, project.id),
+            name: project.name,
+            repo_url: project.repo_url,
+            config: project.config,
+            version: project.version,
+            created_at: project.created_at,
+            updated_at: project.updated_at,
+        }
+    }
+}
+
+/// A project that was just made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "CreatedProject")]
+struct CreatedProjectOut {
+    /// What the Git host signs with, shown this once.
+    webhook_secret: String,
+    /// The project.
+    #[oai(flatten)]
+    project: ProjectOut,
+}
+
+/// How to rotate.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "SecretRotation")]
+struct RotationIn {
+    /// For how many seconds the present secret stays valid, 0 to 2592000 (86400 if not given).
+    overlap_seconds: Option<i64>,
+}
+
+/// A secret that was just made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "RotatedSecret")]
+struct RotationOut {
+    /// What the Git host is to sign with from now on, shown this once.
+    webhook_secret: String,
+    /// Until when the old secret is accepted.
+    old_secret_expires_at: Time,
+}

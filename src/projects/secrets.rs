@@ -1,0 +1,152 @@
+//! Webhook secrets: made, sealed, rotated, and opened for the few seconds that a delivery is verified.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{ProjectId, store};
+use crate::{
+    accounts::Principal,
+    app::App,
+    clock::Time,
+    database::{Door, TenantId, Tx},
+    error::{Error, Result},
+    vault::{Place, Vault},
+};
+
+/// For how long an old secret stays valid unless the caller says otherwise.
+pub const DEFAULT_OVERLAP: TimeDelta = TimeDelta::hours(24);
+/// The longest that an old secret may stay valid.
+pub const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
+
+/// A project as an incoming webhook meets it: whose it is, and the secrets that may have signed.
+pub struct Endpoint {
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// The project.
+    pub project: ProjectId,
+    secrets: Vec<(SecretString, Option<Time>)>,
+}
+
+impl Endpoint {
+    /// The secrets that are valid at `now`, newest first.
+    pub fn secrets_at(&self, now: Time) -> impl Iterator<Item = &SecretString> {
+        self.secrets
+            .iter()
+            .filter(move |(_, expires_at)| expires_at.is_none_or(|expires_at| now < expires_at))
+            .map(|(secret, _)| secret)
+    }
+}
+
+/// Recently used endpoints. What another process changes is noticed within a second, because the
+/// database tells of foreign writes.
+#[derive(Clone)]
+pub struct Endpoints(moka::sync::Cache<ProjectId, Arc<Endpoint>>);
+
+impl Endpoints {
+    /// With nothing remembered.
+    pub fn new() -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build())
+    }
+
+    /// Forgets one project, because it has changed.
+    pub fn forget(&self, project: ProjectId) {
+        self.0.invalidate(&project);
+    }
+
+    /// Forgets everything, because anything may have changed.
+    pub fn forget_all(&self) {
+        self.0.invalidate_all();
+    }
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The endpoint of a project, for a webhook that carries no tenant.
+///
+/// # Errors
+/// `not_found` for a project that is not there.
+pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
+    if let Some(endpoint) = app.endpoints.0.get(&project) {
+        return Ok(endpoint);
+    }
+    let found = app
+        .database
+        .read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)))
+        .await?;
+    let (tenant, rows) = found.ok_or_else(|| Error::not_found("webhook endpoint"))?;
+    let secrets = rows.into_iter().map(|row| Ok((open(&app.vault, tenant, &row)?, row.expires_at)));
+    let endpoint = Arc::new(Endpoint { tenant, project, secrets: secrets.collect::<Result<_>>()? });
+    app.endpoints.0.insert(project, Arc::clone(&endpoint));
+    Ok(endpoint)
+}
+
+/// A sealed secret as it is stored.
+pub(super) struct SealedSecret {
+    pub(super) id: Uuid,
+    pub(super) project: ProjectId,
+    pub(super) sealed: Vec<u8>,
+    pub(super) created_at: Time,
+    pub(super) expires_at: Option<Time>,
+}
+
+/// Makes a secret for a project: `whsec_` and base64 of 32 random bytes.
+pub(super) async fn create(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<SecretString> {
+    let text = format!("whsec_{}", STANDARD.encode(app.ids.bytes::<32>()));
+    let id = app.ids.uuid();
+    let sealed = app.vault.seal(place(tx.tenant(), id), text.as_bytes())?;
+    let row = SealedSecret { id, project, sealed, created_at: app.clock.now(), expires_at: None };
+    store::insert_secret(tx, row).await?;
+    Ok(text.into())
+}
+
+/// Gives a project a new secret; the present one stays valid for `overlap`, older ones end now.
+///
+/// # Errors
+/// `not_found` for a project out of reach, `invalid_request` for an overlap above [`MAX_OVERLAP`].
+pub async fn rotate_secret(
+    app: &Arc<App>,
+    principal: &Principal,
+    project: ProjectId,
+    overlap: TimeDelta,
+) -> Result<(SecretString, Time)> {
+    if overlap < TimeDelta::zero() || overlap > MAX_OVERLAP {
+        let most = MAX_OVERLAP.num_seconds();
+        return Err(Error::invalid_field(
+            "/overlapSeconds",
+            format!("use a number of seconds between 0 and {most}"),
+        ));
+    }
+    super::reach(app, principal, project).await?;
+    let app_ = Arc::clone(app);
+    let rotated = app
+        .database
+        .write(principal.tenant, move |tx| {
+            Box::pin(async move {
+                super::find(tx, project).await?;
+                let now = app_.clock.now();
+                let until = now + overlap;
+                store::retire_secrets(tx, project, now, until).await?;
+                Ok((create(&app_, tx, project).await?, until))
+            })
+        })
+        .await?;
+    app.endpoints.forget(project);
+    Ok(rotated)
+}
+
+fn open(vault: &Vault, tenant: TenantId, row: &SealedSecret) -> Result<SecretString> {
+    let plain = vault.open(place(tenant, row.id), &row.sealed)?;
+    Ok(String::from_utf8(plain).map_err(|_| Error::internal("a webhook secret is not text"))?.into())
+}
+
+fn place(tenant: TenantId, row: Uuid) -> Place<'static> {
+    Place { tenant: tenant.0, column: "project_secret.sealed", row }
+}

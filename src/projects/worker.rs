@@ -1,0 +1,63 @@
+//! Removing the rows of a deleted project: a few hundred at a time, so that nobody waits for it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{ProjectId, store};
+use crate::{
+    app::App,
+    artifacts,
+    error::{Error, Result},
+    events,
+    jobs::{self, Job},
+    runs, webhooks,
+};
+
+/// The name of the job.
+pub const PURGE_PROJECT: &str = "purge_project";
+
+/// Rows removed in one transaction.
+const BATCH: u64 = 500;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Arguments {
+    project_id: Uuid,
+}
+
+/// Removes everything that belongs to a deleted project, then the project. Killed half-way, it goes on where
+/// it was.
+///
+/// # Errors
+/// The database's.
+pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
+    let arguments: Arguments = serde_json::from_value(job.payload.clone()).map_err(Error::internal)?;
+    let project = ProjectId(arguments.project_id);
+    loop {
+        let removed = app
+            .database
+            .write(job.tenant, move |tx| {
+                Box::pin(async move {
+                    Ok(events::purge(tx, project, BATCH).await?
+                        + webhooks::purge(tx, project, BATCH).await?
+                        + artifacts::purge(tx, project, BATCH).await?
+                        + runs::purge(tx, project, BATCH).await?)
+                })
+            })
+            .await?;
+        if removed == 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    app.database
+        .write(job.tenant, move |tx| {
+            Box::pin(async move {
+                store::remove(tx, project).await?;
+                jobs::finish(tx, &job).await
+            })
+        })
+        .await
+}

@@ -1,0 +1,131 @@
+//! Runs over REST.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+
+use super::{Run, RunId, RunKind, RunStatus, store};
+use crate::{
+    accounts::{Caller, scope},
+    app::App,
+    clock::Time,
+    error::Result,
+    http::Tag,
+    projects::{self, ProjectId},
+    webhooks::Source,
+    wire::{List, Page},
+};
+
+/// Routes of runs.
+pub struct RunsApi;
+
+#[OpenApi(prefix_path = "/api/v1/projects/:project_id", tag = "Tag::Runs")]
+impl RunsApi {
+    /// List runs
+    ///
+    /// Executions of CI pipelines, newest first.
+    #[oai(path = "/runs", method = "get", operation_id = "list_runs")]
+    async fn list_runs(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::RunsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// Only runs that stand so.
+        status: Query<Option<RunStatus>>,
+        /// Only runs of this commit.
+        commit: Query<Option<String>>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<List<RunOut>>> {
+        let page = Page::parse(limit.0, cursor.0.as_deref())?;
+        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
+        let (status, commit, asked) = (status.0, commit.0, page.clone());
+        let rows = app
+            .database
+            .read(caller.principal.tenant, move |tx| {
+                Box::pin(async move { store::list(tx, project, status, commit, &asked).await })
+            })
+            .await?;
+        Ok(Json(page.cut(rows, |row| row.id, RunOut::from)))
+    }
+
+    /// Show a run
+    ///
+    /// One execution, as it was told of last.
+    #[oai(path = "/runs/:run_id", method = "get", operation_id = "get_run")]
+    async fn get_run(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::RunsRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// The run.
+        run_id: Path<RunId>,
+    ) -> Result<Json<RunOut>> {
+        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
+        let id = run_id.0.0;
+        let row = app
+            .database
+            .read(caller.principal.tenant, move |tx| {
+                Box::pin(async move { super::find(tx, project, id).await })
+            })
+            .await?;
+        Ok(Json(row.into()))
+    }
+}
+
+/// One execution of a CI pipeline.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Run")]
+struct RunOut {
+    /// Its id.
+    id: RunId,
+    /// The Git host that told of it.
+    source: Source,
+    /// What kind of execution it is.
+    kind: RunKind,
+    /// The name people see.
+    name: String,
+    /// How it stands.
+    status: RunStatus,
+    /// The commit it runs on.
+    commit: Option<String>,
+    /// The branch it runs on.
+    branch: Option<String>,
+    /// Where the host shows it.
+    url: Option<String>,
+    /// When it started.
+    started_at: Option<Time>,
+    /// When it ended.
+    finished_at: Option<Time>,
+    /// How long it took, in milliseconds, once it has ended.
+    duration_ms: Option<i64>,
+}
+
+impl From<Run> for RunOut {
+    fn from(run: Run) -> Self {
+        let duration_ms = super::duration_ms(&run.state);
+        let state = run.state;
+        Self {
+            id: run.id,
+            source: state.source,
+            kind: state.kind,
+            name: state.name,
+            status: state.status,
+            commit: state.commit,
+            branch: state.branch,
+            url: state.url,
+            started_at: state.started_at,
+            finished_at: state.finished_at,
+            duration_ms,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Webhooks: signed deliveries of Git hosts, kept as they came and worked through in their own time.
+//!
+//! A Git host posts a delivery. It is verified over its raw bytes against the project's secrets, put into the
+//! group commit, and answered with 202 once it is on disk: from then on it is not lost, whatever happens. The
+//! same delivery posted again, also at the same moment, is answered `duplicate` and has no second effect.
+//!
+//! In the transaction that stores it a delivery gets a job. The job turns it into changes of the domain and
+//! events, all in one transaction. Should that fail, the job is tried three times and then parked; the delivery
+//! shows as `failed` and can be replayed, from exactly the bytes that came. Each host is one file that
+//! implements [`source::Host`]; what it does not understand is stored and logged, never refused.
+
+mod api;
+mod change;
+mod codec;
+mod github;
+mod receive;
+mod source;
+mod store;
+mod text;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+pub use self::{
+    api::{IngestApi, WebhooksApi},
+    receive::{Inbox, Receipt},
+    source::Source,
+};
+use crate::{
+    accounts::Principal,
+    app::App,
+    clock::Time,
+    database::{TenantId, Tx},
+    error::{Code, Error, Result},
+    events::{self, Event},
+    jobs::{JobId, NewJob},
+    projects::{self, ProjectId},
+    wire::{Page, id_type, wire_enum},
+};
+
+id_type! {
+    /// Names a delivery; its job has the same id.
+    WebhookEventId
+}
+
+wire_enum! {
+    /// What became of a delivery.
+    DeliveryStatus {
+        /// Its job is waiting or under way.
+        Pending = "pending",
+        /// Its effects are there.
+        Processed = "processed",
+        /// Its job was parked after the last try; it can be replayed.
+        Failed = "failed",
+    }
+}
+
+wire_enum! {
+    /// What became of a delivery that was posted.
+    ReceiptStatus {
+        /// It is on disk.
+        Accepted = "accepted",
+        /// It was on disk already.
+        Duplicate = "duplicate",
+    }
+}
+
+/// A delivery as it came.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Our id.
+    pub id: WebhookEventId,
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// The project it was posted to.
+    pub project: ProjectId,
+    /// The Git host.
+    pub source: Source,
+    /// The host's id, by which repetitions are known.
+    pub delivery_id: String,
+    /// The host's name of the event.
+    pub event_type: String,
+    /// Its headers in the order they came, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// The raw body.
+    pub body: Bytes,
+    /// When it was received.
+    pub received_at: Time,
+}
+
+/// A delivery as it is listed: without headers and body, with what became of it.
+#[derive(Clone, Debug)]
+pub struct DeliverySummary {
+    /// Our id.
+    pub id: WebhookEventId,
+    /// The Git host.
+    pub source: Source,
+    /// The host's id.
+    pub delivery_id: String,
+    /// The host's name of the event.
+    pub event_type: String,
+    /// Bytes of the raw body.
+    pub body_bytes: i64,
+    /// When it was received.
+    pub received_at: Time,
+    /// What became of it.
+    pub status: DeliveryStatus,
+    /// How often it was tried since it was last enqueued; 0 once it is processed.
+    pub attempts: i32,
+    /// Why the newest try failed.
+    pub last_error: Option<String>,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Only those that became this.
+    pub status: Option<DeliveryStatus>,
+    /// Only those of this event.
+    pub event_type: Option<String>,
+}
+
+/// Where each Git host posts a project's webhooks.
+pub fn urls(app: &App, project: ProjectId) -> BTreeMap<String, String> {
+    let base = app.public_url();
+    Source::ALL
+        .iter()
+        .map(|source| (source.to_string(), format!("{base}/webhooks/{source}/{project}")))
+        .collect()
+}
+
+/// The deliveries of a project, newest first.
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn list_deliveries(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    filter: DeliveryFilter,
+    page: Page<WebhookEventId>,
+) -> Result<Vec<DeliverySummary>> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move { store::list(tx, project, &filter, &page).await })
+        })
+        .await
+}
+
+/// A delivery with everything that came, what became of it, and the events it caused.
+///
+/// # Errors
+/// `not_found` for a project or delivery out of reach.
+pub async fn get_delivery(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    id: WebhookEventId,
+) -> Result<(DeliverySummary, Delivery, Vec<Event>)> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move {
+                let delivery = find(tx, project, id).await?;
+                let summary = store::summary(tx, &delivery).await?;
+                let events = events::events_of(tx, project, id.0).await?;
+                Ok((summary, delivery, events))
+            })
+        })
+        .await
+}
+
+/// Processes a delivery again, from the bytes that came. What it has already caused is not caused twice.
+///
+/// # Errors
+/// `not_found` for a project or delivery out of reach, `conflict` for one whose job has not ended yet.
+pub async fn replay_delivery(
+    app: &Arc<App>,
+    principal: &Principal,
+    project: ProjectId,
+    id: WebhookEventId,
+) -> Result<DeliverySummary> {
+    projects::reach(app, principal, project).await?;
+    let app_ = Arc::clone(app);
+    app.database
+        .write(principal.tenant, move |tx| {
+            Box::pin(async move {
+                let delivery = find(tx, project, id).await?;
+                if store::summary(tx, &delivery).await?.status == DeliveryStatus::Pending {
+                    let why = "this delivery has not been processed yet; wait until it is, then replay it";
+                    return Err(Error::new(Code::Conflict, why));
+                }
+                app_.jobs.enqueue(tx, job_of(&delivery, true)).await?;
+                store::summary(tx, &delivery).await
+            })
+        })
+        .await
+}
+
+/// Removes up to `limit` deliveries of a deleted project, and what was left to do for them; gives their number.
+///
+/// # Errors
+/// The database's.
+pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
+    store::purge(tx, project, limit).await
+}
+
+/// The job that processes a delivery.
+fn job_of(delivery: &Delivery, replay: bool) -> NewJob {
+    NewJob {
+        id: JobId(delivery.id.0),
+        tenant: delivery.tenant,
+        kind: worker::PROCESS_DELIVERY,
+        payload: json!({ "projectId": delivery.project.0, "replay": replay }),
+    }
+}
+
+async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Delivery> {
+    store::find(tx, project, id).await?.ok_or_else(|| Error::not_found("delivery"))
+}

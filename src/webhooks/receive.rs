@@ -1,0 +1,179 @@
+//! Receiving: from raw bytes to a row on disk.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use poem::http::{HeaderMap, header};
+use secrecy::SecretString;
+use serde::de::IgnoredAny;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    Delivery, Source, WebhookEventId,
+    codec::{self, Stored},
+    job_of, store,
+};
+use crate::{
+    app::App,
+    clock::{Clock, Ids},
+    database::{Database, Door, GroupCommit},
+    error::{Error, Result},
+    jobs::Jobs,
+    projects::{ProjectId, secrets},
+};
+
+/// Deliveries that may wait to be written; more are refused with 503.
+const QUEUE: usize = 2_048;
+/// Deliveries written in one transaction.
+const BATCH: usize = 128;
+/// Bytes of bodies that may be in memory at once; more are refused with 503.
+const BODIES: usize = 256 * 1024 * 1024;
+/// The budget is counted in pieces of this size.
+const PIECE: usize = 64 * 1024;
+/// Headers that carry credentials and are not kept.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-gitlab-token"];
+
+/// Where verified deliveries are put: many share one transaction.
+pub struct Inbox {
+    commit: GroupCommit<Incoming, Receipt>,
+    clock: Clock,
+    ids: Ids,
+    bodies: Arc<Semaphore>,
+}
+
+#[derive(Clone)]
+pub(super) struct Incoming {
+    pub(super) delivery: Delivery,
+    pub(super) stored: Stored,
+}
+
+/// What became of a delivery that was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is on disk.
+    Accepted(WebhookEventId),
+    /// It was on disk already.
+    Duplicate,
+}
+
+impl Inbox {
+    /// Starts the group commit.
+    pub fn start(database: Database, jobs: Jobs, clock: Clock, ids: Ids) -> Self {
+        let commit = GroupCommit::start(QUEUE, BATCH, move |incoming: Vec<Incoming>| {
+            let (database, jobs) = (database.clone(), jobs.clone());
+            Box::pin(async move {
+                let queue = jobs.clone();
+                let receipts = database
+                    .write_through(Door::IngestWriter, |tx| Box::pin(insert(tx, queue, incoming)))
+                    .await?;
+                jobs.wake();
+                Ok(receipts)
+            })
+        });
+        Self { commit, clock, ids, bodies: Arc::new(Semaphore::new(BODIES / PIECE)) }
+    }
+
+    /// Takes from the memory budget what a body of `before` bytes needs for `more`.
+    ///
+    /// # Errors
+    /// `unavailable` when bodies that are being received take all of it.
+    pub(super) fn hold(&self, before: usize, more: usize) -> Result<Option<OwnedSemaphorePermit>> {
+        let pieces = (before + more).div_ceil(PIECE) - before.div_ceil(PIECE);
+        let pieces = u32::try_from(pieces).map_err(Error::internal)?;
+        let full = |_| {
+            Error::unavailable("too many large bodies are being received; try again", Duration::from_secs(1))
+        };
+        if pieces == 0 {
+            return Ok(None);
+        }
+        Arc::clone(&self.bodies).try_acquire_many_owned(pieces).map(Some).map_err(full)
+    }
+}
+
+/// Writes deliveries and their jobs; those whose ids do not come back are duplicates.
+async fn insert(
+    tx: &crate::database::DoorTx<'_>,
+    jobs: Jobs,
+    incoming: Vec<Incoming>,
+) -> Result<Vec<Receipt>> {
+    let deliveries: Vec<_> = incoming.iter().map(|incoming| incoming.delivery.clone()).collect();
+    let new = store::insert(tx, incoming).await?;
+    let accepted = |delivery: &&Delivery| new.contains(&delivery.id.0);
+    jobs.enqueue_through(
+        tx,
+        deliveries.iter().filter(accepted).map(|delivery| job_of(delivery, false)).collect(),
+    )
+    .await?;
+    let receipt = |delivery: &Delivery| match accepted(&delivery) {
+        true => Receipt::Accepted(delivery.id),
+        false => Receipt::Duplicate,
+    };
+    Ok(deliveries.iter().map(receipt).collect())
+}
+
+/// Takes in what a Git host posted: verifies it, stores it, and returns after the commit.
+///
+/// # Errors
+/// `invalid_signature` before anything else is looked at, `invalid_request` for a missing delivery id and a body
+/// that is not JSON, `unavailable` when too much is waiting.
+pub(super) async fn receive(
+    app: &App,
+    source: Source,
+    endpoint: &secrets::Endpoint,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<(String, Receipt)> {
+    let (host, now) = (source.host(), app.inbox.clock.now());
+    let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
+    host.verify(headers, &body, &valid)?;
+    let delivery_id = host.delivery_id(headers)?;
+    check_json(&host.json(content_type(headers), &body)?)?;
+    let stored = codec::encode(&body);
+    let delivery = Delivery {
+        id: WebhookEventId(app.inbox.ids.uuid()),
+        tenant: endpoint.tenant,
+        project: endpoint.project,
+        source,
+        delivery_id: delivery_id.clone(),
+        event_type: host.event_type(headers),
+        headers: kept(headers),
+        body: Bytes::new(), // it travels in `stored`
+        received_at: now,
+    };
+    let receipt = app.inbox.commit.submit(Incoming { delivery, stored }).await?;
+    Ok((delivery_id, receipt))
+}
+
+/// The endpoint that a path names.
+///
+/// # Errors
+/// `not_found` for a host or project that is not there; which of the two is not told.
+pub(super) async fn endpoint(
+    app: &App,
+    source: &str,
+    project: &str,
+) -> Result<(Source, Arc<secrets::Endpoint>)> {
+    let missing = || Error::not_found("webhook endpoint");
+    let source = Source::ALL.iter().copied().find(|known| known.as_str() == source).ok_or_else(missing)?;
+    let project: ProjectId = project.parse().map_err(|_| missing())?;
+    Ok((source, secrets::endpoint(app, project).await?))
+}
+
+/// Whether the bytes are one JSON value; nothing of it is kept, however deep it nests.
+fn check_json(json: &[u8]) -> Result<()> {
+    serde_json::from_slice::<IgnoredAny>(json)
+        .map(|_| ())
+        .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))
+}
+
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter(|(name, _)| !CREDENTIALS.contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! The rows of deliveries. What became of one is read from its job.
+
+use std::collections::{HashMap, HashSet};
+
+use entity::{job, webhook_event};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, prelude::*, sea_query::OnConflict,
+};
+
+use super::{
+    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, Source, WebhookEventId, codec,
+    receive::Incoming, worker::PROCESS_DELIVERY,
+};
+use crate::{
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
+    error::{Error, Result},
+    jobs::JobState,
+    projects::ProjectId,
+    wire::Page,
+};
+
+/// Inserts deliveries; gives the ids of those that were not there before.
+pub(super) async fn insert(tx: &DoorTx<'_>, incoming: Vec<Incoming>) -> Result<HashSet<Uuid>> {
+    let rows = incoming.into_iter().map(|Incoming { delivery, stored }| webhook_event::ActiveModel {
+        id: Set(delivery.id.0),
+        tenant_id: Set(delivery.tenant.0),
+        project_id: Set(delivery.project.0),
+        source: Set(delivery.source.as_str().to_owned()),
+        delivery_id: Set(delivery.delivery_id),
+        event_type: Set(delivery.event_type),
+        headers: Set(serde_json::to_value(delivery.headers).unwrap_or_default()),
+        codec: Set(stored.codec),
+        body: Set(stored.bytes.to_vec()),
+        body_bytes: Set(i64::try_from(stored.raw_bytes).unwrap_or(i64::MAX)),
+        received_at: Set(delivery.received_at),
+    });
+    let once =
+        [webhook_event::Column::ProjectId, webhook_event::Column::Source, webhook_event::Column::DeliveryId];
+    let new = webhook_event::Entity::insert_many(rows)
+        .on_conflict(OnConflict::columns(once).do_nothing().to_owned())
+        .exec_with_returning_keys(tx.conn())
+        .await?;
+    Ok(new.into_iter().collect())
+}
+
+pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Option<Delivery>> {
+    let row = tx
+        .find::<webhook_event::Entity>()
+        .filter(webhook_event::Column::ProjectId.eq(project.0))
+        .filter(webhook_event::Column::Id.eq(id.0))
+        .one(tx.conn())
+        .await?;
+    row.map(to_delivery).transpose()
+}
+
+/// A delivery's row without what is large.
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    source: String,
+    delivery_id: String,
+    event_type: String,
+    body_bytes: i64,
+    received_at: Time,
+}
+
+pub(super) async fn list(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    filter: &DeliveryFilter,
+    page: &Page<WebhookEventId>,
+) -> Result<Vec<DeliverySummary>> {
+    let mut query = tx
+        .find::<webhook_event::Entity>()
+        .select_only()
+        .columns([
+            webhook_event::Column::Id,
+            webhook_event::Column::Source,
+            webhook_event::Column::DeliveryId,
+            webhook_event::Column::EventType,
+            webhook_event::Column::BodyBytes,
+            webhook_event::Column::ReceivedAt,
+        ])
+        .filter(webhook_event::Column::ProjectId.eq(project.0))
+        .order_by_desc(webhook_event::Column::Id)
+        .limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(webhook_event::Column::Id.lt(after.0));
+    }
+    if let Some(event_type) = &filter.event_type {
+        query = query.filter(webhook_event::Column::EventType.eq(event_type.as_str()));
+    }
+    if let Some(status) = filter.status {
+        let jobs = |state: Option<JobState>| {
+            let jobs = tx.find::<job::Entity>().select_only().column(job::Column::Id);
+            let jobs = jobs.filter(job::Column::Kind.eq(PROCESS_DELIVERY));
+            state
+                .map_or(jobs.clone(), |state| jobs.filter(job::Column::State.eq(state.as_str())))
+                .into_query()
+        };
+        let id = webhook_event::Column::Id;
+        query = query.filter(match status {
+            DeliveryStatus::Pending => id.in_subquery(jobs(Some(JobState::Ready))),
+            DeliveryStatus::Failed => id.in_subquery(jobs(Some(JobState::Failed))),
+            DeliveryStatus::Processed => id.not_in_subquery(jobs(None)),
+        });
+    }
+    let rows = query.into_model::<Row>().all(tx.conn()).await?;
+    let mut jobs = jobs_of(tx, rows.iter().map(|row| row.id)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let job = jobs.remove(&row.id);
+            to_summary(row, job)
+        })
+        .collect()
+}
+
+pub(super) async fn summary(tx: &Tx<'_>, delivery: &Delivery) -> Result<DeliverySummary> {
+    let job = jobs_of(tx, [delivery.id.0]).await?.remove(&delivery.id.0);
+    let row = Row {
+        id: delivery.id.0,
+        source: delivery.source.as_str().to_owned(),
+        delivery_id: delivery.delivery_id.clone(),
+        event_type: delivery.event_type.clone(),
+        body_bytes: i64::try_from(delivery.body.len()).unwrap_or(i64::MAX),
+        received_at: delivery.received_at,
+    };
+    to_summary(row, job)
+}
+
+async fn jobs_of(tx: &Tx<'_>, ids: impl IntoIterator<Item = Uuid>) -> Result<HashMap<Uuid, job::Model>> {
+    let jobs = tx.find::<job::Entity>().filter(job::Column::Id.is_in(ids)).all(tx.conn()).await?;
+    Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
+}
+
+/// A delivery without a job has been processed.
+fn to_summary(row: Row, job: Option<job::Model>) -> Result<DeliverySummary> {
+    let failed = job.as_ref().is_some_and(|job| job.state == JobState::Failed.as_str());
+    let status = match (&job, failed) {
+        (None, _) => DeliveryStatus::Processed,
+        (Some(_), true) => DeliveryStatus::Failed,
+        (Some(_), false) => DeliveryStatus::Pending,
+    };
+    Ok(DeliverySummary {
+        id: WebhookEventId(row.id),
+        source: to_source(&row.source)?,
+        delivery_id: row.delivery_id,
+        event_type: row.event_type,
+        body_bytes: row.body_bytes,
+        received_at: row.received_at,
+        status,
+        attempts: job.as_ref().map_or(0, |job| job.attempt),
+        last_error: job.and_then(|job| job.last_error),
+    })
+}
+
+pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
+    let of_project = || webhook_event::Column::ProjectId.eq(project.0);
+    let some = tx
+        .find::<webhook_event::Entity>()
+        .filter(of_project())
+        .select_only()
+        .column(webhook_event::Column::Id);
+    let some = some.order_by_asc(webhook_event::Column::Id).limit(limit);
+    let ids: Vec<Uuid> = some.into_tuple().all(tx.conn()).await?;
+    tx.delete::<job::Entity>().filter(job::Column::Id.is_in(ids.clone())).exec(tx.conn()).await?;
+    tx.delete::<webhook_event::Entity>()
+        .filter(webhook_event::Column::Id.is_in(ids))
+        .exec(tx.conn())
+        .await
+        .map_err(Error::from)
+        .map(|deleted| deleted.rows_affected)
+}
+
+fn to_delivery(row: webhook_event::Model) -> Result<Delivery> {
+    let raw_bytes = usize::try_from(row.body_bytes).map_err(Error::internal)?;
+    Ok(Delivery {
+        id: WebhookEventId(row.id),
+        tenant: TenantId(row.tenant_id),
+        project: ProjectId(row.project_id),
+        source: to_source(&row.source)?,
+        delivery_id: row.delivery_id,
+        event_type: row.event_type,
+        headers: serde_json::from_value(row.headers).map_err(Error::internal)?,
+        body: codec::decode(row.codec, row.body, raw_bytes)?,
+        received_at: row.received_at,
+    })
+}
+
+fn to_source(text: &str) -> Result<Source> {
+    text.parse().map_err(Error::internal)
+}

@@ -1,0 +1,76 @@
+//! Text from outside, read so that nothing in it can stop a delivery.
+//!
+//! JSON may hold lone surrogates, which no Rust string can, and NUL, which PostgreSQL cannot store. Both become
+//! U+FFFD here, at the edge, rather than an error later.
+
+use std::{fmt, ops::Deref};
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A string that can be stored and shown anywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text(String);
+
+impl Text {
+    fn new(text: &str) -> Self {
+        Self(text.replace('\0', "\u{fffd}"))
+    }
+
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::new(text))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text::new(&String::from_utf8_lossy(bytes)))
+            }
+        }
+
+        // Asked for bytes, serde_json hands out a string's bytes without insisting that they are UTF-8.
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &[u8]) -> String {
+        serde_json::from_slice::<Text>(json).expect("readable").into_string()
+    }
+
+    #[test]
+    fn ordinary_text_is_left_alone() {
+        assert_eq!(read("\"Grüße \\u00e9 🚀\"".as_bytes()), "Grüße é 🚀");
+    }
+
+    #[test]
+    fn what_could_not_be_stored_becomes_a_replacement_character() {
+        assert_eq!(read(br#""a\u0000b""#), "a\u{fffd}b");
+        assert!(read(br#""a\ud800b""#).contains('\u{fffd}'), "a lone surrogate");
+        assert!(read(b"\"a\xffb\"").contains('\u{fffd}'), "not UTF-8");
+    }
+}

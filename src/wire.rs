@@ -1,0 +1,215 @@
+//! How values look on the wire, in one place: ids, enum values, lists and their cursors.
+//!
+//! Enum values are lower_snake_case and read case-insensitively; ids are UUIDs of a type of their own, so
+//! that a project's id can never be passed where a tenant's belongs; lists answer `{items, nextCursor}`.
+
+use std::{fmt::Display, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem_openapi::{
+    Object,
+    types::{ParseFromJSON, ToJSON},
+};
+
+use crate::error::{Error, Result};
+
+/// Declares an id type: a UUID that knows what it names.
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, poem_openapi::NewType)]
+        pub struct $name(pub uuid::Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+pub(crate) use id_type;
+
+/// Declares a closed set of values with their names on the wire.
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name on the wire and in the database.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
+                    format!("`{text}` is not one of {}", known.join(", "))
+                })
+            }
+        }
+
+        impl poem_openapi::types::Type for $name {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Reference(stringify!($name).to_owned())
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                registry.create_schema::<Self, _>(stringify!($name).to_owned(), |_| {
+                    poem_openapi::registry::MetaSchema {
+                        enum_items: vec![$($text.into()),+],
+                        ..poem_openapi::registry::MetaSchema::new("string")
+                    }
+                });
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl poem_openapi::types::ToJSON for $name {
+            fn to_json(&self) -> Option<serde_json::Value> {
+                Some(self.as_str().into())
+            }
+        }
+
+        impl poem_openapi::types::ParseFromJSON for $name {
+            fn parse_from_json(value: Option<serde_json::Value>) -> poem_openapi::types::ParseResult<Self> {
+                match value {
+                    Some(serde_json::Value::String(text)) => Ok(text.parse()?),
+                    value => Err(poem_openapi::types::ParseError::expected_type(value.unwrap_or_default())),
+                }
+            }
+        }
+
+        impl poem_openapi::types::ParseFromParameter for $name {
+            fn parse_from_parameter(value: &str) -> poem_openapi::types::ParseResult<Self> {
+                Ok(value.parse()?)
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;
+
+/// One page of a list.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub struct List<T: ParseFromJSON + ToJSON> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; absent on the last one.
+    #[oai(skip_serializing_if_is_none)]
+    pub next_cursor: Option<String>,
+}
+
+/// Which page of a list is asked for.
+#[derive(Clone, Debug)]
+pub struct Page<K> {
+    /// Rows at most.
+    pub limit: u64,
+    /// The key of the last row of the page before, if there was one.
+    pub after: Option<K>,
+}
+
+/// Rows at most, unless the caller says otherwise.
+pub const DEFAULT_LIMIT: u64 = 50;
+/// Rows at most, whatever the caller says.
+pub const MAX_LIMIT: u64 = 200;
+
+impl<K: FromStr + Display> Page<K> {
+    /// Reads `?limit=` and `?cursor=`.
+    ///
+    /// # Errors
+    /// `invalid_request` for a limit outside 1 to 200 and for a cursor that this service did not make.
+    pub fn parse(limit: Option<u64>, cursor: Option<&str>) -> Result<Self> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Error::invalid(format!("limit must be between 1 and {MAX_LIMIT}")));
+        }
+        Ok(Self { limit, after: cursor.map(decode_cursor).transpose()? })
+    }
+
+    /// Cuts `rows`, of which one more than the limit was asked for, to a page; `key` names a row's place.
+    pub fn cut<R, T: ParseFromJSON + ToJSON>(
+        &self,
+        mut rows: Vec<R>,
+        key: impl Fn(&R) -> K,
+        out: impl Fn(R) -> T,
+    ) -> List<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = if more { rows.last().map(|row| encode_cursor(&key(row))) } else { None };
+        List { items: rows.into_iter().map(out).collect(), next_cursor }
+    }
+}
+
+/// A cursor is the last row's key behind a version letter, in base64url: opaque, and checked when it returns.
+fn encode_cursor(key: &impl Display) -> String {
+    URL_SAFE_NO_PAD.encode(format!("1{key}"))
+}
+
+fn decode_cursor<K: FromStr>(cursor: &str) -> Result<K> {
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| text.strip_prefix('1').and_then(|key| key.parse().ok()))
+        .ok_or_else(|| {
+            Error::invalid("this cursor is not one of ours; leave it out to start from the first page")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_as_the_key_it_was_made_from(key: u64) {
+            prop_assert_eq!(decode_cursor::<u64>(&encode_cursor(&key)).expect("our own"), key);
+        }
+
+        #[test]
+        fn a_cursor_that_is_not_ours_is_refused_and_never_panics(cursor in ".{0,64}") {
+            if let Ok(key) = decode_cursor::<u64>(&cursor) {
+                prop_assert_eq!(encode_cursor(&key), cursor);
+            }
+        }
+    }
+}
