@@ -72,30 +72,58 @@ pub fn whole_microseconds(time: Time) -> Time {
 #[derive(Clone)]
 pub struct Ids {
     clock: Clock,
-    random: Arc<Mutex<StdRng>>,
+    source: Arc<Mutex<IdSource>>,
 }
+
+struct IdSource {
+    random: StdRng,
+    /// Millisecond and random part of the newest id.
+    newest: (u64, u128),
+}
+
+/// Bits of a UUIDv7 that are neither its time nor fixed.
+const RANDOM_BITS: u32 = 74;
 
 impl Ids {
     /// Ids that nobody can guess.
     pub fn system(clock: Clock) -> Self {
-        Self { clock, random: Arc::new(Mutex::new(rand::make_rng())) }
+        Self::new(clock, rand::make_rng())
     }
 
     /// The same ids in every run.
     pub fn seeded(clock: Clock, seed: u64) -> Self {
-        Self { clock, random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) }
+        Self::new(clock, StdRng::seed_from_u64(seed))
     }
 
-    /// A new UUIDv7: ids made later sort later, to the millisecond.
+    fn new(clock: Clock, random: StdRng) -> Self {
+        Self { clock, source: Arc::new(Mutex::new(IdSource { random, newest: (0, 0) })) }
+    }
+
+    /// A new UUIDv7: an id made later by the same process sorts later. (The uuid crate does the same, with a
+    /// generator that cannot be seeded.)
     pub fn uuid(&self) -> Uuid {
-        let milliseconds = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(milliseconds, &self.bytes()).into_uuid()
+        let now = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default();
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let (millisecond, part) = source.newest;
+        let fresh = (now, u128::from(source.random.next_u64()));
+        let step = 1 + u128::from(source.random.next_u32());
+        source.newest = match part + step {
+            _ if now > millisecond => fresh,
+            part if part < 1 << RANDOM_BITS => (millisecond, part),
+            _ => (millisecond + 1, fresh.1),
+        };
+        let (millisecond, part) = source.newest;
+        let mut bytes = [0; 10];
+        // Above and below the two bits of the variant.
+        bytes[..2].copy_from_slice(&((part >> 62) as u16).to_be_bytes());
+        bytes[2..].copy_from_slice(&(part as u64 & (u64::MAX >> 2)).to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millisecond, &bytes).into_uuid()
     }
 
     /// `N` random bytes, fit for a secret.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).random.fill_bytes(&mut bytes);
         bytes
     }
 }
@@ -122,12 +150,24 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_ids_and_later_ids_sort_later() {
+    fn the_same_seed_gives_the_same_ids() {
         let clock = Clock::mock(noon());
-        let (a, b) = (Ids::seeded(clock.clone(), 7), Ids::seeded(clock.clone(), 7));
-        let first = a.uuid();
-        assert_eq!(first, b.uuid());
-        clock.advance(TimeDelta::milliseconds(1));
-        assert!(a.uuid() > first);
+        let (a, b) = (Ids::seeded(clock.clone(), 7), Ids::seeded(clock, 7));
+        assert_eq!((a.uuid(), a.bytes::<8>()), (b.uuid(), b.bytes::<8>()));
+    }
+
+    #[test]
+    fn ids_made_later_sort_later_even_within_a_millisecond_and_when_the_clock_steps_back() {
+        let clock = Clock::mock(noon());
+        let ids = Ids::system(clock.clone());
+        let mut made: Vec<_> = (0..10_000).map(|_| ids.uuid()).collect();
+        clock.advance(TimeDelta::milliseconds(-50));
+        made.extend((0..100).map(|_| ids.uuid()));
+        clock.advance(TimeDelta::seconds(1));
+        made.push(ids.uuid());
+        assert!(made.is_sorted_by(|a, b| a < b));
+        assert!(
+            made.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122)
+        );
     }
 }

@@ -11,7 +11,7 @@ use poem::{
     web::Data,
 };
 use poem_openapi::{
-    ApiResponse, ExtraHeader, LicenseObject, OpenApiService, Tags,
+    ApiResponse, ExtraHeader, LicenseObject, OpenApiService, ServerObject, Tags,
     payload::Json,
     types::{ParseFromJSON, ToJSON},
 };
@@ -88,13 +88,12 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
 
 fn service() -> OpenApiService<Table, ()> {
     OpenApiService::new(TABLE, "Trackside", env!("CARGO_PKG_VERSION"))
-        .summary("Project tracking for teams in which people and AI agents work side by side.")
         .description(
-            "Git hosts post signed webhooks; people and agents read what they mean and follow it live. Errors are \
+            "Project tracking for teams in which people and AI agents work side by side. Git hosts post signed webhooks; people and agents read what they mean and follow it live. Errors are \
              `application/problem+json`; lists answer `{items, nextCursor}`; times are RFC 3339 in UTC.",
         )
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
-        .url_prefix("/")
+        .server(ServerObject::new("/").description("This service."))
         .extra_response_header::<String, _>(
             ExtraHeader::new("X-Request-Id").description("The id under which the service's log has this request."),
         )

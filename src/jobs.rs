@@ -81,6 +81,9 @@ pub struct NewJob {
     pub payload: Json,
 }
 
+/// What a kind of job does about one that was parked, and why it was.
+pub type Parked<C> = for<'t> fn(&'t C, &'t Tx<'t>, &'t Job, String) -> BoxFuture<'t, Result<()>>;
+
 /// One kind of job, as the table in `worker.rs` lists it; `C` is what its functions work with.
 pub struct Kind<C> {
     /// Its name in the database.
@@ -88,7 +91,7 @@ pub struct Kind<C> {
     /// Does the work and calls [`finish`] in the transaction of its effect.
     pub run: fn(Arc<C>, Job) -> BoxFuture<'static, Result<()>>,
     /// Told, in the transaction that parks a job, that it has failed for good.
-    pub parked: Option<for<'t> fn(&'t C, &'t Tx<'t>, &'t Job, String) -> BoxFuture<'t, Result<()>>>,
+    pub parked: Option<Parked<C>>,
     /// Whether jobs of one project are run one after the other, oldest first, as far as they are claimed together.
     /// Others may take their time: nobody waits for them.
     pub in_order: bool,

@@ -126,24 +126,9 @@ fn translate(error: &poem::Error) -> Error {
             Error::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`")
         }
         StatusCode::PAYLOAD_TOO_LARGE => Error::new(Code::PayloadTooLarge, text),
-        status if status.is_client_error() => match field_of(&text) {
-            Some(pointer) => Error::invalid_field(pointer, reason_of(&text)),
-            None => Error::invalid(reason_of(&text)),
-        },
+        status if status.is_client_error() => Error::invalid(text),
         _ => Error::internal(text),
     }
-}
-
-/// poem-openapi names the field that it was reading only in its text: `(occurred while parsing "NewProject.name")`.
-fn field_of(text: &str) -> Option<String> {
-    let (_, rest) = text.rsplit_once("occurred while parsing \"")?;
-    let (_, field) = rest.split_once('"')?.0.split_once('.')?;
-    Some(format!("/{field}"))
-}
-
-fn reason_of(text: &str) -> String {
-    let text = text.trim_start_matches("parse request payload error: ");
-    text.split(" (occurred while parsing").next().unwrap_or(text).to_owned()
 }
 
 impl ResponseError for Error {

@@ -3,21 +3,31 @@
 //! Enum values are lower_snake_case and read case-insensitively; ids are UUIDs of a type of their own, so
 //! that a project's id can never be passed where a tenant's belongs; lists answer `{items, nextCursor}`.
 
-use std::{fmt::Display, str::FromStr};
+use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, SecondsFormat};
 use poem_openapi::{
     Object,
-    types::{ParseFromJSON, ToJSON},
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::{
+    clock::Time,
+    error::{Error, Result},
+};
 
 /// Declares an id type: a UUID that knows what it names.
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, poem_openapi::NewType)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, poem_openapi::NewType, serde::Deserialize,
+        )]
+        #[serde(transparent)]
         pub struct $name(pub uuid::Uuid);
 
         impl std::fmt::Display for $name {
@@ -66,6 +76,13 @@ macro_rules! wire_enum {
                     let known: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                     format!("`{text}` is not one of {}", known.join(", "))
                 })
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
 
@@ -123,6 +140,60 @@ macro_rules! wire_enum {
     };
 }
 pub(crate) use wire_enum;
+
+/// An instant as every surface writes it: RFC 3339 in UTC, ending in `Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub Time);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl From<Time> for Timestamp {
+    fn from(time: Time) -> Self {
+        Self(time)
+    }
+}
+
+impl Type for Timestamp {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string_date-time".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "date-time")))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToJSON for Timestamp {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.to_string().into())
+    }
+}
+
+impl ParseFromJSON for Timestamp {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::String(text)) => Ok(Self(DateTime::parse_from_rfc3339(&text)?.to_utc())),
+            value => Err(ParseError::expected_type(value.unwrap_or_default())),
+        }
+    }
+}
 
 /// One page of a list.
 #[derive(Object)]
@@ -207,7 +278,7 @@ mod tests {
 
         #[test]
         fn a_cursor_that_is_not_ours_is_refused_and_never_panics(cursor in ".{0,64}") {
-            if let Ok(key) = decode_cursor::<u64>(&cursor) {
+            if let Ok(key) = decode_cursor::<String>(&cursor) {
                 prop_assert_eq!(encode_cursor(&key), cursor);
             }
         }

@@ -1,1 +1,3 @@
+//! Trackside measured beside its limits.
+
 fn main() {}

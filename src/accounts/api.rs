@@ -10,6 +10,7 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 
 use super::{
     KeyId, KeyRecord, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope, Tenant,
@@ -17,12 +18,12 @@ use super::{
 };
 use crate::{
     app::App,
-    clock::Time,
     database::TenantId,
     error::{Code, Error, Result},
     http::{Created, Tag},
+    input::Input,
     projects::ProjectId,
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
@@ -125,10 +126,11 @@ impl AccountsApi {
         &self,
         app: Data<&Arc<App>>,
         caller: Caller<scope::KeysWrite>,
-        body: Json<KeyIn>,
+        body: Input<KeyIn>,
     ) -> Result<Created<CreatedKeyOut>> {
         let KeyIn { name, role, scopes, project_ids, expires_at } = body.0;
         let scopes = scopes.map(|scopes| scopes.into_iter().collect::<BTreeSet<_>>());
+        let expires_at = expires_at.map(|Timestamp(time)| time);
         let new = NewKey { name, role, scopes, projects: project_ids, expires_at };
         let (record, key) = super::create_key(&app, &caller.principal, new).await?;
         let location = format!("/api/v1/api-keys/{}", record.id);
@@ -180,12 +182,12 @@ struct TenantOut {
     /// The name people see.
     name: String,
     /// When it was made.
-    created_at: Time,
+    created_at: Timestamp,
 }
 
 impl From<Tenant> for TenantOut {
     fn from(tenant: Tenant) -> Self {
-        Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at }
+        Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at.into() }
     }
 }
 
@@ -202,18 +204,19 @@ struct PrincipalOut {
     /// What it is in the tenant.
     role: Role,
     /// When it was made.
-    created_at: Time,
+    created_at: Timestamp,
 }
 
 impl From<PrincipalRecord> for PrincipalOut {
     fn from(record: PrincipalRecord) -> Self {
         let PrincipalRecord { id, kind, name, role, created_at } = record;
-        Self { id, kind, name, role, created_at }
+        Self { id, kind, name, role, created_at: created_at.into() }
     }
 }
 
 /// A key to be made.
-#[derive(Object)]
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewApiKey")]
 struct KeyIn {
     /// What it is for, 1 to 200 characters.
@@ -225,7 +228,7 @@ struct KeyIn {
     /// The projects to limit it to; left out, all of the tenant.
     project_ids: Option<Vec<ProjectId>>,
     /// From when on it is refused; left out, never.
-    expires_at: Option<Time>,
+    expires_at: Option<Timestamp>,
 }
 
 /// An API key, without its text.
@@ -248,13 +251,13 @@ struct KeyOut {
     #[oai(skip_serializing_if_is_none)]
     project_ids: Option<Vec<ProjectId>>,
     /// When it was made.
-    created_at: Time,
+    created_at: Timestamp,
     /// From when on it is refused.
     #[oai(skip_serializing_if_is_none)]
-    expires_at: Option<Time>,
+    expires_at: Option<Timestamp>,
     /// When it was revoked.
     #[oai(skip_serializing_if_is_none)]
-    revoked_at: Option<Time>,
+    revoked_at: Option<Timestamp>,
 }
 
 impl From<KeyRecord> for KeyOut {
@@ -267,9 +270,9 @@ impl From<KeyRecord> for KeyOut {
             role: record.role,
             scopes: record.scopes.into_iter().collect(),
             project_ids: record.projects,
-            created_at: record.created_at,
-            expires_at: record.expires_at,
-            revoked_at: record.revoked_at,
+            created_at: record.created_at.into(),
+            expires_at: record.expires_at.map(Timestamp),
+            revoked_at: record.revoked_at.map(Timestamp),
         }
     }
 }

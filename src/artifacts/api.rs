@@ -13,22 +13,21 @@ use super::{Artifact, ArtifactId, ArtifactKind, Dependency, store};
 use crate::{
     accounts::{Caller, scope},
     app::App,
-    clock::Time,
     error::Result,
     http::Tag,
     projects::{self, ProjectId},
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// Routes of artifacts.
 pub struct ArtifactsApi;
 
-#[OpenApi(prefix_path = "/api/v1/projects/:project_id", tag = "Tag::Artifacts")]
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Artifacts")]
 impl ArtifactsApi {
     /// List artifacts
     ///
     /// The tracked documents of a repository, by path.
-    #[oai(path = "/artifacts", method = "get", operation_id = "list_artifacts")]
+    #[oai(path = "/projects/:project_id/artifacts", method = "get", operation_id = "list_artifacts")]
     async fn list_artifacts(
         &self,
         app: Data<&Arc<App>>,
@@ -60,7 +59,11 @@ impl ArtifactsApi {
     /// Show an artifact
     ///
     /// One tracked document, removed or not.
-    #[oai(path = "/artifacts/:artifact_id", method = "get", operation_id = "get_artifact")]
+    #[oai(
+        path = "/projects/:project_id/artifacts/:artifact_id",
+        method = "get",
+        operation_id = "get_artifact"
+    )]
     async fn get_artifact(
         &self,
         app: Data<&Arc<App>>,
@@ -103,9 +106,9 @@ struct ArtifactOut {
     /// Who made that commit.
     author: Option<String>,
     /// When it was last pushed, by the host's clock.
-    changed_at: Time,
+    changed_at: Timestamp,
     /// When it was removed from the tracked branch.
-    removed_at: Option<Time>,
+    removed_at: Option<Timestamp>,
 }
 
 /// Another artifact, at a version.
@@ -132,8 +135,8 @@ impl From<Artifact> for ArtifactOut {
                 .collect(),
             commit: artifact.commit,
             author: artifact.author,
-            changed_at: artifact.changed_at,
-            removed_at: artifact.removed_at,
+            changed_at: artifact.changed_at.into(),
+            removed_at: artifact.removed_at.map(Timestamp),
         }
     }
 }

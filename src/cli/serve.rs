@@ -10,7 +10,7 @@ use crate::{
     accounts,
     app::App,
     clock::{Clock, Ids},
-    config::Config,
+    config::{Config, LogFormat},
     error::{Error, Result},
     service::Service,
 };
@@ -21,12 +21,8 @@ const FIRST_TENANT: &str = "default";
 pub(super) async fn run(config: Config) -> Result<()> {
     let clock = Clock::system();
     let service = Service::start(config, clock.clone(), Ids::system(clock)).await?;
-    if greet_a_new_installation(&service.app).await? {
-        eprintln!("{BOLD}This is a new installation.{RESET} Make a key for yourself, then a project:\n");
-        eprintln!("  trackside key create --name me --role owner");
-        eprintln!(
-            "  trackside project create --name NAME --repo-url https://github.com/your-org/your-repo\n"
-        );
+    if make_the_first_tenant(&service.app).await? {
+        greet(service.app.config.log_format);
     }
     tracing::info!("listening on {}", service.app.public_url());
     until_told_to_stop().await?;
@@ -35,8 +31,23 @@ pub(super) async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
+/// Tells whoever starts a new installation what comes next.
+fn greet(format: LogFormat) {
+    let key = "trackside key create --name me --role owner";
+    let project = "trackside project create --name NAME --repo-url https://github.com/your-org/your-repo";
+    match format {
+        LogFormat::Json => {
+            tracing::info!(key, project, "this is a new installation: make a key, then a project")
+        }
+        LogFormat::Text => {
+            eprintln!("{BOLD}This is a new installation.{RESET} Make a key for yourself, then a project:\n");
+            eprintln!("  {key}\n  {project}\n");
+        }
+    }
+}
+
 /// Makes the first tenant, if there is none yet.
-async fn greet_a_new_installation(app: &Arc<App>) -> Result<bool> {
+async fn make_the_first_tenant(app: &Arc<App>) -> Result<bool> {
     if !accounts::list_tenants(app).await?.is_empty() {
         return Ok(false);
     }

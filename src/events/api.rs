@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::SecondsFormat;
 use poem::{Body, IntoResponse, Response, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -15,11 +14,10 @@ use super::{Event, Position, store, stream};
 use crate::{
     accounts::{Access, Caller, scope},
     app::App,
-    clock::Time,
     error::{Error, Result},
     http::Tag,
     projects::{self, ProjectId},
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// Routes of the event log.
@@ -108,7 +106,7 @@ pub struct EventOut {
     /// The project it happened in.
     project_id: ProjectId,
     /// When it was recorded.
-    timestamp: Time,
+    timestamp: Timestamp,
     /// What happened; its fields depend on `event`.
     payload: serde_json::Value,
 }
@@ -119,15 +117,10 @@ impl From<Event> for EventOut {
             id: event.id.to_string(),
             event: event.name,
             project_id: event.project,
-            timestamp: event.timestamp,
+            timestamp: event.timestamp.into(),
             payload: event.payload,
         }
     }
-}
-
-/// An instant as every surface writes it: RFC 3339, UTC.
-pub(super) fn timestamp(time: Time) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// A `text/event-stream` body.

@@ -19,7 +19,7 @@ use super::{
     Event, Position,
     follow::{Follower, Frames},
 };
-use crate::{accounts::Access, app::App, clock::Ids, error::chain};
+use crate::{accounts::Access, app::App, clock::Ids, error::chain, wire::Timestamp};
 
 /// Bytes handed to the connection at once.
 const CHUNK: usize = 64 * 1024;
@@ -34,7 +34,7 @@ pub(super) fn frame(event: &Event) -> Bytes {
         "id": event.id.to_string(),
         "event": event.name,
         "projectId": event.project.to_string(),
-        "timestamp": super::api::timestamp(event.timestamp),
+        "timestamp": Timestamp(event.timestamp).to_string(),
         "payload": event.payload,
     });
     format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.name).into()
@@ -77,6 +77,7 @@ pub(super) fn subscribe(
     };
     // An id without data sets the client's resume position and dispatches nothing.
     let _ = write!(greeting, "id: {}:{position}\n\n", head.log);
+    app.metrics.streams_open.inc();
     let subscriber = Subscriber {
         head: follower.wakes(),
         heartbeat: Instant::now() + app.config.heartbeat,
@@ -142,6 +143,12 @@ impl Subscriber {
         self.position = last;
         self.heartbeat = Instant::now() + self.app.config.heartbeat;
         frames
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.app.metrics.streams_open.dec();
     }
 }
 

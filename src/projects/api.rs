@@ -10,16 +10,17 @@ use poem_openapi::{
     payload::Json,
 };
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 
 use super::{NewProject, Project, ProjectConfig, ProjectId, ProjectPatch, secrets};
 use crate::{
     accounts::{Caller, scope},
     app::App,
-    clock::Time,
     error::Result,
     http::{Created, NoContent, Tag},
+    input::Input,
     webhooks,
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// Routes of projects.
@@ -35,7 +36,7 @@ impl ProjectsApi {
         &self,
         app: Data<&Arc<App>>,
         caller: Caller<scope::ProjectsWrite>,
-        body: Json<ProjectIn>,
+        body: Input<ProjectIn>,
     ) -> Result<Created<CreatedProjectOut>> {
         let ProjectIn { name, repo_url, config } = body.0;
         let new = NewProject { name, repo_url, config: config.unwrap_or_default() };
@@ -90,7 +91,7 @@ impl ProjectsApi {
         caller: Caller<scope::ProjectsWrite>,
         /// The project.
         project_id: Path<ProjectId>,
-        body: Json<ProjectChanges>,
+        body: Input<ProjectChanges>,
     ) -> Result<Json<ProjectOut>> {
         let ProjectChanges { name, repo_url, config } = body.0;
         let patch = ProjectPatch { name, repo_url, config };
@@ -128,7 +129,7 @@ impl ProjectsApi {
         caller: Caller<scope::ProjectsWrite>,
         /// The project.
         project_id: Path<ProjectId>,
-        body: Json<RotationIn>,
+        body: Input<RotationIn>,
     ) -> Result<Json<RotationOut>> {
         let overlap = body.0.overlap_seconds.map_or(secrets::DEFAULT_OVERLAP, |seconds| {
             TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
@@ -136,13 +137,14 @@ impl ProjectsApi {
         let (secret, until) = secrets::rotate_secret(&app, &caller.principal, project_id.0, overlap).await?;
         Ok(Json(RotationOut {
             webhook_secret: secret.expose_secret().to_owned(),
-            old_secret_expires_at: until,
+            old_secret_expires_at: until.into(),
         }))
     }
 }
 
 /// A project to be made.
-#[derive(Object)]
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewProject")]
 struct ProjectIn {
     /// The name people see, 1 to 200 characters.
@@ -154,7 +156,8 @@ struct ProjectIn {
 }
 
 /// What to change of a project.
-#[derive(Object)]
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, rename = "ProjectPatch")]
 struct ProjectChanges {
     /// The name people see, 1 to 200 characters.
@@ -182,9 +185,9 @@ struct ProjectOut {
     /// Grows by one with every change.
     version: i64,
     /// When it was made.
-    created_at: Time,
+    created_at: Timestamp,
     /// When it was last changed.
-    updated_at: Time,
+    updated_at: Timestamp,
 }
 
 impl ProjectOut {
@@ -196,8 +199,8 @@ impl ProjectOut {
             repo_url: project.repo_url,
             config: project.config,
             version: project.version,
-            created_at: project.created_at,
-            updated_at: project.updated_at,
+            created_at: project.created_at.into(),
+            updated_at: project.updated_at.into(),
         }
     }
 }
@@ -214,7 +217,8 @@ struct CreatedProjectOut {
 }
 
 /// How to rotate.
-#[derive(Object)]
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, rename = "SecretRotation")]
 struct RotationIn {
     /// For how many seconds the present secret stays valid, 0 to 2592000 (86400 if not given).
@@ -228,5 +232,5 @@ struct RotationOut {
     /// What the Git host is to sign with from now on, shown this once.
     webhook_secret: String,
     /// Until when the old secret is accepted.
-    old_secret_expires_at: Time,
+    old_secret_expires_at: Timestamp,
 }

@@ -55,7 +55,7 @@ pub struct Project {
 /// What Trackside looks at in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ProjectConfig {
     /// The branch whose documents count; left out, the repository's default branch.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,23 +13,22 @@ use super::{Run, RunId, RunKind, RunStatus, store};
 use crate::{
     accounts::{Caller, scope},
     app::App,
-    clock::Time,
     error::Result,
     http::Tag,
     projects::{self, ProjectId},
     webhooks::Source,
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// Routes of runs.
 pub struct RunsApi;
 
-#[OpenApi(prefix_path = "/api/v1/projects/:project_id", tag = "Tag::Runs")]
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Runs")]
 impl RunsApi {
     /// List runs
     ///
     /// Executions of CI pipelines, newest first.
-    #[oai(path = "/runs", method = "get", operation_id = "list_runs")]
+    #[oai(path = "/projects/:project_id/runs", method = "get", operation_id = "list_runs")]
     async fn list_runs(
         &self,
         app: Data<&Arc<App>>,
@@ -60,7 +59,7 @@ impl RunsApi {
     /// Show a run
     ///
     /// One execution, as it was told of last.
-    #[oai(path = "/runs/:run_id", method = "get", operation_id = "get_run")]
+    #[oai(path = "/projects/:project_id/runs/:run_id", method = "get", operation_id = "get_run")]
     async fn get_run(
         &self,
         app: Data<&Arc<App>>,
@@ -103,9 +102,9 @@ struct RunOut {
     /// Where the host shows it.
     url: Option<String>,
     /// When it started.
-    started_at: Option<Time>,
+    started_at: Option<Timestamp>,
     /// When it ended.
-    finished_at: Option<Time>,
+    finished_at: Option<Timestamp>,
     /// How long it took, in milliseconds, once it has ended.
     duration_ms: Option<i64>,
 }
@@ -123,8 +122,8 @@ impl From<Run> for RunOut {
             commit: state.commit,
             branch: state.branch,
             url: state.url,
-            started_at: state.started_at,
-            finished_at: state.finished_at,
+            started_at: state.started_at.map(Timestamp),
+            finished_at: state.finished_at.map(Timestamp),
             duration_ms,
         }
     }

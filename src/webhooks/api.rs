@@ -20,12 +20,11 @@ use super::{
 use crate::{
     accounts::{Caller, scope},
     app::App,
-    clock::Time,
     error::{Code, Error, Result},
     events::EventOut,
     http::Tag,
     projects::ProjectId,
-    wire::{List, Page},
+    wire::{List, Page, Timestamp},
 };
 
 /// The largest body that is taken: GitHub sends up to 25 MB, and its form encoding inflates that.
@@ -74,13 +73,12 @@ impl IngestApi {
 /// Where people look.
 pub struct WebhooksApi;
 
-#[OpenApi(prefix_path = "/api/v1/projects/:project_id", tag = "Tag::Deliveries")]
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Deliveries")]
 impl WebhooksApi {
     /// List deliveries
     ///
     /// What the Git host has posted to a project, newest first, and what became of it.
-    #[oai(path = "/deliveries", method = "get", operation_id = "list_deliveries")]
-    #[expect(clippy::too_many_arguments, reason = "one per query parameter")]
+    #[oai(path = "/projects/:project_id/deliveries", method = "get", operation_id = "list_deliveries")]
     async fn list_deliveries(
         &self,
         app: Data<&Arc<App>>,
@@ -106,7 +104,11 @@ impl WebhooksApi {
     /// Show a delivery
     ///
     /// Everything that came, without credentials, and the events that it caused.
-    #[oai(path = "/deliveries/:delivery_id", method = "get", operation_id = "get_delivery")]
+    #[oai(
+        path = "/projects/:project_id/deliveries/:delivery_id",
+        method = "get",
+        operation_id = "get_delivery"
+    )]
     async fn get_delivery(
         &self,
         app: Data<&Arc<App>>,
@@ -131,7 +133,11 @@ impl WebhooksApi {
     ///
     /// Processes it again from the bytes that came; what it has already caused is not caused twice. The answer
     /// shows it pending.
-    #[oai(path = "/deliveries/:delivery_id/replay", method = "post", operation_id = "replay_delivery")]
+    #[oai(
+        path = "/projects/:project_id/deliveries/:delivery_id/replay",
+        method = "post",
+        operation_id = "replay_delivery"
+    )]
     async fn replay_delivery(
         &self,
         app: Data<&Arc<App>>,
@@ -254,7 +260,7 @@ struct DeliveryOut {
     /// What became of it.
     status: DeliveryStatus,
     /// When it was received.
-    received_at: Time,
+    received_at: Timestamp,
     /// Bytes of the raw body.
     body_bytes: i64,
     /// How often it was tried since it was last enqueued; 0 once it is processed.
@@ -272,7 +278,7 @@ impl From<DeliverySummary> for DeliveryOut {
             delivery_id: summary.delivery_id,
             event_type: summary.event_type,
             status: summary.status,
-            received_at: summary.received_at,
+            received_at: summary.received_at.into(),
             body_bytes: summary.body_bytes,
             attempts: summary.attempts,
             last_error: summary.last_error,

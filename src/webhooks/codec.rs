@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_typical_push_takes_less_than_a_quarter_of_its_bytes() {
         let now = chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("in range");
-        let push = crate::samples::github::Story::new("acme/rocket", now).next(now);
+        let push = crate::samples::Story::new("acme/rocket", now).next(now);
         let body = Bytes::from(push.bytes());
         assert!(encode(&body).bytes.len() * 4 < body.len());
     }

@@ -1,0 +1,123 @@
+//! JSON request bodies: bounded, and refused with the place of what is wrong.
+//!
+//! poem-openapi's own `Json` says what it expected but not where; serde with `serde_path_to_error` says both.
+
+use poem::{Request, RequestBody, error::ReadBodyError};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Code, Error, Result};
+
+/// The largest body that is taken.
+const MAX_BYTES: usize = 1024 * 1024;
+const CONTENT_TYPE: &str = "application/json";
+
+/// A JSON body that was understood. An empty one counts as `{}`.
+pub struct Input<T>(pub T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Input<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: T::IS_REQUIRED })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = body.take()?.into_bytes_limit(MAX_BYTES).await.map_err(|error| match error {
+            ReadBodyError::PayloadTooLarge => {
+                Error::new(Code::PayloadTooLarge, "the body is larger than 1 MiB")
+            }
+            error => Error::invalid("the body did not arrive whole").because(error),
+        })?;
+        if bytes.is_empty() {
+            return Ok(Self(parse(b"{}")?));
+        }
+        let content_type = request.content_type().unwrap_or_default();
+        if content_type.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case(CONTENT_TYPE)) {
+            let why = "send JSON, with `Content-Type: application/json`";
+            return Err(Error::new(Code::UnsupportedMediaType, why).into());
+        }
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let cause = error.into_inner();
+        let (line, column) = (cause.line(), cause.column());
+        let why = cause.to_string();
+        let why = why.trim_end_matches(&format!(" at line {line} column {column}"));
+        match pointer {
+            _ if !cause.is_data() => Error::invalid(format!("the body is not JSON: {cause}")),
+            None => Error::invalid(why.to_owned()),
+            Some(pointer) => Error::invalid_field(pointer, why),
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| Error::invalid(format!("the body is not one JSON document: {error}")))?;
+    Ok(value)
+}
+
+/// A path as a JSON pointer (RFC 6901); none for the document itself.
+fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    (!pointer.is_empty()).then_some(pointer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Order {
+        #[expect(dead_code, reason = "only the errors matter here")]
+        ship_to: Vec<String>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_place() {
+        let cases: [(&[u8], Option<&str>, &str); 5] = [
+            (br#"{"shipTo": 7}"#, Some("/shipTo"), "expected a sequence"),
+            (br#"{"shipTo": ["a", 7]}"#, Some("/shipTo/1"), "expected a string"),
+            (br#"{"colour": 1}"#, Some("/colour"), "unknown field `colour`"),
+            (b"{}", None, "missing field `shipTo`"),
+            (b"{", None, "not JSON"),
+        ];
+        for (json, pointer, words) in cases {
+            let error = parse::<Order>(json).expect_err("refused");
+            assert_eq!(error.fields.first().map(|field| field.pointer.as_str()), pointer);
+            assert!(error.detail.contains(words), "{}", error.detail);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line, as a person and as a script use it.
+
+use serde_json::Value;
+use tempfile::TempDir;
+use trackside::samples::sign;
+
+use crate::support::{
+    process::{Process, free_port, output, run, trackside},
+    text,
+};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[tokio::test]
+async fn the_commands_work_beside_a_running_service() {
+    let folder = TempDir::new().unwrap();
+    let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
+    let at = folder.path();
+    let port = process.port.to_string();
+    let key = output(at, &["key", "create", "--name", "me", "--role", "owner"]);
+    assert!(key.starts_with("tsk_") && key.len() == 37, "the key alone: {key}");
+    let made = [
+        "--json",
+        "--port",
+        &port,
+        "project",
+        "create",
+        "--name",
+        "Rocket",
+        "--repo-url",
+        "https://github.com/a/b",
+    ];
+    let project = json(&output(at, &made));
+    let id = text(&project["id"]);
+    let client = process.client(Some(&key));
+    assert_eq!(client.get(&format!("/api/v1/projects/{id}")).await.expect(200).json["name"], "Rocket");
+    let body = b"{}".to_vec();
+    let signature = sign(&text(&project["webhookSecret"]), &body);
+    let headers = [
+        ("x-github-event", "ping"),
+        ("x-github-delivery", "d-1"),
+        ("x-hub-signature-256", signature.as_str()),
+    ];
+    let path = text(&project["webhookUrls"]["github"]).replace(&format!("http://127.0.0.1:{port}"), "");
+    process.client(None).post_bytes(&path, &headers, body).await.expect(202);
+    assert!(output(at, &["project", "list"]).contains(&id));
+    assert!(output(at, &["key", "list"]).contains(&key[..16]));
+    output(at, &["key", "revoke", &key[..16]]);
+    crate::support::eventually("the key is refused", async || {
+        client.get("/api/v1/projects").await.status == 401
+    })
+    .await;
+    let doctor = json(&output(at, &["doctor", "--json", "--port", &port]));
+    assert!(doctor.as_array().unwrap().iter().all(|finding| finding["state"] != "bad"), "{doctor:#}");
+}
+
+#[test]
+fn tenants_are_named_where_there_are_several() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    let a = output(at, &["tenant", "create", "--name", "A"]);
+    let only = output(at, &["--json", "key", "create", "--name", "x", "--role", "VIEWER"]);
+    assert_eq!(json(&only)["role"], "viewer");
+    output(at, &["tenant", "create", "--name", "B"]);
+    let unclear = run(at, &["key", "create", "--name", "x", "--role", "viewer"]);
+    assert_eq!(unclear.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unclear.stderr).contains("A, B"));
+    output(at, &["key", "create", "--name", "x", "--role", "viewer", "--tenant", "B"]);
+    output(at, &["key", "create", "--name", "x", "--role", "viewer", "--tenant", &a]);
+    assert_eq!(json(&output(at, &["--json", "tenant", "list"])).as_array().unwrap().len(), 2);
+    assert_eq!(
+        run(at, &["key", "create", "--name", "x", "--role", "viewer", "--tenant", "C"]).status.code(),
+        Some(1)
+    );
+    assert_eq!(run(at, &["key", "create", "--name", "x", "--role", "king"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_schema_goes_up_down_and_up_again() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    let steps = |arguments: &[&str]| {
+        let all = [&["--json", "migrate"], arguments].concat();
+        let steps = json(&output(at, &all)).as_array().unwrap().clone();
+        (steps.iter().filter(|step| step["applied"] == true).count(), steps.len())
+    };
+    let (_, all) = steps(&["status"]);
+    assert_eq!(steps(&["status"]), (0, all));
+    assert_eq!(steps(&["up"]), (all, all));
+    assert_eq!(steps(&["down"]), (all - 1, all));
+    assert_eq!(steps(&["down", "--steps", &(all - 1).to_string()]), (0, all));
+    assert_eq!(steps(&["up"]), (all, all));
+}
+
+#[test]
+fn two_first_starts_at_once_make_one_installation() {
+    let folder = TempDir::new().unwrap();
+    let start = || trackside(folder.path()).args(["tenant", "list"]).spawn().unwrap();
+    for mut child in [start(), start(), start()] {
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_start_with_another_key_or_none_is_refused_and_says_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    output(at, &["tenant", "list"]);
+    let key = at.join("data/master.key");
+    let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let refused = trackside(at).args(["tenant", "list"]).env("TRACKSIDE_MASTER_KEY", other).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not the master key"));
+    std::fs::rename(&key, at.join("elsewhere")).unwrap();
+    let refused = run(at, &["tenant", "list"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("put it back"));
+    let doctor = run(at, &["doctor"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("master key"));
+    let found = trackside(at)
+        .args(["tenant", "list"])
+        .env("TRACKSIDE_MASTER_KEY_FILE", at.join("elsewhere"))
+        .output();
+    assert!(found.unwrap().status.success());
+}
+
+#[test]
+fn bad_settings_are_told_all_at_once() {
+    let folder = TempDir::new().unwrap();
+    let refused = trackside(folder.path()).env("PORT", "eighty").env("LOG_FORMAT", "xml").output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(words.contains("PORT") && words.contains("LOG_FORMAT"), "{words}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let folder = TempDir::new().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = run(folder.path(), &["serve", "--port", &port]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--port"));
+}
+
+#[test]
+fn doctor_on_an_empty_folder_finds_nothing_bad_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    output(folder.path(), &["doctor", "--port", &free_port().to_string()]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_demo_tells_its_story() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port().to_string();
+    let rounds = trackside::samples::Story::ROUND.to_string();
+    let told =
+        output(folder.path(), &["demo", "--port", &port, "--interval-ms", "1", "--deliveries", &rounds]);
+    for word in [
+        "curl -N",
+        "artifact_updated",
+        "run_started",
+        "run_finished",
+        "pull_request_changed",
+        "release_published",
+    ] {
+        assert!(told.contains(word), "{word} is missing:\n{told}");
+    }
+    assert!(!told.contains('\x1b'), "no colour where nobody looks");
+}
+
+#[test]
+fn openapi_and_completions_need_no_settings() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(json(&output(folder.path(), &["openapi"]))["info"]["title"], "Trackside");
+    assert!(output(folder.path(), &["completions", "bash"]).contains("trackside"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn logs_are_json_where_that_is_set_and_hold_no_secret() {
+    let folder = TempDir::new().unwrap();
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let port = free_port();
+    let mut child = trackside(folder.path())
+        .args(["serve", "--port", &port.to_string()])
+        .env("LOG_FORMAT", "json")
+        .env("RUST_LOG", "trace")
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let client = crate::support::Client::new(format!("http://127.0.0.1:{port}"), None);
+    let ready = async || client.request(reqwest::Method::GET, "/health/ready").send().await.is_ok();
+    crate::support::eventually("it is ready", ready).await;
+    let key = output(folder.path(), &["key", "create", "--name", "me", "--role", "owner"]);
+    let owner = crate::support::Client::new(format!("http://127.0.0.1:{port}"), Some(key.clone()));
+    let made = owner
+        .post("/api/v1/projects", serde_json::json!({"name": "x", "repoUrl": "https://github.com/a/b"}))
+        .await;
+    let secret = text(&made.expect(201).json["webhookSecret"]);
+    crate::support::process::signal(child.id(), "TERM");
+    child.wait().unwrap();
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "every line is JSON");
+    let master = std::fs::read_to_string(folder.path().join("data/master.key")).unwrap();
+    for hidden in [key.as_str(), secret.as_str(), master.trim()] {
+        assert!(!log.contains(hidden));
+    }
+}

@@ -1,0 +1,250 @@
+//! The language of the tests.
+//!
+//! `Server::start()` is a real service over a real database file, with a clock that stands still until a test
+//! moves it. From it come tenants, from those projects, and a project can be posted to and followed. Every
+//! answer with a 4xx or 5xx is checked to be a valid problem document before a test sees it.
+
+pub(crate) mod client;
+pub(crate) mod process;
+pub(crate) mod stream;
+
+use std::{path::PathBuf, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trackside::{
+    accounts::{self, NewKey, Role},
+    clock::{Clock, Ids},
+    config::{Config, Sources},
+    database::TenantId,
+    samples::Sample,
+    service::Service,
+};
+
+pub(crate) use self::{
+    client::{Answer, Client},
+    stream::EventStream,
+};
+
+/// How long a test waits for something that should happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running service.
+pub(crate) struct Server {
+    pub(crate) service: Service,
+    pub(crate) clock: Clock,
+    pub(crate) folder: TempDir,
+}
+
+/// When every mock clock starts.
+pub(crate) fn dawn() -> DateTime<Utc> {
+    "2026-01-01T06:00:00Z".parse().unwrap()
+}
+
+impl Server {
+    /// A service over a new database.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A service over a new database, with settings.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(TempDir::new().unwrap(), Clock::mock(dawn()), settings).await
+    }
+
+    async fn start_in(folder: TempDir, clock: Clock, settings: &[(&str, &str)]) -> Self {
+        let database = format!("sqlite://{}", folder.path().join("trackside.db").display());
+        let all =
+            [("DATABASE_URL", database.as_str()), ("PORT", "0")].into_iter().chain(settings.iter().copied());
+        let environment = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = Config::load(&Sources { environment, ..Sources::default() }).unwrap();
+        if std::env::var_os("RUST_LOG").is_some() {
+            trackside::logs::start(&config); // RUST_LOG=debug cargo nextest run --no-capture NAME
+        }
+        let service = Service::start(config, clock.clone(), Ids::system(clock.clone())).await.unwrap();
+        Self { service, clock, folder }
+    }
+
+    /// Stops the service and starts it again over the same database.
+    pub(crate) async fn restart(self) -> Self {
+        self.service.stop().await;
+        Self::start_in(self.folder, self.clock, &[]).await
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    /// A new tenant, with an owner's key.
+    pub(crate) async fn tenant(&self, name: &str) -> Tenant {
+        let tenant = accounts::create_tenant(&self.service.app, name).await.unwrap().id;
+        let key = self.key(tenant, NewKey { name: "owner".into(), role: Role::Owner, ..any_key() }).await;
+        Tenant { id: tenant, client: self.client(&key) }
+    }
+
+    /// A key made at the command line, so to speak.
+    pub(crate) async fn key(&self, tenant: TenantId, new: NewKey) -> String {
+        use secrecy::ExposeSecret as _;
+        let (_, key) = accounts::issue_key(&self.service.app, tenant, new).await.unwrap();
+        key.expose_secret().to_owned()
+    }
+
+    /// Somebody who sends a key.
+    pub(crate) fn client(&self, key: &str) -> Client {
+        Client::new(format!("http://{}", self.service.address), Some(key.to_owned()))
+    }
+
+    /// Somebody who sends none.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::new(format!("http://{}", self.service.address), None)
+    }
+
+    /// A new tenant with a new project.
+    pub(crate) async fn project(&self) -> Project {
+        self.tenant("Acme").await.project("Rocket").await
+    }
+
+    /// The database file, opened from outside as another process would.
+    pub(crate) async fn database(&self) -> DatabaseConnection {
+        open_database(self.folder.path().join("trackside.db")).await
+    }
+}
+
+/// Opens a database file from outside.
+pub(crate) async fn open_database(path: PathBuf) -> DatabaseConnection {
+    let database = Database::connect(format!("sqlite://{}", path.display())).await.unwrap();
+    database.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
+    database
+}
+
+/// One number that a query answers.
+pub(crate) async fn number(database: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = sea_orm::Statement::from_string(database.get_database_backend(), sql);
+    database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// A key without anything special about it.
+pub(crate) fn any_key() -> NewKey {
+    NewKey { name: "a key".into(), role: Role::Member, scopes: None, projects: None, expires_at: None }
+}
+
+/// A tenant and its owner.
+#[derive(Clone)]
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    pub(crate) client: Client,
+}
+
+impl Tenant {
+    /// A new project.
+    pub(crate) async fn project(&self, name: &str) -> Project {
+        let body = json!({"name": name, "repoUrl": "https://github.com/acme/rocket"});
+        let made = self.client.post("/api/v1/projects", body).await.expect(201).json;
+        Project {
+            id: text(&made["id"]),
+            secret: text(&made["webhookSecret"]),
+            tenant: self.clone(),
+            client: self.client.clone(),
+        }
+    }
+}
+
+/// A project, its webhook secret, and its tenant's owner.
+#[derive(Clone)]
+pub(crate) struct Project {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) tenant: Tenant,
+    pub(crate) client: Client,
+}
+
+impl Project {
+    /// A path of this project.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/api/v1/projects/{}{rest}", self.id)
+    }
+
+    /// Where its webhooks are posted.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("/webhooks/github/{}", self.id)
+    }
+
+    /// Posts a delivery as GitHub would.
+    pub(crate) async fn deliver(&self, delivery_id: &str, sample: &Sample) -> Answer {
+        self.deliver_bytes(delivery_id, sample.event, sample.bytes()).await
+    }
+
+    /// Posts any bytes as GitHub would.
+    pub(crate) async fn deliver_bytes(&self, delivery_id: &str, event: &str, body: Vec<u8>) -> Answer {
+        let signature = trackside::samples::sign(&self.secret, &body);
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-github-event", event),
+            ("x-github-delivery", delivery_id),
+            ("x-hub-signature-256", &signature),
+        ];
+        self.client.clone().without_key().post_bytes(&self.endpoint(), &headers, body).await
+    }
+
+    /// Waits until every delivery has been worked through, well or badly.
+    pub(crate) async fn settled(&self) {
+        eventually("every delivery is worked through", async || {
+            let pending = self.client.get(&self.path("/deliveries?status=pending")).await.expect(200).json;
+            pending["items"].as_array().unwrap().is_empty()
+        })
+        .await;
+    }
+
+    /// Every event so far, once everything is worked through.
+    pub(crate) async fn events(&self) -> Vec<Value> {
+        self.settled().await;
+        self.all("/events").await
+    }
+
+    /// The names of every event so far, without the deliveries' own.
+    pub(crate) async fn event_names(&self) -> Vec<String> {
+        let events = self.events().await;
+        let names = events.iter().map(|event| text(&event["event"]));
+        names.filter(|name| name != "delivery_received").collect()
+    }
+
+    /// Every row of a list, page by page.
+    pub(crate) async fn all(&self, list: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let glue = if list.contains('?') { '&' } else { '?' };
+            let path = self.path(&format!("{list}{glue}limit=200{cursor}"));
+            let page = self.client.get(&path).await.expect(200).json;
+            rows.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
+    /// Follows the project's events; `after` is the last event id that was seen.
+    pub(crate) async fn follow(&self, after: Option<&str>) -> EventStream {
+        let path = self.path("/events/stream");
+        EventStream::open(&self.client, &path, after).await
+    }
+}
+
+/// Waits until something is so, and fails if it does not come to be.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A JSON string as text.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
+}

@@ -1,0 +1,104 @@
+//! The real binary as a process of its own: started, killed, stopped, watched.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use super::{Client, eventually};
+
+/// A command of the binary, with no setting of the machine's in its way.
+pub(crate) fn trackside(folder: &Path) -> Command {
+    under(&[], folder)
+}
+
+/// The same, run by another program such as strace.
+fn under(wrapper: &[&str], folder: &Path) -> Command {
+    let binary = env!("CARGO_BIN_EXE_trackside");
+    let mut words = wrapper.iter().copied().chain([binary]);
+    let mut command = Command::new(words.next().expect("the binary at least"));
+    command.args(words).current_dir(folder).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    command
+}
+
+/// What a command prints, and how it ends.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    trackside(folder).args(arguments).output().expect("the binary runs")
+}
+
+/// What a command that works prints on standard output.
+#[track_caller]
+pub(crate) fn output(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+}
+
+/// A served process.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Process {
+    /// Starts `serve` and waits until it is ready.
+    pub(crate) async fn serve(folder: &Path, port: u16, settings: &[(&str, &str)], wrapper: &[&str]) -> Self {
+        let mut command = under(wrapper, folder);
+        command.arg("serve").env("PORT", port.to_string()).envs(settings.iter().copied());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        let process = Self { child, port };
+        let ready = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let url = format!("http://127.0.0.1:{port}/health/ready");
+        eventually("the process is ready", async || {
+            ready.get(&url).send().await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        process
+    }
+
+    pub(crate) fn client(&self, key: Option<&str>) -> Client {
+        Client::new(format!("http://127.0.0.1:{}", self.port), key.map(Into::into))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9: no chance to tidy up.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        signal(self.id(), "TERM");
+    }
+
+    /// Waits for the end; the exit code, unless a signal ended it.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
+        tokio::task::spawn_blocking(move || self.child.wait().expect("it ended").code()).await.expect("waits")
+    }
+}
+
+/// No process outlives its test.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to one process.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent =
+        Command::new("kill").args([format!("-{name}"), process.to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
+
+/// A port that is free now and outside the range from which the kernel takes ports for outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    let start = 20_000 + (std::process::id() % 10_000) as u16;
+    (start..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
