@@ -383,3 +383,98 @@ async fn caught(work: impl Future<Output = Result<()>>) -> Result<()> {
     let outcome = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     outcome.unwrap_or_else(|_| Err(Error::internal("a job panicked; its panic message is above in the log")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{config::DatabaseUrl, database::Migrate};
+
+    struct Stage {
+        database: Database,
+        clock: Clock,
+        jobs: Jobs,
+        tenant: TenantId,
+        _folder: TempDir,
+    }
+
+    async fn stage(waiting: usize) -> Stage {
+        let folder = TempDir::new().expect("a folder");
+        let url = DatabaseUrl::Sqlite(folder.path().join("jobs.db"));
+        Database::migrate(&url, Migrate::Up).await.expect("migrated");
+        let database = Database::open(&url).await.expect("open");
+        let clock = Clock::mock("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let ids = Ids::system(clock.clone());
+        let jobs = Jobs::new(clock.clone(), ids.clone(), Duration::from_secs(30));
+        let tenant = TenantId(ids.uuid());
+        let stage = Stage { database, clock, jobs, tenant, _folder: folder };
+        for _ in 0..waiting {
+            let new = NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) };
+            let jobs = stage.jobs.clone();
+            let enqueued =
+                stage.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, new).await }));
+            enqueued.await.expect("enqueued");
+        }
+        stage
+    }
+
+    impl Stage {
+        async fn claim(&self, most: usize) -> Vec<Job> {
+            self.jobs.claim(&self.database, most).await.expect("claimed")
+        }
+
+        async fn finish(&self, job: Job) -> Result<()> {
+            self.database.write(self.tenant, move |tx| Box::pin(async move { finish(tx, &job).await })).await
+        }
+    }
+
+    #[tokio::test]
+    async fn no_two_workers_hold_the_same_job() {
+        let stage = stage(50).await;
+        let (a, b) = tokio::join!(stage.claim(30), stage.claim(30));
+        let mut ids: Vec<_> = a.iter().chain(&b).map(|job| job.id).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!((ids.len(), a.len() + b.len()), (50, 50));
+        assert!(stage.claim(30).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_job_of_a_killed_worker_is_taken_up_when_its_lease_ends() {
+        let stage = stage(1).await;
+        let killed = stage.claim(1).await.remove(0);
+        stage.clock.advance(TimeDelta::seconds(29));
+        assert!(stage.claim(1).await.is_empty(), "the lease holds");
+        stage.clock.advance(TimeDelta::seconds(1));
+        let second = stage.claim(1).await.remove(0);
+        assert_eq!((second.id, second.attempt), (killed.id, 2));
+    }
+
+    #[tokio::test]
+    async fn a_stalled_worker_that_wakes_up_late_writes_nothing() {
+        let stage = stage(1).await;
+        let stalled = stage.claim(1).await.remove(0);
+        stage.clock.advance(TimeDelta::seconds(30));
+        let holder = stage.claim(1).await.remove(0);
+        let refused = stage.finish(stalled.clone()).await.expect_err("the lease is lost");
+        assert_eq!(refused.code, Code::Conflict);
+        stage.finish(holder).await.expect("the holder may");
+        assert!(stage.finish(stalled).await.is_err(), "also once the job is gone");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_enqueued_again_is_out_of_its_old_holders_hands() {
+        let stage = stage(1).await;
+        let stalled = stage.claim(1).await.remove(0);
+        let again = NewJob { id: stalled.id, tenant: stage.tenant, kind: "test", payload: json!({}) };
+        let jobs = stage.jobs.clone();
+        let enqueued = stage
+            .database
+            .write(stage.tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, again).await }));
+        enqueued.await.expect("enqueued");
+        assert!(stage.finish(stalled).await.is_err());
+        assert_eq!(stage.claim(1).await.remove(0).attempt, 1);
+    }
+}

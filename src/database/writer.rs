@@ -184,3 +184,71 @@ async fn read_data_version(conn: &DatabaseConnection) -> Result<i64, DbErr> {
     let row = conn.query_one_raw(statement).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{database::sqlite, error::Code};
+
+    async fn stage() -> (Writer, DatabaseConnection, TempDir) {
+        let folder = TempDir::new().expect("a folder");
+        let (conn, readers) = sqlite::open(&folder.path().join("writer.db")).await.expect("open");
+        conn.execute_unprepared("CREATE TABLE t (x INTEGER PRIMARY KEY)").await.expect("made");
+        (Writer::start(conn), readers, folder)
+    }
+
+    /// Writes a number; what happens after that is up to `then`.
+    async fn write(writer: &Writer, x: i64, then: fn() -> Result<()>) -> Result<()> {
+        let operation = writer.run(move |conn| {
+            Box::pin(async move {
+                conn.execute_unprepared(&format!("INSERT INTO t VALUES ({x})")).await?;
+                then().map(|()| ((), Vec::new()))
+            })
+        });
+        operation.await
+    }
+
+    async fn written(readers: &DatabaseConnection) -> Vec<i64> {
+        let statement = Statement::from_string(readers.get_database_backend(), "SELECT x FROM t ORDER BY x");
+        let rows = readers.query_all_raw(statement).await.expect("read");
+        rows.iter().map(|row| row.try_get_by_index(0).expect("a number")).collect()
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_fails_or_panics_is_undone_alone() {
+        let (writer, readers, _folder) = stage().await;
+        let fails = || Err(Error::invalid("no"));
+        let (a, b, c, d, e) = tokio::join!(
+            write(&writer, 1, || Ok(())),
+            write(&writer, 2, fails),
+            write(&writer, 3, || panic!("on purpose")),
+            write(&writer, 1, || Ok(())), // breaks the primary key
+            write(&writer, 4, || Ok(())),
+        );
+        assert!(a.is_ok() && e.is_ok());
+        assert_eq!(b.expect_err("it failed").code, Code::InvalidRequest);
+        assert_eq!(c.expect_err("it panicked").code, Code::Internal);
+        assert_eq!(d.expect_err("it clashed").code, Code::Internal);
+        assert_eq!(written(&readers).await, [1, 4]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_answered_can_read_what_was_written() {
+        let (writer, readers, _folder) = stage().await;
+        for x in 0..50 {
+            write(&writer, x, || Ok(())).await.expect("written");
+            assert_eq!(written(&readers).await.len() as i64, x + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_caller_went_away_is_carried_out_all_the_same() {
+        let (writer, readers, _folder) = stage().await;
+        assert!(write(&writer, 1, || Ok(())).now_or_never().is_none(), "the caller did not wait");
+        write(&writer, 2, || Ok(())).await.expect("written");
+        assert_eq!(written(&readers).await, [1, 2]);
+    }
+}

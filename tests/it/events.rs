@@ -84,7 +84,11 @@ async fn a_position_that_this_log_does_not_have_is_answered_by_a_reset() {
         deliver(&project, 2 + round, 1).await;
         for stream in [&mut stream, &mut resumed] {
             let next = stream.next().await.unwrap();
-            assert_eq!((next.event.as_str(), next.position()), ("delivery_received", head + 1), "it goes on from there");
+            assert_eq!(
+                (next.event.as_str(), next.position()),
+                ("delivery_received", head + 1),
+                "it goes on from there"
+            );
         }
     }
     let path = project.path("/events/stream?after=nonsense");
