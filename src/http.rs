@@ -100,13 +100,29 @@ fn service() -> OpenApiService<Table, ()> {
 }
 
 /// The OpenAPI specification, as it is served and committed.
+///
+/// What poem-openapi leaves unsaid is said here: that open routes need no credential, and that an optional
+/// property may be null, which is how this service writes what is not known.
 pub fn specification() -> Value {
     let mut specification: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     let paths = specification["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        // poem-openapi leaves `security` out where none is needed, which says "unknown" rather than "none".
         if operation.get("security").is_none() {
             operation["security"] = json!([]);
+        }
+    }
+    let schemas = specification["components"]["schemas"].as_object_mut();
+    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (name, property) in properties.into_iter().flatten() {
+            // In OpenAPI 3.0 only a property with a type of its own can be marked so.
+            if !required.contains(&json!(name)) && property.get("type").is_some() {
+                property["nullable"] = json!(true);
+            }
+        }
+        if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
+            example.retain(|_, value| !value.is_null());
         }
     }
     specification

@@ -14,14 +14,17 @@ use poem_openapi::{
     types::{ToJSON as _, Type as _},
 };
 
-use crate::error::{Code, Error, chain};
+use crate::{
+    error::{Code, Error, chain},
+    wire::example,
+};
 
 /// The media type of every error.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Why a request failed.
 #[derive(Object)]
-#[oai(rename = "Problem")]
+#[oai(rename = "Problem", example)]
 struct ProblemOut {
     /// Names the kind of problem; the same as `code`, as a URI.
     #[oai(rename = "type")]
@@ -40,9 +43,19 @@ struct ProblemOut {
     #[oai(rename = "requestId")]
     request_id: String,
     /// The parts of the request that are wrong.
-    #[oai(skip_serializing_if_is_empty)]
+    #[oai(default, skip_serializing_if_is_empty)]
     errors: Vec<FieldOut>,
 }
+
+example!(ProblemOut, {
+    "type": "urn:trackside:problem:not_found",
+    "title": "Not found",
+    "status": 404,
+    "detail": "there is no such project, or this credential does not reach it",
+    "instance": "/api/v1/projects/01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "code": "not_found",
+    "requestId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d"
+});
 
 /// One part of a request that is wrong.
 #[derive(Object)]

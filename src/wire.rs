@@ -141,6 +141,22 @@ macro_rules! wire_enum {
 }
 pub(crate) use wire_enum;
 
+/// Gives a wire type its example in the specification, as it looks on the wire.
+macro_rules! example {
+    ($name:ident, $json:tt) => {
+        impl poem_openapi::types::Example for $name {
+            fn example() -> Self {
+                use poem_openapi::types::ParseFromJSON as _;
+                let example = Self::parse_from_json(Some(serde_json::json!($json)));
+                example.unwrap_or_else(|error| {
+                    panic!("the example of {}: {}", stringify!($name), error.into_message())
+                })
+            }
+        }
+    };
+}
+pub(crate) use example;
+
 /// An instant as every surface writes it: RFC 3339 in UTC, ending in `Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
@@ -202,7 +218,6 @@ pub struct List<T: ParseFromJSON + ToJSON> {
     /// The rows of this page.
     pub items: Vec<T>,
     /// Pass it as `cursor` for the next page; absent on the last one.
-    #[oai(skip_serializing_if_is_none)]
     pub next_cursor: Option<String>,
 }
 

@@ -23,7 +23,7 @@ use crate::{
     http::{Created, Tag},
     input::Input,
     projects::ProjectId,
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
@@ -217,7 +217,7 @@ impl From<PrincipalRecord> for PrincipalOut {
 /// A key to be made.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewApiKey")]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewApiKey", example)]
 struct KeyIn {
     /// What it is for, 1 to 200 characters.
     name: String,
@@ -231,9 +231,11 @@ struct KeyIn {
     expires_at: Option<Timestamp>,
 }
 
+example!(KeyIn, {"name": "ci", "role": "member", "scopes": ["events.read", "deliveries.read"], "expiresAt": "2030-01-31T00:00:00Z"});
+
 /// An API key, without its text.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "ApiKey")]
+#[oai(rename_all = "camelCase", rename = "ApiKey", example)]
 struct KeyOut {
     /// Its id.
     id: KeyId,
@@ -248,17 +250,24 @@ struct KeyOut {
     /// What it may do.
     scopes: Vec<Scope>,
     /// The projects it is limited to; absent means all.
-    #[oai(skip_serializing_if_is_none)]
     project_ids: Option<Vec<ProjectId>>,
     /// When it was made.
     created_at: Timestamp,
     /// From when on it is refused.
-    #[oai(skip_serializing_if_is_none)]
     expires_at: Option<Timestamp>,
     /// When it was revoked.
-    #[oai(skip_serializing_if_is_none)]
     revoked_at: Option<Timestamp>,
 }
+
+example!(KeyOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "principalId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d",
+    "name": "ci",
+    "prefix": "tsk_0a1B2c3D4e5F",
+    "role": "member",
+    "scopes": ["events.read", "deliveries.read"],
+    "createdAt": "2026-11-21T09:00:00Z"
+});
 
 impl From<KeyRecord> for KeyOut {
     fn from(record: KeyRecord) -> Self {

@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     http::Tag,
     projects::{self, ProjectId},
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// Routes of artifacts.
@@ -87,7 +87,7 @@ impl ArtifactsApi {
 
 /// A tracked document.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Artifact")]
+#[oai(rename_all = "camelCase", rename = "Artifact", example)]
 struct ArtifactOut {
     /// Its id, which it keeps through every change.
     id: ArtifactId,
@@ -110,6 +110,17 @@ struct ArtifactOut {
     /// When it was removed from the tracked branch.
     removed_at: Option<Timestamp>,
 }
+
+example!(ArtifactOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "path": "docs/prd.md",
+    "kind": "prd",
+    "name": "prd",
+    "dependencies": [],
+    "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "author": "octavia-dev",
+    "changedAt": "2026-11-21T09:00:00Z"
+});
 
 /// Another artifact, at a version.
 #[derive(Object)]

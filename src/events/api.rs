@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     http::Tag,
     projects::{self, ProjectId},
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// Routes of the event log.
@@ -97,7 +97,7 @@ impl EventsApi {
 
 /// One event of a project's log.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Event")]
+#[oai(rename_all = "camelCase", rename = "Event", example)]
 pub struct EventOut {
     /// `{logId}:{position}`: pass it as `Last-Event-ID` or `after`.
     id: String,
@@ -110,6 +110,14 @@ pub struct EventOut {
     /// What happened; its fields depend on `event`.
     payload: serde_json::Value,
 }
+
+example!(EventOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d:42",
+    "event": "artifact_updated",
+    "projectId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "timestamp": "2026-11-21T09:00:00Z",
+    "payload": {"path": "docs/prd.md", "kind": "prd"}
+});
 
 impl From<Event> for EventOut {
     fn from(event: Event) -> Self {

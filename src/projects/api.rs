@@ -20,7 +20,7 @@ use crate::{
     http::{Created, NoContent, Tag},
     input::Input,
     webhooks,
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// Routes of projects.
@@ -145,7 +145,7 @@ impl ProjectsApi {
 /// A project to be made.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewProject")]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewProject", example)]
 struct ProjectIn {
     /// The name people see, 1 to 200 characters.
     name: String,
@@ -155,10 +155,12 @@ struct ProjectIn {
     config: Option<ProjectConfig>,
 }
 
+example!(ProjectIn, {"name": "Rocket", "repoUrl": "https://github.com/your-org/your-repo"});
+
 /// What to change of a project.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "ProjectPatch")]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "ProjectPatch", example)]
 struct ProjectChanges {
     /// The name people see, 1 to 200 characters.
     name: Option<String>,
@@ -167,6 +169,8 @@ struct ProjectChanges {
     /// What to look at in the repository, as a whole.
     config: Option<ProjectConfig>,
 }
+
+example!(ProjectChanges, {"config": {"branch": "main", "artifactPaths": {"prd": ["docs/prd*"], "story": ["docs/stories/**"]}}});
 
 /// A project.
 #[derive(Object)]
@@ -219,11 +223,13 @@ struct CreatedProjectOut {
 /// How to rotate.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "SecretRotation")]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "SecretRotation", example)]
 struct RotationIn {
     /// For how many seconds the present secret stays valid, 0 to 2592000 (86400 if not given).
     overlap_seconds: Option<i64>,
 }
+
+example!(RotationIn, {"overlapSeconds": 3600});
 
 /// A secret that was just made.
 #[derive(Object)]

@@ -59,7 +59,6 @@ pub struct Project {
 pub struct ProjectConfig {
     /// The branch whose documents count; left out, the repository's default branch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[oai(skip_serializing_if_is_none)]
     pub branch: Option<String>,
     /// Path patterns by the kind of document they find: `prd`, `architecture`, `story`, `qa` or `other`. A `*`
     /// also stands for `/`.

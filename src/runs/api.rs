@@ -17,7 +17,7 @@ use crate::{
     http::Tag,
     projects::{self, ProjectId},
     webhooks::Source,
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// Routes of runs.
@@ -83,7 +83,7 @@ impl RunsApi {
 
 /// One execution of a CI pipeline.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Run")]
+#[oai(rename_all = "camelCase", rename = "Run", example)]
 struct RunOut {
     /// Its id.
     id: RunId,
@@ -108,6 +108,20 @@ struct RunOut {
     /// How long it took, in milliseconds, once it has ended.
     duration_ms: Option<i64>,
 }
+
+example!(RunOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "source": "github",
+    "kind": "workflow",
+    "name": "CI",
+    "status": "success",
+    "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "branch": "main",
+    "url": "https://github.com/your-org/your-repo/actions/runs/7",
+    "startedAt": "2026-11-21T09:00:00Z",
+    "finishedAt": "2026-11-21T09:02:30Z",
+    "durationMs": 150000
+});
 
 impl From<Run> for RunOut {
     fn from(run: Run) -> Self {

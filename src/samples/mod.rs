@@ -44,6 +44,11 @@ impl Sample {
 }
 
 /// `sha256=…` for a body, as GitHub writes `X-Hub-Signature-256`.
+///
+/// ```
+/// let signature = trackside::samples::sign("It's a Secret to Everybody", b"Hello, World!");
+/// assert_eq!(signature, "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
+/// ```
 pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);

@@ -24,7 +24,7 @@ use crate::{
     events::EventOut,
     http::Tag,
     projects::ProjectId,
-    wire::{List, Page, Timestamp},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// The largest body that is taken: GitHub sends up to 25 MB, and its form encoding inflates that.
@@ -220,16 +220,17 @@ impl RawBody {
 
 /// The answer to a Git host: short, because hosts keep it.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Receipt")]
+#[oai(rename_all = "camelCase", rename = "Receipt", example)]
 struct ReceiptOut {
     /// The host's id of the delivery.
     delivery_id: String,
     /// What became of it.
     status: ReceiptStatus,
     /// Our id of the delivery, if it is new.
-    #[oai(skip_serializing_if_is_none)]
     id: Option<WebhookEventId>,
 }
+
+example!(ReceiptOut, {"deliveryId": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "status": "accepted", "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c"});
 
 #[derive(ApiResponse)]
 enum ReceiptResponse {
@@ -247,7 +248,7 @@ enum ReplayResponse {
 
 /// A delivery and what became of it.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Delivery")]
+#[oai(rename_all = "camelCase", rename = "Delivery", example)]
 struct DeliveryOut {
     /// Our id.
     id: WebhookEventId,
@@ -266,9 +267,19 @@ struct DeliveryOut {
     /// How often it was tried since it was last enqueued; 0 once it is processed.
     attempts: i32,
     /// Why the newest try failed.
-    #[oai(skip_serializing_if_is_none)]
     last_error: Option<String>,
 }
+
+example!(DeliveryOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "source": "github",
+    "deliveryId": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "eventType": "push",
+    "status": "processed",
+    "receivedAt": "2026-11-21T09:00:00Z",
+    "bodyBytes": 7656,
+    "attempts": 0
+});
 
 impl From<DeliverySummary> for DeliveryOut {
     fn from(summary: DeliverySummary) -> Self {

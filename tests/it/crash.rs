@@ -9,7 +9,7 @@ use trackside::samples::Repository;
 
 use crate::support::{
     Client, Project, Tenant, dawn, eventually, number, open_database,
-    process::{Process, free_port, output, signal},
+    process::{Process, free_port, output},
     text,
 };
 
@@ -97,9 +97,7 @@ async fn the_fsync_comes_before_the_answer() {
     }
     project.settled().await;
     drop(project);
-    // strace passes the signal on to nobody: its child is asked itself.
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.id())).unwrap();
-    signal(children.trim().parse().unwrap(), "TERM");
+    process.terminate();
     process.ended().await;
     let trace = std::fs::read_to_string(trace).unwrap();
     let (mut answers, mut synced) = (0, false);

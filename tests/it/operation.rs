@@ -107,6 +107,12 @@ fn every_operation_that_takes_anything_documents_how_it_refuses() {
             let takes = operation.get("parameters").is_some() || operation.get("requestBody").is_some();
             let refusal = &operation["responses"]["400"]["content"]["application/problem+json"];
             assert!(!takes || refusal.is_object(), "{method} {path}");
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            if let Some(schema) = body.as_str() {
+                let schema = schema.rsplit('/').next().unwrap();
+                let example = &specification["components"]["schemas"][schema]["example"];
+                assert!(example.is_object(), "{schema} has an example");
+            }
             assert!(operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2')));
         }
     }

@@ -355,6 +355,41 @@ impl Server {
     }
 }
 
+#[tokio::test]
+async fn more_bodies_than_memory_is_set_aside_for_are_refused_and_told_when_to_come_back() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start().await;
+    let project = server.project().await;
+    // Nine senders of 31 MiB each, none of whom comes to an end: together more than 256 MiB.
+    let head =
+        format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", project.endpoint(), 32 << 20);
+    let mut senders = Vec::new();
+    for _ in 0..9 {
+        let mut sender = tokio::net::TcpStream::connect(server.service.address).await.unwrap();
+        sender.write_all(head.as_bytes()).await.unwrap();
+        senders.push(sender);
+    }
+    let body = vec![b' '; 31 << 20];
+    let refused = futures::future::select_all(senders.iter_mut().map(|sender| {
+        let body = &body;
+        Box::pin(async move {
+            let _ = sender.write_all(body).await;
+            let mut answer = vec![0; 4096];
+            let read = sender.read(&mut answer).await.unwrap_or(0);
+            String::from_utf8_lossy(&answer[..read]).into_owned()
+        })
+    }));
+    let (answer, _, _) =
+        tokio::time::timeout(crate::support::PATIENCE, refused).await.expect("one is refused");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+    drop(senders);
+    let ping = repository().ping();
+    crate::support::eventually("there is room again", async || {
+        project.deliver("d-1", &ping).await.status == 202
+    })
+    .await;
+}
+
 #[test]
 fn a_half_sent_body_is_no_delivery() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -62,18 +62,21 @@ impl Process {
         Client::new(format!("http://127.0.0.1:{}", self.port), key.map(Into::into))
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// kill -9: no chance to tidy up.
     pub(crate) fn kill(self) {
         drop(self);
     }
 
-    /// SIGTERM.
+    /// SIGTERM, to the service itself rather than to a program that runs it.
     pub(crate) fn terminate(&self) {
-        signal(self.id(), "TERM");
+        signal(self.children().next().unwrap_or(self.child.id()), "TERM");
+    }
+
+    /// What the process has started: the service, when another program such as strace runs it.
+    fn children(&self) -> impl Iterator<Item = u32> {
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>().into_iter()
     }
 
     /// Waits for the end; the exit code, unless a signal ended it.
@@ -85,6 +88,7 @@ impl Process {
 /// No process outlives its test.
 impl Drop for Process {
     fn drop(&mut self) {
+        self.children().for_each(|child| signal(child, "KILL"));
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
