@@ -10,11 +10,7 @@ use poem::{
     middleware::Cors,
     web::Data,
 };
-use poem_openapi::{
-    ApiResponse, ExtraHeader, LicenseObject, OpenApiService, ServerObject, Tags,
-    payload::Json,
-    types::{ParseFromJSON, ToJSON},
-};
+use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -44,27 +40,6 @@ const TABLE: Table = (
 );
 type Table =
     (IngestApi, ProjectsApi, WebhooksApi, EventsApi, ArtifactsApi, RunsApi, AccountsApi, OperationApi);
-
-/// How the specification groups operations.
-#[derive(Tags)]
-pub enum Tag {
-    /// Where Git hosts post.
-    Webhooks,
-    /// Projects and their webhook secrets.
-    Projects,
-    /// What Git hosts have posted, and what became of it.
-    Deliveries,
-    /// The event log and its stream.
-    Events,
-    /// The documents of a repository that are tracked.
-    Artifacts,
-    /// Executions of CI pipelines.
-    Runs,
-    /// The tenant, its principals and their keys.
-    Accounts,
-    /// Health and metrics.
-    Operation,
-}
 
 /// The whole service as one endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
@@ -167,32 +142,4 @@ fn request_id(app: &App, request: &Request) -> String {
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     request.header("x-request-id").filter(fit).map_or_else(|| app.ids.uuid().to_string(), str::to_owned)
-}
-
-/// 201 with the new thing and where it is.
-#[derive(ApiResponse)]
-pub enum Created<T: ParseFromJSON + ToJSON> {
-    /// It was made.
-    #[oai(status = 201)]
-    At(
-        Json<T>,
-        /// Where it is.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-impl<T: ParseFromJSON + ToJSON> Created<T> {
-    /// The answer for something new at `location`.
-    pub fn at(location: String, new: T) -> Self {
-        Self::At(Json(new), location)
-    }
-}
-
-/// 204: it is done, and there is nothing to say.
-#[derive(ApiResponse)]
-pub enum NoContent {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
 }

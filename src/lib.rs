@@ -21,7 +21,7 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds tenant-scoped
 //! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
 //! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
-//! look, and [`input`] how bodies are read; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! look, and [`rest`] what all routes share; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, and [`samples`] what its demo plays.
 //!
 //! # What always holds
@@ -41,7 +41,6 @@ pub mod database;
 pub mod error;
 pub mod events;
 pub mod http;
-pub mod input;
 pub mod installation;
 pub mod jobs;
 pub mod logs;
@@ -49,6 +48,7 @@ pub mod metrics;
 pub mod operation;
 pub mod problem;
 pub mod projects;
+pub mod rest;
 pub mod runs;
 pub mod samples;
 pub mod server;

@@ -9,7 +9,7 @@ use poem_openapi::{
 };
 use tokio::time::Instant;
 
-use crate::{app::App, error::Result, http::Tag, wire::wire_enum};
+use crate::{app::App, error::Result, rest::Tag, wire::wire_enum};
 
 /// Routes of operation.
 pub struct OperationApi;

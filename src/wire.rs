@@ -46,6 +46,12 @@ macro_rules! id_type {
 }
 pub(crate) use id_type;
 
+// Here, and not in its slice, because everybody knows projects.
+id_type! {
+    /// Names a project.
+    ProjectId
+}
+
 /// Declares a closed set of values with their names on the wire.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {

@@ -20,10 +20,8 @@ use crate::{
     app::App,
     database::TenantId,
     error::{Code, Error, Result},
-    http::{Created, Tag},
-    input::Input,
-    projects::ProjectId,
-    wire::{List, Page, Timestamp, example},
+    rest::{Created, Input, Tag},
+    wire::{List, Page, ProjectId, Timestamp, example},
 };
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.

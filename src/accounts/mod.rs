@@ -26,8 +26,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
-    projects::ProjectId,
-    wire::{Page, id_type, wire_enum},
+    wire::{Page, ProjectId, id_type, wire_enum},
 };
 
 id_type! {

@@ -13,8 +13,7 @@ use crate::{
     clock::Time,
     database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
-    projects::ProjectId,
-    wire::Page,
+    wire::{Page, ProjectId},
 };
 
 pub(super) async fn insert_tenant(tx: &DoorTx<'_>, new: Tenant) -> Result<()> {

@@ -14,8 +14,8 @@ use crate::{
     accounts::{Caller, scope},
     app::App,
     error::Result,
-    http::Tag,
     projects::{self, ProjectId},
+    rest::Tag,
     wire::{List, Page, Timestamp, example},
 };
 

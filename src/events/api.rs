@@ -15,8 +15,8 @@ use crate::{
     accounts::{Access, Caller, scope},
     app::App,
     error::{Error, Result},
-    http::Tag,
     projects::{self, ProjectId},
+    rest::Tag,
     wire::{List, Page, Timestamp, example},
 };
 

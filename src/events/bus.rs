@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::projects::ProjectId;
+use crate::wire::ProjectId;
 
 /// A handle to the bus.
 #[derive(Clone, Default)]

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -19,7 +20,7 @@ use super::{Event, Head, LogId, bus::Bus, store};
 use crate::{
     database::{Database, Door, TenantId},
     error::{Error, Result, chain},
-    projects::ProjectId,
+    wire::{ProjectId, Timestamp},
 };
 
 /// Bytes of frames that a follower keeps; a live stream that falls further behind is cut off.
@@ -153,7 +154,7 @@ impl Follower {
     pub(super) async fn read_log(&self, database: &Database, position: i64) -> Result<(Bytes, i64)> {
         let events = self.read_events(database, position).await?;
         let last = events.last().map_or(position, |event| event.id.position);
-        Ok((events.iter().map(super::stream::frame).collect::<Vec<_>>().concat().into(), last))
+        Ok((events.iter().map(frame).collect::<Vec<_>>().concat().into(), last))
     }
 
     async fn read_events(&self, database: &Database, position: i64) -> Result<Vec<Event>> {
@@ -167,7 +168,7 @@ impl Follower {
         let Some(last) = events.last() else { return };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
-            let frame = super::stream::frame(event);
+            let frame = frame(event);
             ring.bytes += frame.len();
             ring.frames.push_back(frame);
         }
@@ -179,6 +180,18 @@ impl Follower {
         drop(ring);
         self.head.send_replace(last.id.position);
     }
+}
+
+/// Renders an event as a frame.
+fn frame(event: &Event) -> Bytes {
+    let data = json!({
+        "id": event.id.to_string(),
+        "event": event.name,
+        "projectId": event.project.to_string(),
+        "timestamp": Timestamp(event.timestamp).to_string(),
+        "payload": event.payload,
+    });
+    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.name).into()
 }
 
 /// Reads what is new at every signal, as long as somebody holds the follower.

@@ -29,8 +29,7 @@ use crate::{
     clock::Time,
     database::Tx,
     error::{Error, Result},
-    projects::ProjectId,
-    wire::{id_type, wire_enum},
+    wire::{ProjectId, id_type, wire_enum},
 };
 
 id_type! {

@@ -13,7 +13,7 @@ use crate::{
     clock::Time,
     database::{DoorTx, Tx},
     error::{Error, Result},
-    projects::ProjectId,
+    wire::ProjectId,
 };
 
 pub(super) async fn insert_head(tx: &Tx<'_>, project: ProjectId, log: LogId) -> Result<()> {

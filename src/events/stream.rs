@@ -16,10 +16,10 @@ use tokio::{
 };
 
 use super::{
-    Event, Position,
+    Position,
     follow::{Follower, Frames},
 };
-use crate::{accounts::Access, app::App, clock::Ids, error::chain, wire::Timestamp};
+use crate::{accounts::Access, app::App, clock::Ids, error::chain};
 
 /// Bytes handed to the connection at once.
 const CHUNK: usize = 64 * 1024;
@@ -27,18 +27,6 @@ const CHUNK: usize = 64 * 1024;
 const RETRY_MS: u64 = 2_000;
 /// The longest that a client is asked to wait at shutdown; milliseconds.
 const SHUTDOWN_RETRY_MS: u64 = 5_000;
-
-/// Renders an event as a frame.
-pub(super) fn frame(event: &Event) -> Bytes {
-    let data = json!({
-        "id": event.id.to_string(),
-        "event": event.name,
-        "projectId": event.project.to_string(),
-        "timestamp": Timestamp(event.timestamp).to_string(),
-        "payload": event.payload,
-    });
-    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.name).into()
-}
 
 /// One subscriber.
 struct Subscriber {

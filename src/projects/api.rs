@@ -17,8 +17,7 @@ use crate::{
     accounts::{Caller, scope},
     app::App,
     error::Result,
-    http::{Created, NoContent, Tag},
-    input::Input,
+    rest::{Created, Input, NoContent, Tag},
     webhooks,
     wire::{List, Page, Timestamp, example},
 };

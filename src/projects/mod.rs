@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use self::api::ProjectsApi;
+pub use crate::wire::ProjectId;
 use crate::{
     accounts::{Principal, parse_name},
     app::App,
@@ -25,13 +26,8 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    wire::{Page, id_type},
+    wire::Page,
 };
-
-id_type! {
-    /// Names a project.
-    ProjectId
-}
 
 /// A project.
 #[derive(Clone, Debug)]

@@ -22,8 +22,8 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     events::EventOut,
-    http::Tag,
     projects::ProjectId,
+    rest::Tag,
     wire::{List, Page, Timestamp, example},
 };
 

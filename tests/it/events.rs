@@ -188,9 +188,9 @@ async fn a_reader_that_stalls_is_cut_off_while_others_go_on_and_it_misses_nothin
     let large = json!({"ref": "refs/heads/main", "compare": "x".repeat(100_000)}).to_string().into_bytes();
     for index in 0..60 {
         project.deliver_bytes(&format!("d-{index}"), "push", large.clone()).await.expect(202);
-    }
-    for position in 1..=120 {
-        assert_eq!(other.next().await.unwrap().position(), position, "nobody waits for the stalled one");
+        for position in [2 * index + 1, 2 * index + 2] {
+            assert_eq!(other.next().await.unwrap().position(), position, "nobody waits for the stalled one");
+        }
     }
     eventually("the stalled stream is cut off", async || open.get() == 1).await;
     let mut rest = Vec::new();

@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use trackside::samples::{Commit, Repository, WorkflowRun};
 
-use crate::support::{Project, Server, dawn, eventually, text};
+use crate::support::{Project, Server, dawn, eventually, number, text};
 
 fn repository() -> Repository {
     Repository::new("acme/rocket", dawn())
@@ -180,15 +180,17 @@ async fn a_job_that_fails_is_tried_three_times_then_parked_and_can_be_replayed()
         .unwrap();
     let receipt = project.deliver("d-1", &repository().status("ci", "success")).await.expect(202).json;
     let path = project.path(&format!("/deliveries/{}", text(&receipt["id"])));
-    let tried = async |times: i64| {
-        let delivery = project.client.get(&path).await.expect(200).json;
-        delivery["attempts"] == times && delivery["lastError"].is_string()
+    // After a failed try the job is put back for a certain instant: 2 s after the first, 4 s after the second.
+    let put_back = async |attempt: i64, instant: &str| {
+        let sql =
+            format!("SELECT count(*) FROM job WHERE attempt = {attempt} AND run_at = '{instant}+00:00'");
+        eventually("the try fails and is put back", async || number(&database, &sql).await == 1).await;
     };
-    eventually("the first try", async || tried(1).await).await;
-    server.advance(1);
-    assert_eq!(project.client.get(&path).await.json["attempts"], 1, "the next try waits 2 seconds");
-    server.advance(1);
-    eventually("the second try", async || tried(2).await).await;
+    put_back(1, "2026-01-01T06:00:02").await;
+    let delivery = project.client.get(&path).await.expect(200).json;
+    assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("pending"), &json!(1)));
+    server.advance(2);
+    put_back(2, "2026-01-01T06:00:06").await;
     server.advance(4);
     eventually("the third try", async || project.client.get(&path).await.json["status"] == "failed").await;
     let delivery = project.client.get(&path).await.expect(200);

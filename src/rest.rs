@@ -1,16 +1,39 @@
-//! JSON request bodies: bounded, and refused with the place of what is wrong.
+//! What all REST routes share: how they are grouped, how bodies come in, and the answers beside 200.
 //!
-//! poem-openapi's own `Json` says what it expected but not where; serde with `serde_path_to_error` says both.
+//! A JSON body is bounded, and refused with the place of what is wrong: poem-openapi's own `Json` says what it
+//! expected but not where, serde with `serde_path_to_error` says both.
 
 use poem::{Request, RequestBody, error::ReadBodyError};
 use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Tags,
+    payload::Json,
     registry::{MetaMediaType, MetaRequest, Registry},
-    types::Type,
+    types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::de::DeserializeOwned;
 
 use crate::error::{Code, Error, Result};
+
+/// How the specification groups operations.
+#[derive(Tags)]
+pub enum Tag {
+    /// Where Git hosts post.
+    Webhooks,
+    /// Projects and their webhook secrets.
+    Projects,
+    /// What Git hosts have posted, and what became of it.
+    Deliveries,
+    /// The event log and its stream.
+    Events,
+    /// The documents of a repository that are tracked.
+    Artifacts,
+    /// Executions of CI pipelines.
+    Runs,
+    /// The tenant, its principals and their keys.
+    Accounts,
+    /// Health and metrics.
+    Operation,
+}
 
 /// The largest body that is taken.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -90,6 +113,34 @@ fn pointer(path: &serde_path_to_error::Path) -> Option<String> {
         }
     }
     (!pointer.is_empty()).then_some(pointer)
+}
+
+/// 201 with the new thing and where it is.
+#[derive(ApiResponse)]
+pub enum Created<T: ParseFromJSON + ToJSON> {
+    /// It was made.
+    #[oai(status = 201)]
+    At(
+        Json<T>,
+        /// Where it is.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+impl<T: ParseFromJSON + ToJSON> Created<T> {
+    /// The answer for something new at `location`.
+    pub fn at(location: String, new: T) -> Self {
+        Self::At(Json(new), location)
+    }
+}
+
+/// 204: it is done, and there is nothing to say.
+#[derive(ApiResponse)]
+pub enum NoContent {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
 }
 
 #[cfg(test)]
