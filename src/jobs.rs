@@ -84,17 +84,26 @@ pub struct NewJob {
 /// What a kind of job does about one that was parked, and why it was.
 pub type Parked<C> = for<'t> fn(&'t C, &'t Tx<'t>, &'t Job, String) -> BoxFuture<'t, Result<()>>;
 
+/// One outcome per job, in order.
+pub type Outcomes = BoxFuture<'static, Vec<Result<()>>>;
+
+/// How the jobs of a kind are run.
+pub enum Run<C> {
+    /// One by one; they may take their time, nobody waits for them.
+    Alone(fn(Arc<C>, Job) -> BoxFuture<'static, Result<()>>),
+    /// Those of one tenant that were claimed together, oldest first, so that they can share a transaction. Gives
+    /// one outcome per job, in order.
+    Together(fn(Arc<C>, TenantId, Vec<Job>) -> Outcomes),
+}
+
 /// One kind of job, as the table in `worker.rs` lists it; `C` is what its functions work with.
 pub struct Kind<C> {
     /// Its name in the database.
     pub name: &'static str,
     /// Does the work and calls [`finish`] in the transaction of its effect.
-    pub run: fn(Arc<C>, Job) -> BoxFuture<'static, Result<()>>,
+    pub run: Run<C>,
     /// Told, in the transaction that parks a job, that it has failed for good.
     pub parked: Option<Parked<C>>,
-    /// Whether jobs of one project are run one after the other, oldest first, as far as they are claimed together.
-    /// Others may take their time: nobody waits for them.
-    pub in_order: bool,
 }
 
 /// Enqueueing and the worker's wake-up call.
@@ -232,27 +241,28 @@ impl Jobs {
             let woken = self.wake.notified();
             match self.claim_for(&slots, database).await {
                 Ok(jobs) if !jobs.is_empty() => {
-                    let mut lanes: BTreeMap<Option<String>, Vec<_>> = BTreeMap::new();
+                    let mut together: BTreeMap<(&str, TenantId), Vec<Job>> = BTreeMap::new();
                     for job in jobs {
-                        let Some(kind) = table.iter().find(|kind| kind.name == job.kind) else {
-                            tracing::error!(job = %job.id, kind = job.kind, "no such kind of job; a newer version may know it");
-                            continue;
-                        };
-                        let lane = job.payload.get("projectId").map(Json::to_string);
-                        let run = self.clone().run(Arc::clone(&context), database.clone(), kind, job);
-                        if kind.in_order {
-                            lanes.entry(lane).or_default().push(run);
-                        } else {
-                            let slot = Arc::clone(&slots).acquire_owned().await;
-                            detached.spawn(async move { (run.await, drop(slot)) });
+                        match table.iter().find(|kind| kind.name == job.kind) {
+                            Some(Kind { name, run: Run::Together(_), .. }) => {
+                                together.entry((*name, job.tenant)).or_default().push(job);
+                            }
+                            Some(kind) => {
+                                let slot = Arc::clone(&slots).acquire_owned().await;
+                                let run =
+                                    self.clone().run(Arc::clone(&context), database.clone(), kind, vec![job]);
+                                detached.spawn(async move { (run.await, drop(slot)) });
+                            }
+                            None => {
+                                tracing::error!(job = %job.id, kind = job.kind, "no such kind of job; a newer version may know it")
+                            }
                         }
                     }
-                    join_all(lanes.into_values().map(|lane| async {
-                        for run in lane {
-                            run.await;
-                        }
-                    }))
-                    .await;
+                    let batches = together.into_iter().filter_map(|((name, _), jobs)| {
+                        let kind = table.iter().find(|kind| kind.name == name)?;
+                        Some(self.clone().run(Arc::clone(&context), database.clone(), kind, jobs))
+                    });
+                    join_all(batches).await;
                     continue;
                 }
                 Ok(_) => {}
@@ -287,22 +297,29 @@ impl Jobs {
         }
     }
 
+    /// Runs jobs of one kind and one tenant, and puts back or parks those that failed.
     async fn run<C: Send + Sync + 'static>(
         self,
         context: Arc<C>,
         database: Database,
         kind: &'static Kind<C>,
-        job: Job,
+        jobs: Vec<Job>,
     ) {
-        let outcome = caught((kind.run)(Arc::clone(&context), job.clone())).await;
-        let Err(error) = outcome else { return };
-        if error.code == Code::Conflict {
-            tracing::info!(job = %job.id, kind = job.kind, "the lease was lost; whoever holds it now goes on");
-            return;
-        }
-        tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
-        if let Err(error) = self.settle(context, &database, kind, job, error).await {
-            tracing::warn!(error = %chain(&error), "a failed job could not be put back; its lease will end");
+        let outcomes = match (&kind.run, jobs.as_slice()) {
+            (Run::Together(run), [first, ..]) => run(Arc::clone(&context), first.tenant, jobs.clone()).await,
+            (Run::Alone(run), [job]) => vec![caught(run(Arc::clone(&context), job.clone())).await],
+            _ => Vec::new(),
+        };
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let Err(error) = outcome else { continue };
+            if error.code == Code::Conflict {
+                tracing::info!(job = %job.id, kind = job.kind, "the lease was lost; whoever holds it now goes on");
+                continue;
+            }
+            tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
+            if let Err(error) = self.settle(Arc::clone(&context), &database, kind, job, error).await {
+                tracing::warn!(error = %chain(&error), "a failed job could not be put back; its lease will end");
+            }
         }
     }
 

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::{app::App, jobs::Kind, projects, webhooks};
+use crate::{
+    app::App,
+    jobs::{Kind, Run},
+    projects, webhooks,
+};
 
 /// Kind of job → what runs it.
 pub static TABLE: [Kind<App>; 2] = [
     Kind {
         name: webhooks::worker::PROCESS_DELIVERY,
-        run: |app, job| Box::pin(webhooks::worker::process_delivery(app, job)),
+        run: Run::Together(|app, tenant, jobs| {
+            Box::pin(webhooks::worker::process_deliveries(app, tenant, jobs))
+        }),
         parked: Some(webhooks::worker::parked),
-        in_order: true,
     },
     Kind {
         name: projects::worker::PURGE_PROJECT,
-        run: |app, job| Box::pin(projects::worker::purge_project(app, job)),
+        run: Run::Alone(|app, job| Box::pin(projects::worker::purge_project(app, job))),
         parked: None,
-        in_order: false,
     },
 ];
 

@@ -107,10 +107,42 @@ impl<'a> Tx<'a> {
         Ok(deleted.rows_affected)
     }
 
+    /// Runs a part of this transaction that may fail alone: if it does, or panics, only its own effect is undone.
+    ///
+    /// # Errors
+    /// Those of `part`.
+    pub async fn attempt<T, F>(&self, part: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let (value, signals) = writer::in_savepoint(self.conn, part_of(self.tenant, part)).await?;
+        self.after.lock().unwrap_or_else(PoisonError::into_inner).extend(signals);
+        Ok(value)
+    }
+
     /// Runs `signal` once this transaction has committed, and never if it does not. A signal may be lost with
     /// the process: it wakes somebody up, and is never the only way to learn of something.
     pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
         self.after.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(signal));
+    }
+}
+
+/// An operation of a tenant, as the writer runs it: its value, and what is to be signalled after the commit.
+fn part_of<T, F>(
+    tenant: TenantId,
+    part: F,
+) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
+where
+    T: Send,
+    F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    move |conn| {
+        Box::pin(async move {
+            let tx = Tx::new(conn, tenant);
+            let value = part(&tx).await?;
+            Ok((value, tx.after.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        })
     }
 }
 
@@ -181,15 +213,7 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move {
-                    let tx = Tx::new(conn, tenant);
-                    let value = write(&tx).await?;
-                    Ok((value, tx.after.into_inner().unwrap_or_else(PoisonError::into_inner)))
-                })
-            })
-            .await
+        self.writer.run(part_of(tenant, write)).await
     }
 
     /// Writes through a door; returns after the commit's fsync.

@@ -93,7 +93,8 @@ impl Writer {
     }
 }
 
-async fn in_savepoint<T, F>(conn: &DatabaseTransaction, operation: F) -> Result<T>
+/// Runs an operation in a savepoint of its own; one that fails or panics leaves nothing behind.
+pub(super) async fn in_savepoint<T, F>(conn: &DatabaseTransaction, operation: F) -> Result<T>
 where
     F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
 {

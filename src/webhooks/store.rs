@@ -55,6 +55,16 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) ->
     row.map(to_delivery).transpose()
 }
 
+/// Deliveries by their ids; one that cannot be read is an error of its own.
+pub(super) async fn find_all(tx: &Tx<'_>, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Result<Delivery>>> {
+    let rows = tx
+        .find::<webhook_event::Entity>()
+        .filter(webhook_event::Column::Id.is_in(ids))
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, to_delivery(row))).collect())
+}
+
 /// A delivery's row without what is large.
 #[derive(FromQueryResult)]
 struct Row {

@@ -1,6 +1,9 @@
 //! Processing: from a stored delivery to changes of the domain and events, in one transaction.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -15,8 +18,8 @@ use super::{
 use crate::{
     app::App,
     artifacts::{self, Patterns},
-    database::Tx,
-    error::{Error, Result},
+    database::{TenantId, Tx},
+    error::{Code, Error, Result, chain},
     events::{self, EventName, NewEvent},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
@@ -40,45 +43,109 @@ impl Arguments {
     }
 }
 
-/// Turns a delivery into its effects. A delivery of a project that was deleted meanwhile has none.
+/// What a delivery is about to cause.
+struct Work {
+    project: Arc<(Project, Patterns)>,
+    delivery: Delivery,
+    changes: Vec<Change>,
+    replay: bool,
+}
+
+/// Turns deliveries of one tenant into their effects: read and understood together, then each applied by itself
+/// within one transaction. A delivery of a project that was deleted meanwhile has no effect.
 ///
-/// # Errors
-/// `unprocessable` for a payload that is not what its host documents, and the database's.
-pub async fn process_delivery(app: Arc<App>, job: Job) -> Result<()> {
-    let (project, id, replay) = Arguments::of(&job)?;
-    let found = app
-        .database
-        .read(job.tenant, move |tx| {
-            Box::pin(async move {
-                let delivery = store::find(tx, project, id).await?;
-                Ok(projects::find(tx, project).await.ok().zip(delivery))
-            })
-        })
-        .await?;
-    let Some((project, delivery)) = found else {
-        return app
-            .database
-            .write(job.tenant, move |tx| Box::pin(async move { jobs::finish(tx, &job).await }))
-            .await;
+/// Outcomes are `unprocessable` for a payload that is not what its host documents, and the database's errors.
+pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>) -> Vec<Result<()>> {
+    let count = jobs.len();
+    let prepared = {
+        let jobs = jobs.clone();
+        app.database.read(tenant, move |tx| Box::pin(async move { prepare(tx, &jobs).await })).await
+    };
+    let applied = match prepared {
+        Ok(prepared) => {
+            let context = Arc::clone(&app);
+            let write = app.database.write(tenant, move |tx| {
+                Box::pin(async move {
+                    let mut outcomes = Vec::with_capacity(count);
+                    for (job, work) in jobs.into_iter().zip(prepared) {
+                        let app = Arc::clone(&context);
+                        outcomes.push(match work {
+                            Ok(work) => {
+                                tx.attempt(|tx| Box::pin(async move { apply(&app, tx, job, work).await }))
+                                    .await
+                            }
+                            Err(error) => Err(error),
+                        });
+                    }
+                    Ok(outcomes)
+                })
+            });
+            write.await
+        }
+        Err(error) => Err(error),
+    };
+    applied.unwrap_or_else(|error| {
+        let why = chain(&error);
+        let failed = || Error::new(error.code, error.detail.clone()).because(why.clone());
+        (0..count).map(|_| Err(failed())).collect()
+    })
+}
+
+/// The projects of a batch, each looked up once; none for one that is gone.
+type Projects = HashMap<ProjectId, Option<Arc<(Project, Patterns)>>>;
+
+/// Reads deliveries and what their hosts say happened. One that cannot be read harms no other.
+async fn prepare(tx: &Tx<'_>, jobs: &[Job]) -> Result<Vec<Result<Option<Work>>>> {
+    let mut deliveries = store::find_all(tx, jobs.iter().map(|job| job.id.0).collect()).await?;
+    let (mut projects, mut prepared) = (Projects::new(), Vec::with_capacity(jobs.len()));
+    for job in jobs {
+        let delivery = deliveries.remove(&job.id.0).transpose();
+        prepared.push(match delivery {
+            Ok(delivery) => understand(tx, job, delivery, &mut projects).await,
+            Err(error) => Err(error),
+        });
+    }
+    Ok(prepared)
+}
+
+/// What a delivery is about to cause; nothing, if it or its project is gone.
+async fn understand(
+    tx: &Tx<'_>,
+    job: &Job,
+    delivery: Option<Delivery>,
+    projects: &mut Projects,
+) -> Result<Option<Work>> {
+    let (id, _, replay) = Arguments::of(job)?;
+    if let Entry::Vacant(vacant) = projects.entry(id) {
+        vacant.insert(match projects::find(tx, id).await {
+            Ok(project) => {
+                let patterns = Patterns::compile(&project.config.artifact_paths)?;
+                Some(Arc::new((project, patterns)))
+            }
+            Err(error) if error.code == Code::NotFound => None,
+            Err(error) => return Err(error),
+        });
+    }
+    let Some((project, delivery)) = projects.get(&id).cloned().flatten().zip(delivery) else {
+        return Ok(None);
     };
     let changes = read(&delivery)?;
-    let patterns = Patterns::compile(&project.config.artifact_paths)?;
-    let context = Arc::clone(&app);
-    app.database
-        .write(job.tenant, move |tx| {
-            Box::pin(async move {
-                jobs::finish(tx, &job).await?;
-                let mut events = vec![received(&delivery)];
-                for change in changes {
-                    events.extend(apply(&context, tx, &project, &patterns, &delivery, change).await?);
-                }
-                if replay {
-                    drop_known(tx, project.id, id, &mut events).await?;
-                }
-                events::append(&context, tx, project.id, Some(id.0), events).await
-            })
-        })
-        .await
+    Ok(Some(Work { project, delivery, changes, replay }))
+}
+
+/// One delivery's effect and the end of its job.
+async fn apply(app: &App, tx: &Tx<'_>, job: Job, work: Option<Work>) -> Result<()> {
+    jobs::finish(tx, &job).await?;
+    let Some(Work { project, delivery, changes, replay }) = work else { return Ok(()) };
+    let (project, patterns) = &*project;
+    let mut events = vec![received(&delivery)];
+    for change in changes {
+        events.extend(apply_change(app, tx, project, patterns, &delivery, change).await?);
+    }
+    if replay {
+        drop_known(tx, project.id, delivery.id, &mut events).await?;
+    }
+    events::append(app, tx, project.id, Some(delivery.id.0), events).await
 }
 
 /// Tells the log that a delivery has failed for good.
@@ -103,7 +170,7 @@ fn read(delivery: &Delivery) -> Result<Vec<Change>> {
     host.changes(&delivery.event_type, &host.json(content_type, &delivery.body)?)
 }
 
-async fn apply(
+async fn apply_change(
     app: &App,
     tx: &Tx<'_>,
     project: &Project,

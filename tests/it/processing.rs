@@ -208,6 +208,34 @@ async fn a_job_that_fails_is_tried_three_times_then_parked_and_can_be_replayed()
 }
 
 #[tokio::test]
+async fn a_delivery_that_cannot_be_read_harms_no_other() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let database = server.database().await;
+    // Damage to one body on its way to the disk, and a job whose run of the database fails.
+    database
+        .execute_unprepared(
+            "CREATE TRIGGER damage AFTER INSERT ON webhook_event WHEN NEW.delivery_id = 'd-3' \
+             BEGIN UPDATE webhook_event SET codec = 99 WHERE id = NEW.id; END; \
+             CREATE TRIGGER broken BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .await
+        .unwrap();
+    let (ping, status) = (repository().ping(), repository().status("ci", "success"));
+    let sent = (0..20).map(|index| format!("d-{index}")).collect::<Vec<_>>();
+    let sent = sent.iter().map(|id| project.deliver(id, if id == "d-7" { &status } else { &ping }));
+    futures::future::join_all(sent).await;
+    eventually("all but two are processed", async || {
+        project.all("/deliveries?status=processed").await.len() == 18
+    })
+    .await;
+    let left: Vec<_> =
+        project.all("/deliveries?status=pending").await.iter().map(|row| text(&row["deliveryId"])).collect();
+    assert_eq!(left.len(), 2);
+    assert!(left.contains(&"d-3".to_owned()) && left.contains(&"d-7".to_owned()));
+}
+
+#[tokio::test]
 async fn a_restart_takes_up_what_was_left() {
     let server = Server::start().await;
     let project = server.project().await;
