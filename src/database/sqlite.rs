@@ -23,6 +23,9 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// Pages of write-ahead log (64 MiB) between checkpoints: fewer checkpoints, more ingest.
 const CHECKPOINT_PAGES: &str = "16000";
 
+/// Statements kept prepared: a batch of deliveries has one for each of its possible sizes.
+const STATEMENTS: usize = 400;
+
 /// The connection that writes and those that read.
 pub(super) async fn open(path: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
     make_folder(path)?;
@@ -75,6 +78,7 @@ async fn connect(path: &Path, access: Access) -> Result<DatabaseConnection> {
                 .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
+                .statement_cache_capacity(STATEMENTS)
                 .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
             if access == Access::Read { options.pragma("query_only", "ON") } else { options }
         });
