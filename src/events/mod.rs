@@ -157,8 +157,8 @@ pub async fn create_log(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<()
 }
 
 /// Appends events in the transaction of the change that caused them; the last thing such a transaction does,
-/// because every other writer of this project waits for its commit from here on. `cause` is the delivery
-/// they come from, if one did.
+/// because every other writer of this project waits for its commit from here on. Beside each event stands the
+/// delivery that caused it, if one did.
 ///
 /// # Errors
 /// The database's.
@@ -166,13 +166,12 @@ pub async fn append(
     app: &App,
     tx: &Tx<'_>,
     project: ProjectId,
-    cause: Option<Uuid>,
-    events: Vec<NewEvent>,
+    events: Vec<(Option<Uuid>, NewEvent)>,
 ) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    store::insert_events(tx, project, cause, events, app.clock.now()).await?;
+    store::insert_events(tx, project, events, app.clock.now()).await?;
     let bus = app.bus.clone();
     tx.after_commit(move || bus.tell(project));
     Ok(())

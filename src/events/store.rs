@@ -51,8 +51,7 @@ pub(super) async fn positions(tx: &DoorTx<'_>, projects: &[ProjectId]) -> Result
 pub(super) async fn insert_events(
     tx: &Tx<'_>,
     project: ProjectId,
-    cause: Option<Uuid>,
-    events: Vec<NewEvent>,
+    events: Vec<(Option<Uuid>, NewEvent)>,
     now: Time,
 ) -> Result<()> {
     let count = i64::try_from(events.len()).map_err(Error::internal)?;
@@ -63,7 +62,7 @@ pub(super) async fn insert_events(
         .exec_with_returning(tx.conn())
         .await?;
     let head = bumped.first().ok_or_else(|| Error::not_found("project"))?.position;
-    let rows = (head - count + 1..).zip(events).map(|(position, new)| event::ActiveModel {
+    let rows = (head - count + 1..).zip(events).map(|(position, (cause, new))| event::ActiveModel {
         project_id: Set(project.0),
         position: Set(position),
         tenant_id: Set(tx.tenant().0),

@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use entity::job;
 use sea_orm::{
     ActiveValue::Set,
-    ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
     sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
@@ -208,21 +208,22 @@ impl From<job::Model> for Job {
     }
 }
 
-/// Ends a job in the transaction of its effect.
+/// Ends jobs in the transaction of their effects.
 ///
 /// # Errors
-/// `conflict` when the lease was lost to another worker: the effect must not be written.
-pub async fn finish(tx: &Tx<'_>, job: &Job) -> Result<()> {
-    let ended = tx
-        .delete::<job::Entity>()
-        .filter(job::Column::Id.eq(job.id.0))
-        .filter(job::Column::Fence.eq(job.fence))
-        .exec(tx.conn())
-        .await?;
-    if ended.rows_affected == 1 {
+/// `conflict` when the lease of one was lost to another worker: none of the effects must be written.
+pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
+    let held = jobs.iter().fold(Condition::any(), |held, job| {
+        held.add(job::Column::Id.eq(job.id.0).and(job::Column::Fence.eq(job.fence)))
+    });
+    if jobs.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Code::Conflict, "the lease on this job was lost"))
+    let ended = tx.delete::<job::Entity>().filter(held).exec(tx.conn()).await?;
+    if ended.rows_affected == jobs.len() as u64 {
+        return Ok(());
+    }
+    Err(Error::new(Code::Conflict, "the lease on a job was lost"))
 }
 
 #[cfg(test)]
@@ -267,7 +268,9 @@ mod tests {
         }
 
         async fn finish(&self, job: Job) -> Result<()> {
-            self.database.write(self.tenant, move |tx| Box::pin(async move { finish(tx, &job).await })).await
+            self.database
+                .write(self.tenant, move |tx| Box::pin(async move { finish(tx, &[job]).await }))
+                .await
         }
     }
 

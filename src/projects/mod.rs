@@ -221,7 +221,7 @@ pub async fn update_project(
                 let payload =
                     json!({"name": after.name, "repoUrl": after.repo_url, "version": after.version});
                 let event = NewEvent { name: EventName::ProjectChanged, payload };
-                events::append(&app_, tx, id, None, vec![event]).await?;
+                events::append(&app_, tx, id, vec![(None, event)]).await?;
                 Ok(after)
             })
         })
@@ -248,7 +248,7 @@ pub async fn delete_project(app: &Arc<App>, principal: &Principal, id: ProjectId
                 store::mark_deleted(tx, id, app_.clock.now()).await?;
                 let event = NewEvent { name: EventName::ProjectChanged, payload: json!({"deleted": true}) };
                 app_.jobs.enqueue(tx, purge).await?;
-                events::append(&app_, tx, id, None, vec![event]).await
+                events::append(&app_, tx, id, vec![(None, event)]).await
             })
         })
         .await?;

@@ -56,7 +56,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
         .write(job.tenant, move |tx| {
             Box::pin(async move {
                 store::remove(tx, project).await?;
-                jobs::finish(tx, &job).await
+                jobs::finish(tx, &[job]).await
             })
         })
         .await

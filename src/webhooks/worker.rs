@@ -1,7 +1,7 @@
 //! Processing: from a stored delivery to changes of the domain and events, in one transaction.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use crate::{
     app::App,
     artifacts::{self, Patterns},
     database::{TenantId, Tx},
-    error::{Code, Error, Result, chain},
+    error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
@@ -51,44 +51,35 @@ struct Work {
     replay: bool,
 }
 
-/// Turns deliveries of one tenant into their effects: read and understood together, then each applied by itself
-/// within one transaction. A delivery of a project that was deleted meanwhile has no effect.
+/// Turns deliveries of one tenant into their effects. They are read and understood together, and share a
+/// transaction, its statements and its fsync; one that fails is undone alone. A delivery of a project that was
+/// deleted meanwhile has no effect.
 ///
 /// Outcomes are `unprocessable` for a payload that is not what its host documents, and the database's errors.
 pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>) -> Vec<Result<()>> {
-    let count = jobs.len();
-    let prepared = {
-        let jobs = jobs.clone();
-        app.database.read(tenant, move |tx| Box::pin(async move { prepare(tx, &jobs).await })).await
-    };
-    let applied = match prepared {
-        Ok(prepared) => {
-            let context = Arc::clone(&app);
-            let write = app.database.write(tenant, move |tx| {
-                Box::pin(async move {
-                    let mut outcomes = Vec::with_capacity(count);
-                    for (job, work) in jobs.into_iter().zip(prepared) {
-                        let app = Arc::clone(&context);
-                        outcomes.push(match work {
-                            Ok(work) => {
-                                tx.attempt(|tx| Box::pin(async move { apply(&app, tx, job, work).await }))
-                                    .await
-                            }
-                            Err(error) => Err(error),
-                        });
-                    }
-                    Ok(outcomes)
-                })
-            });
-            write.await
+    let (context, batch) = (Arc::clone(&app), jobs.clone());
+    let prepared = app.database.read(tenant, |tx| Box::pin(async move { prepare(tx, &batch).await })).await;
+    let (prepared, batch) = (prepared, jobs.clone());
+    let outcome = match prepared {
+        Ok(works) => {
+            app.database
+                .write(tenant, |tx| Box::pin(async move { apply_all(&context, tx, batch, works).await }))
+                .await
         }
         Err(error) => Err(error),
     };
-    applied.unwrap_or_else(|error| {
-        let why = chain(&error);
-        let failed = || Error::new(error.code, error.detail.clone()).because(why.clone());
-        (0..count).map(|_| Err(failed())).collect()
-    })
+    match outcome {
+        Ok(outcomes) => outcomes,
+        Err(error) if jobs.len() == 1 => vec![Err(error)],
+        // Something that cannot be undone alone, such as a lost lease: one by one it harms nobody else.
+        Err(_) => {
+            let mut outcomes = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                outcomes.extend(Box::pin(process_deliveries(Arc::clone(&app), tenant, vec![job])).await);
+            }
+            outcomes
+        }
+    }
 }
 
 /// The projects of a batch, each looked up once; none for one that is gone.
@@ -133,19 +124,61 @@ async fn understand(
     Ok(Some(Work { project, delivery, changes, replay }))
 }
 
-/// One delivery's effect and the end of its job.
-async fn apply(app: &App, tx: &Tx<'_>, job: Job, work: Option<Work>) -> Result<()> {
-    jobs::finish(tx, &job).await?;
-    let Some(Work { project, delivery, changes, replay }) = work else { return Ok(()) };
-    let (project, patterns) = &*project;
+/// Every delivery's effect, the end of its job, and what the logs are told, in one transaction.
+async fn apply_all(
+    app: &Arc<App>,
+    tx: &Tx<'_>,
+    jobs: Vec<Job>,
+    works: Vec<Result<Option<Work>>>,
+) -> Result<Vec<Result<()>>> {
+    let (mut done, mut told) = (Vec::new(), BTreeMap::<ProjectId, Vec<_>>::new());
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for (job, work) in jobs.into_iter().zip(works) {
+        let effect = match work {
+            Ok(Some(work)) => apply(app, tx, work).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        outcomes.push(effect.map(|effect| {
+            if let Some((project, events)) = effect {
+                let cause = Some(job.id.0);
+                told.entry(project).or_default().extend(events.into_iter().map(|event| (cause, event)));
+            }
+            done.push(job);
+        }));
+    }
+    jobs::finish(tx, &done).await?;
+    for (project, events) in told {
+        events::append(app, tx, project, events).await?;
+    }
+    Ok(outcomes)
+}
+
+/// One delivery's effect; gives the events that the log is to be told.
+async fn apply(app: &Arc<App>, tx: &Tx<'_>, work: Work) -> Result<Option<(ProjectId, Vec<NewEvent>)>> {
+    let Work { project, delivery, changes, replay } = work;
+    let (id, delivery_id) = (project.0.id, delivery.id);
     let mut events = vec![received(&delivery)];
-    for change in changes {
-        events.extend(apply_change(app, tx, project, patterns, &delivery, change).await?);
+    if changes.iter().all(|change| matches!(change, Change::Note(..))) {
+        // Nothing of ours changes, so there is nothing that could have to be undone.
+        events.extend(changes.into_iter().filter_map(Change::into_note));
+    } else {
+        let app = Arc::clone(app);
+        let changed = tx.attempt(move |tx| {
+            Box::pin(async move {
+                let mut events = Vec::new();
+                for change in changes {
+                    events.extend(apply_change(&app, tx, &project.0, &project.1, &delivery, change).await?);
+                }
+                Ok(events)
+            })
+        });
+        events.extend(changed.await?);
     }
     if replay {
-        drop_known(tx, project.id, delivery.id, &mut events).await?;
+        drop_known(tx, id, delivery_id, &mut events).await?;
     }
-    events::append(app, tx, project.id, Some(delivery.id.0), events).await
+    Ok(Some((id, events)))
 }
 
 /// Tells the log that a delivery has failed for good.
@@ -158,7 +191,7 @@ pub fn parked<'t>(app: &'t App, tx: &'t Tx<'t>, job: &'t Job, why: String) -> Bo
         let mut events = vec![received(&delivery)];
         drop_known(tx, project, id, &mut events).await?;
         events.push(NewEvent { name: EventName::DeliveryFailed, payload });
-        events::append(app, tx, project, Some(id.0), events).await
+        events::append(app, tx, project, events.into_iter().map(|event| (Some(id.0), event)).collect()).await
     })
 }
 
