@@ -1,7 +1,7 @@
 //! The running service: started in one order, stopped in the other.
 //!
 //! Stopping (P12): readiness fails and accepting ends; event streams are told when to come back; requests in
-//! flight and jobs under way finish; then the process may exit.
+//! flight and jobs under way finish; the database is closed; then the process may exit.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -57,5 +57,6 @@ impl Service {
                 tracing::error!(%error, "a part of the service ended badly");
             }
         }
+        self.app.database.close().await;
     }
 }

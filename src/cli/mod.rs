@@ -209,11 +209,21 @@ async fn run(cli: Cli) -> Outcome {
         None | Some(Command::Serve) => serve::run(configure(&cli.settings)?).await?,
         Some(Command::Demo(args)) => demo::run(Config::load(&sources(&cli.settings)?)?, args).await?,
         Some(Command::Migrate(command)) => migrate(&configure(&cli.settings)?, &command, json).await?,
-        Some(Command::Tenant(command)) => manage::tenant(&open(&cli.settings).await?, command, json).await?,
+        Some(Command::Tenant(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = manage::tenant(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
         Some(Command::Project(command)) => {
             manage::project(&open(&cli.settings).await?, command, json).await?
         }
-        Some(Command::Key(command)) => manage::key(&open(&cli.settings).await?, command, json).await?,
+        Some(Command::Key(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = manage::key(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

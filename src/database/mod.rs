@@ -235,6 +235,15 @@ impl Database {
         self.writer.foreign_writes()
     }
 
+    /// Closes every connection; what waits to be written is written first. SQLite then brings all of its log into
+    /// the database file, so that after a clean stop the file alone is everything.
+    pub async fn close(&self) {
+        if let Err(error) = self.readers.clone().close().await {
+            tracing::warn!(%error, "the readers did not close cleanly");
+        }
+        self.writer.close().await;
+    }
+
     /// Asks the database for one row of nothing.
     ///
     /// # Errors

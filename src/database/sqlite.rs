@@ -3,7 +3,12 @@
 //! WAL with `synchronous=FULL`, so that a commit has reached the disk when it returns; foreign keys on; one
 //! connection that writes and a few that only read.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::{DirBuilder, File},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    time::Duration,
+};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
@@ -28,14 +33,14 @@ const STATEMENTS: usize = 400;
 
 /// The connection that writes and those that read.
 pub(super) async fn open(path: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
-    make_folder(path)?;
+    make(path)?;
     let writer = connect(path, Access::Write).await?;
     let readers = connect(path, Access::Read).await?;
     Ok((writer, readers))
 }
 
 pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>> {
-    make_folder(path)?;
+    make(path)?;
     let _lock = lock(path).await?;
     let conn = connect(path, Access::Write).await?;
     match direction {
@@ -91,17 +96,24 @@ async fn connect(path: &Path, access: Access) -> Result<DatabaseConnection> {
     })
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+/// Makes the folder and the file if they are missing, for their owner alone: deliveries are stored as they came.
+/// SQLite gives the files that it makes beside the database the same mode.
+fn make(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::invalid(format!("the folder {} cannot be made: {error}", folder.display())))
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::invalid(format!("the folder {} cannot be made: {error}", folder.display())))?;
+    let made = File::options().create(true).append(true).mode(0o600).open(path);
+    made.map_err(|error| {
+        Error::invalid(format!("the database {} cannot be opened: {error}", path.display()))
+    })?;
+    Ok(())
 }
 
 /// SeaORM's migrations take no lock of their own; two that run at once would both fail.
 async fn lock(path: &Path) -> Result<File> {
     let path = path.with_extension("migrate.lock");
     let locked = tokio::task::spawn_blocking(move || {
-        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         file.lock()?;
         Ok::<_, std::io::Error>(file)
     });

@@ -15,6 +15,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::AfterCommit;
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ type Operation =
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Operation>,
+    stop: CancellationToken,
+    running: TaskTracker,
     foreign_writes: watch::Receiver<u64>,
 }
 
@@ -45,8 +48,16 @@ impl Writer {
     pub(super) fn start(conn: DatabaseConnection) -> Self {
         let (queue, operations) = mpsc::channel(QUEUE);
         let (noticed, foreign_writes) = watch::channel(0);
-        tokio::spawn(run(conn, operations, noticed));
-        Self { queue, foreign_writes }
+        let (stop, running) = (CancellationToken::new(), TaskTracker::new());
+        running.spawn(run(conn, operations, noticed, stop.clone()));
+        running.close();
+        Self { queue, stop, running, foreign_writes }
+    }
+
+    /// Lets what waits be written, closes the connection, and returns when that is done.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.running.wait().await;
     }
 
     pub(super) fn foreign_writes(&self) -> watch::Receiver<u64> {
@@ -119,6 +130,7 @@ async fn run(
     conn: DatabaseConnection,
     mut operations: mpsc::Receiver<Operation>,
     noticed: watch::Sender<u64>,
+    stop: CancellationToken,
 ) {
     let mut poll = interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -129,6 +141,7 @@ async fn run(
                 Some(first) => transaction(&conn, first, &mut operations).await,
                 None => break,
             },
+            () = stop.cancelled(), if !operations.is_closed() => operations.close(), // what waits is still received
             _ = poll.tick() => {
                 // SQLite moves this number on commits of other connections only, so never on our own.
                 let seen = read_data_version(&conn).await.ok();

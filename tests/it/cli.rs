@@ -126,6 +126,20 @@ fn a_start_with_another_key_or_none_is_refused_and_says_what_to_do() {
 }
 
 #[test]
+fn what_a_first_start_makes_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    output(folder.path(), &["tenant", "list"]);
+    let data = folder.path().join("data");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for file in std::fs::read_dir(&data).unwrap() {
+        let path = file.unwrap().path();
+        assert!(mode(&path) == 0o600, "{} has mode {:o}", path.display(), mode(&path));
+    }
+}
+
+#[test]
 fn bad_settings_are_told_all_at_once() {
     let folder = TempDir::new().unwrap();
     let refused = trackside(folder.path()).env("PORT", "eighty").env("LOG_FORMAT", "xml").output().unwrap();

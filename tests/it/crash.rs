@@ -154,6 +154,10 @@ async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
     }
     let outcomes = outcomes.lock().await;
     assert!(outcomes.iter().all(|status| *status == 202), "every answer that was given was good");
+    assert!(
+        !folder.path().join("data/trackside.db-wal").exists(),
+        "after a clean stop the file alone is everything"
+    );
     let database = open_database(folder.path().join("data/trackside.db")).await;
     let stored = number(&database, "SELECT count(*) FROM webhook_event").await;
     assert!(stored >= outcomes.len() as i64, "{stored} stored, {} acknowledged", outcomes.len());

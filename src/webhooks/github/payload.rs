@@ -38,6 +38,8 @@ pub(super) fn changes(event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| {
+        // serde quotes the value that it did not expect, which may be as long as the body.
+        let error: String = error.to_string().chars().take(200).collect();
         let why = format!("the payload is not what GitHub documents for this event: {error}");
         Error::new(Code::Unprocessable, why)
     })
