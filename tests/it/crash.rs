@@ -144,8 +144,14 @@ async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
         .collect();
     eventually("the load is under way", async || outcomes.lock().await.len() > 100).await;
     process.terminate();
-    while stream.next_frame().await.is_some() {}
-    assert!(stream.retry.is_some(), "the stream was told when to come back");
+    let mut farewell = None;
+    while let Some(frame) = stream.next_frame().await {
+        farewell = Some(frame.comment);
+    }
+    assert!(
+        farewell.is_some_and(|words| words.contains("shutting down")),
+        "the stream was told to come back"
+    );
     let code =
         tokio::time::timeout(Duration::from_secs(30), process.ended()).await.expect("it exits in time");
     assert_eq!(code, Some(0));

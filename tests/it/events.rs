@@ -205,7 +205,11 @@ async fn at_shutdown_streams_are_told_when_to_come_back_and_end() {
     let project = server.project().await;
     let mut stream = project.follow(None).await.greeted().await;
     let stopping = tokio::spawn(server.service.stop());
-    while stream.next_frame().await.is_some() {}
+    let mut farewell = None;
+    while let Some(frame) = stream.next_frame().await {
+        farewell = Some(frame.comment);
+    }
+    assert!(farewell.is_some_and(|words| words.contains("shutting down")), "the last frame says so");
     assert!(stream.retry.is_some_and(|retry| (500..=6_000).contains(&retry)), "{:?}", stream.retry);
     stopping.await.unwrap();
 }
