@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use poem::{
     Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, get, handler,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware::Cors,
     web::Data,
 };
@@ -125,11 +125,7 @@ async fn observe<E: Endpoint>(app: Arc<App>, endpoint: Arc<E>, request: Request)
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let (status, took) = (response.status(), began.elapsed());
         app.metrics.answered(method.as_str(), status.as_u16(), took);
-        if status >= StatusCode::BAD_REQUEST {
-            tracing::info!(status = status.as_u16(), took_ms = took.as_millis(), "refused");
-        } else {
-            tracing::debug!(status = status.as_u16(), took_ms = took.as_millis(), "answered");
-        }
+        tracing::debug!(status = status.as_u16(), took_ms = took.as_millis(), "answered");
         response
     };
     Ok(answered.instrument(span).await)

@@ -83,6 +83,9 @@ async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -
     let recorded =
         recorded_key(database).await?.ok_or_else(|| Error::internal("the installation's row is missing"))?;
     check(&vault, &recorded)?;
+    // Also told by a command that was meant for an installation elsewhere.
+    let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    tracing::info!("made a new installation in {}", place.display());
     Ok(vault)
 }
 

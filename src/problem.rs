@@ -94,7 +94,9 @@ pub fn answer(error: poem::Error, instance: &str, request_id: &str) -> Response 
         Err(error) => translate(&error),
     };
     if matches!(error.code, Code::Internal | Code::Unavailable) {
-        tracing::error!(request_id, path = instance, error = %chain(&error), "a request failed");
+        tracing::error!(error = %chain(&error), "a request failed");
+    } else {
+        tracing::info!(code = error.code.as_str(), why = %error, "a request was refused");
     }
     render(&error, instance, request_id)
 }

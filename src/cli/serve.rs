@@ -24,7 +24,11 @@ pub(super) async fn run(config: Config) -> Result<()> {
     if make_the_first_tenant(&service.app).await? {
         greet(service.app.config.log_format);
     }
-    tracing::info!("listening on {}", service.app.public_url());
+    tracing::info!(
+        "listening on http://{}, known to clients as {}",
+        service.address,
+        service.app.public_url()
+    );
     until_told_to_stop().await?;
     tracing::info!("stopping: requests in flight finish, streams are told to come back");
     service.stop().await;

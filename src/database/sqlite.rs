@@ -12,7 +12,7 @@ use std::{
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection,
+    ConnectOptions, Database, DatabaseConnection, DbErr,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -40,15 +40,20 @@ pub(super) async fn open(path: &Path) -> Result<(DatabaseConnection, DatabaseCon
 }
 
 pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>> {
+    if direction == Migrate::Status && !path.exists() {
+        // Looking makes nothing.
+        let steps = Migrator::migrations();
+        return Ok(steps.iter().map(|step| Step { name: step.name().to_owned(), applied: false }).collect());
+    }
     make(path)?;
     let _lock = lock(path).await?;
     let conn = connect(path, Access::Write).await?;
     match direction {
-        Migrate::Up => Migrator::up(&conn, None).await?,
-        Migrate::Down(steps) => Migrator::down(&conn, Some(steps)).await?,
+        Migrate::Up => Migrator::up(&conn, None).await.map_err(newer)?,
+        Migrate::Down(steps) => Migrator::down(&conn, Some(steps)).await.map_err(newer)?,
         Migrate::Status => {}
     }
-    let applied = Migrator::get_applied_migrations_read_only(&conn).await?;
+    let applied = Migrator::get_applied_migrations_read_only(&conn).await.map_err(newer)?;
     let applied: Vec<_> = applied.iter().map(|step| step.name().to_owned()).collect();
     let steps = Migrator::migrations()
         .iter()
@@ -59,6 +64,17 @@ pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>
         .collect();
     conn.close().await?;
     Ok(steps)
+}
+
+/// A step that the database has and this version does not know was applied by a newer one.
+fn newer(error: DbErr) -> Error {
+    match &error {
+        DbErr::Custom(words) if words.contains("is missing") => {
+            let why = "the database was migrated by a newer version of trackside; use that version, or a backup from before";
+            Error::invalid(why).because(error)
+        }
+        _ => error.into(),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     clock::Time,
     database::{Door, TenantId, Tx},
-    error::{Error, Result},
+    error::{Code, Error, Result},
     vault::{Place, Vault},
 };
 
@@ -81,7 +81,8 @@ pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
         .database
         .read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)))
         .await?;
-    let (tenant, rows) = found.ok_or_else(|| Error::not_found("webhook endpoint"))?;
+    let (tenant, rows) =
+        found.ok_or_else(|| Error::new(Code::NotFound, "there is no such webhook endpoint"))?;
     let secrets = rows.into_iter().map(|row| Ok((open(&app.vault, tenant, &row)?, row.expires_at)));
     let endpoint = Arc::new(Endpoint { tenant, project, secrets: secrets.collect::<Result<_>>()? });
     app.endpoints.0.insert(project, Arc::clone(&endpoint));

@@ -60,7 +60,14 @@ impl IngestApi {
             Ok((body, _held)) => receive::receive(&app, source, &endpoint, headers, body).await,
             Err(error) => Err(error),
         };
-        app.metrics.ingested(source.as_str(), &outcome);
+        app.metrics.ingested(
+            source.as_str(),
+            match &outcome {
+                Ok((_, Receipt::Accepted(_))) => ReceiptStatus::Accepted.as_str(),
+                Ok((_, Receipt::Duplicate)) => ReceiptStatus::Duplicate.as_str(),
+                Err(error) => error.code.as_str(),
+            },
+        );
         let (delivery_id, receipt) = outcome?;
         let (status, id) = match receipt {
             Receipt::Accepted(id) => (ReceiptStatus::Accepted, Some(id)),
@@ -88,6 +95,7 @@ impl WebhooksApi {
         /// Only those that became this.
         status: Query<Option<DeliveryStatus>>,
         /// Only those of this event, by the host's name, such as `push`.
+        #[oai(name = "eventType")]
         event_type: Query<Option<String>>,
         /// Rows at most, 1 to 200 (50 if not given).
         limit: Query<Option<u64>>,

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     clock::{Clock, Ids},
     database::{Database, Door, GroupCommit},
-    error::{Error, Result},
+    error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
 };
@@ -153,7 +153,7 @@ pub(super) async fn endpoint(
     source: &str,
     project: &str,
 ) -> Result<(Source, Arc<secrets::Endpoint>)> {
-    let missing = || Error::not_found("webhook endpoint");
+    let missing = || Error::new(Code::NotFound, "there is no such webhook endpoint");
     let source = Source::ALL.iter().copied().find(|known| known.as_str() == source).ok_or_else(missing)?;
     let project: ProjectId = project.parse().map_err(|_| missing())?;
     Ok((source, secrets::endpoint(app, project).await?))

@@ -42,7 +42,7 @@ async fn metrics_count_deliveries_and_requests() {
     project.deliver_bytes("d-1", "ping", b"{}".to_vec()).await.expect(202);
     let metrics = server.stranger().get("/metrics").await.expect(200).body;
     assert!(
-        metrics.contains(r#"trackside_deliveries_total{outcome="stored",source="github"} 1"#),
+        metrics.contains(r#"trackside_deliveries_total{outcome="accepted",source="github"} 1"#),
         "{metrics}"
     );
     assert!(metrics.contains("trackside_http_request_seconds_bucket"));

@@ -265,7 +265,7 @@ async fn deliveries_are_listed_newest_first_page_by_page_and_by_status_and_event
     assert_eq!(first["items"].as_array().unwrap().len(), 10);
     let ids: Vec<_> = project.all("/deliveries").await.iter().map(|row| text(&row["deliveryId"])).collect();
     assert_eq!(ids, (0..25).rev().map(|index| format!("d-{index}")).collect::<Vec<_>>());
-    assert_eq!(project.all("/deliveries?event_type=star").await.len(), 5);
+    assert_eq!(project.all("/deliveries?eventType=star").await.len(), 5);
     assert_eq!(project.all("/deliveries?status=PROCESSED").await.len(), 25);
     assert!(project.all("/deliveries?status=failed").await.is_empty());
     for bad in ["?limit=0", "?limit=201", "?cursor=nonsense", "?status=lost"] {
