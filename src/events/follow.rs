@@ -251,3 +251,69 @@ async fn compare_heads(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::events::EventId;
+
+    fn follower(head: i64) -> Follower {
+        let log = LogId(Uuid::from_u128(1));
+        Follower::new(TenantId(Uuid::nil()), ProjectId(Uuid::nil()), Head { log, position: head })
+    }
+
+    fn events(follower: &Follower, positions: std::ops::RangeInclusive<i64>, bytes: usize) -> Vec<Event> {
+        let event = |position| Event {
+            id: EventId { log: follower.log, position },
+            name: "push".into(),
+            project: follower.project,
+            timestamp: "2026-01-01T00:00:00Z".parse().expect("a time"),
+            payload: json!("x".repeat(bytes)),
+        };
+        positions.map(event).collect()
+    }
+
+    /// The positions that some frames carry.
+    fn positions(frames: &Bytes) -> Vec<i64> {
+        let text = std::str::from_utf8(frames).expect("text");
+        let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.map(|id| id.rsplit_once(':').expect("an id").1.parse().expect("a position")).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_ring_gives_every_frame_behind_a_position_once_and_in_order(
+            start in 0..1000i64, batches in proptest::collection::vec(1..20i64, 1..10), most in 1..4000usize,
+        ) {
+            let follower = follower(start);
+            let mut head = start;
+            for batch in batches {
+                follower.push(&events(&follower, head + 1..=head + batch, 10));
+                head += batch;
+            }
+            let (mut seen, mut position) = (Vec::new(), start);
+            while let Frames::Some(frames, last) = follower.frames_after(position, most) {
+                seen.extend(positions(&frames));
+                position = last;
+            }
+            prop_assert_eq!(seen, (start + 1..=head).collect::<Vec<_>>());
+            prop_assert_eq!(follower.head().position, head);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_further_behind_than_the_ring_holds_is_told_so() {
+        let follower = follower(0);
+        follower.push(&events(&follower, 1..=30, 100_000));
+        assert!(
+            matches!(follower.frames_after(0, 1), Frames::Older),
+            "three megabytes are more than it keeps"
+        );
+        assert!(matches!(follower.frames_after(29, 1), Frames::Some(_, 30)));
+        assert!(matches!(follower.frames_after(30, 1), Frames::None));
+        assert!(follower.ring.lock().expect("unpoisoned").bytes <= RING_BYTES);
+    }
+}
