@@ -26,5 +26,6 @@ pub static TABLE: [Kind<App>; 2] = [
 
 /// Works through jobs until the service stops.
 pub async fn run(app: Arc<App>) {
-    app.jobs.work(Arc::clone(&app), &app.database, &TABLE, app.shutdown.clone()).await;
+    let database = app.database.in_background();
+    app.jobs.work(Arc::clone(&app), &database, &TABLE, app.shutdown.clone()).await;
 }

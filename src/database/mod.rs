@@ -25,6 +25,7 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
+use self::writer::Turn;
 pub use self::{group_commit::GroupCommit, writer::Writer};
 use crate::{config::DatabaseUrl, error::Result, wire::id_type};
 
@@ -107,20 +108,6 @@ impl<'a> Tx<'a> {
         Ok(deleted.rows_affected)
     }
 
-    /// Runs a part of this transaction that may fail alone: if it does, or panics, only its own effect is undone.
-    ///
-    /// # Errors
-    /// Those of `part`.
-    pub async fn attempt<T, F>(&self, part: F) -> Result<T>
-    where
-        T: Send,
-        F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
-    {
-        let (value, signals) = writer::in_savepoint(self.conn, part_of(self.tenant, part)).await?;
-        self.after.lock().unwrap_or_else(PoisonError::into_inner).extend(signals);
-        Ok(value)
-    }
-
     /// Runs `signal` once this transaction has committed, and never if it does not. A signal may be lost with
     /// the process: it wakes somebody up, and is never the only way to learn of something.
     pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
@@ -163,6 +150,7 @@ impl<'a> DoorTx<'a> {
 pub struct Database {
     readers: DatabaseConnection,
     writer: Writer,
+    turn: Turn,
 }
 
 impl Database {
@@ -173,7 +161,13 @@ impl Database {
     pub async fn open(url: &DatabaseUrl) -> Result<Self> {
         let DatabaseUrl::Sqlite(path) = url;
         let (writer, readers) = sqlite::open(path).await?;
-        Ok(Self { readers, writer: Writer::start(writer) })
+        Ok(Self { readers, writer: Writer::start(writer).await?, turn: Turn::First })
+    }
+
+    /// The same database for work that nobody waits for: its writes come behind everybody else's.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self { turn: Turn::Behind, ..self.clone() }
     }
 
     /// Reads within a tenant, from one snapshot.
@@ -213,7 +207,7 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.writer.run(part_of(tenant, write)).await
+        self.writer.run(self.turn, part_of(tenant, write)).await
     }
 
     /// Writes through a door; returns after the commit's fsync.
@@ -226,7 +220,9 @@ impl Database {
         F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
         self.writer
-            .run(move |conn| Box::pin(async move { Ok((write(&DoorTx { conn }).await?, Vec::new())) }))
+            .run(self.turn, move |conn| {
+                Box::pin(async move { Ok((write(&DoorTx { conn }).await?, Vec::new())) })
+            })
             .await
     }
 

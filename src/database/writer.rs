@@ -1,19 +1,29 @@
-//! The one writer of a SQLite file: operations in order, a savepoint each, one fsync for many.
+//! The one writer of a SQLite file: operations in order, one fsync for many.
 //!
-//! The writer takes what waits in its queue, runs it for at most [`SLICE`], commits, and answers all of it at
+//! The writer takes what waits in its queues, runs it for at most [`SLICE`], commits, and answers all of it at
 //! once. An operation that fails, or panics, is undone alone and answered at once; should the commit itself
-//! fail, everybody in it is told so. While nothing is to do, the writer asks each second whether another process has written.
+//! fail, everybody in it is told so. While nothing is to do, the writer asks each second whether another process
+//! has written.
+//!
+//! Somebody waits for the answer to an operation whose [`Turn`] is first. Background operations come behind those,
+//! and while those keep coming make no commit of their own: they ride along with the next one, so that nobody
+//! waits for an fsync of theirs.
+//!
+//! The writer is a thread of its own: as a task among others it would stand behind requests at each statement. And
+//! a statement costs two switches between threads, so there are few that are not an operation's own. sqlx would
+//! add five for each transaction (its pool tests a connection that comes back, and it acknowledges each BEGIN and
+//! COMMIT), so the writer holds one connection for its life and says BEGIN and COMMIT itself.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, thread, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionTrait as _,
 };
 use tokio::{
+    runtime,
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,7 +32,9 @@ use crate::error::{Error, Result};
 
 /// How long operations may gather in one transaction.
 const SLICE: Duration = Duration::from_millis(20);
-/// Operations that may wait; more are refused.
+/// How long a background operation waits for a commit to ride along with, when there was one this short ago.
+const RIDE: Duration = Duration::from_millis(5);
+/// Operations of either turn that may wait; more are refused.
 const QUEUE: usize = 1024;
 /// How often another process's writes are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -34,10 +46,20 @@ type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 type Operation =
     Box<dyn for<'t> FnOnce(Result<&'t DatabaseTransaction>) -> BoxFuture<'t, Option<Answer>> + Send>;
 
+/// Whose operation comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Somebody waits for the answer.
+    First,
+    /// It is done in the background.
+    Behind,
+}
+
 /// A handle to the writer; it ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::Sender<Operation>,
+    first: mpsc::Sender<Operation>,
+    behind: mpsc::Sender<Operation>,
     stop: CancellationToken,
     running: TaskTracker,
     foreign_writes: watch::Receiver<u64>,
@@ -45,13 +67,23 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the writer over a connection pool of exactly one.
-    pub(super) fn start(conn: DatabaseConnection) -> Self {
-        let (queue, operations) = mpsc::channel(QUEUE);
+    ///
+    /// # Errors
+    /// A connection that cannot be had.
+    pub(super) async fn start(conn: DatabaseConnection) -> Result<Self> {
+        let held = hold(&conn).await?;
+        let (first, queue) = mpsc::channel(QUEUE);
+        let (behind, background) = mpsc::channel(QUEUE);
+        let queues = Queues { first: queue, behind: background, alone_from: Instant::now() };
         let (noticed, foreign_writes) = watch::channel(0);
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
-        running.spawn(run(conn, operations, noticed, stop.clone()));
+        let writer = running.track_future(run(conn, held, queues, noticed, stop.clone()));
         running.close();
-        Self { queue, stop, running, foreign_writes }
+        let runtime =
+            runtime::Builder::new_current_thread().enable_time().build().map_err(Error::internal)?;
+        let thread = thread::Builder::new().name("writer".to_owned());
+        thread.spawn(move || runtime.block_on(writer)).map_err(Error::internal)?;
+        Ok(Self { first, behind, stop, running, foreign_writes })
     }
 
     /// Lets what waits be written, closes the connection, and returns when that is done.
@@ -66,11 +98,12 @@ impl Writer {
 
     /// Operations that wait.
     pub(super) fn waiting(&self) -> u32 {
-        u32::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(u32::MAX)
+        let waiting = 2 * QUEUE - self.first.capacity() - self.behind.capacity();
+        u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
     /// Runs `operation` in a transaction; returns its value after the commit.
-    pub(super) async fn run<T, F>(&self, operation: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, turn: Turn, operation: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
@@ -81,7 +114,9 @@ impl Writer {
         let boxed: Operation = Box::new(move |conn| {
             Box::pin(async move {
                 let outcome = match conn {
-                    Ok(conn) => in_savepoint(conn, operation).await,
+                    Ok(conn) => AssertUnwindSafe(operation(conn)).catch_unwind().await.unwrap_or_else(|_| {
+                        Err(Error::internal("a write panicked; its panic message is above in the log"))
+                    }),
                     Err(error) => Err(error),
                 };
                 match outcome {
@@ -99,36 +134,49 @@ impl Writer {
             })
         });
         let busy = || Error::unavailable("too many writes are waiting; try again", Duration::from_secs(1));
-        self.queue.send_timeout(boxed, Duration::from_secs(5)).await.map_err(|_| busy())?;
+        let queue = if turn == Turn::First { &self.first } else { &self.behind };
+        queue.send_timeout(boxed, Duration::from_secs(5)).await.map_err(|_| busy())?;
         answered.await.map_err(|_| Error::internal("the writer dropped an operation"))?
     }
 }
 
-/// Runs an operation in a savepoint of its own; one that fails or panics leaves nothing behind.
-pub(super) async fn in_savepoint<T, F>(conn: &DatabaseTransaction, operation: F) -> Result<T>
-where
-    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
-{
-    let savepoint = conn.begin().await?;
-    match AssertUnwindSafe(operation(&savepoint)).catch_unwind().await {
-        Ok(Ok(value)) => {
-            savepoint.commit().await?;
-            Ok(value)
+/// Operations that wait.
+struct Queues {
+    first: mpsc::Receiver<Operation>,
+    behind: mpsc::Receiver<Operation>,
+    /// Until then a background operation waits for others to ride along with.
+    alone_from: Instant,
+}
+
+impl Queues {
+    /// The operation that begins the next transaction; none once the last handle is dropped, or they were closed,
+    /// and nothing waits any more.
+    async fn recv(&mut self) -> Option<(Turn, Operation)> {
+        let Self { first, behind, alone_from } = self;
+        let alone = async {
+            sleep_until(*alone_from).await;
+            behind.recv().await
+        };
+        tokio::select! {
+            biased;
+            Some(operation) = first.recv() => Some((Turn::First, operation)),
+            operation = alone => match operation {
+                Some(operation) => Some((Turn::Behind, operation)),
+                None => first.recv().await.map(|operation| (Turn::First, operation)),
+            },
         }
-        Ok(Err(error)) => {
-            savepoint.rollback().await?;
-            Err(error)
-        }
-        Err(_) => {
-            savepoint.rollback().await?;
-            Err(Error::internal("a write panicked; its panic message is above in the log"))
-        }
+    }
+
+    fn close(&mut self) {
+        self.first.close();
+        self.behind.close();
     }
 }
 
 async fn run(
     conn: DatabaseConnection,
-    mut operations: mpsc::Receiver<Operation>,
+    held: DatabaseTransaction,
+    mut queues: Queues,
     noticed: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
@@ -137,14 +185,14 @@ async fn run(
     let mut data_version = None;
     loop {
         tokio::select! {
-            operation = operations.recv() => match operation {
-                Some(first) => transaction(&conn, first, &mut operations).await,
+            operation = queues.recv() => match operation {
+                Some((turn, operation)) => transaction(&held, turn, operation, &mut queues).await,
                 None => break,
             },
-            () = stop.cancelled(), if !operations.is_closed() => operations.close(), // what waits is still received
+            () = stop.cancelled(), if !queues.first.is_closed() => queues.close(), // what waits is still received
             _ = poll.tick() => {
                 // SQLite moves this number on commits of other connections only, so never on our own.
-                let seen = read_data_version(&conn).await.ok();
+                let seen = read_data_version(&held).await.ok();
                 if seen.is_some() && data_version.is_some() && seen != data_version {
                     noticed.send_modify(|epoch| *epoch += 1);
                 }
@@ -152,38 +200,58 @@ async fn run(
             }
         }
     }
-    if let Err(error) = conn.close().await {
+    if let Err(error) = release(held, conn).await {
         tracing::warn!(error = %error, "the database did not close cleanly");
     }
 }
 
-/// One transaction: `first`, and whatever else waits, until the slice is over or the queue is empty.
-async fn transaction(
-    conn: &DatabaseConnection,
-    first: Operation,
-    operations: &mut mpsc::Receiver<Operation>,
-) {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    let tx = match conn.begin_with_options(options).await {
-        Ok(tx) => tx,
-        Err(error) => {
-            first(Err(error.into())).await;
-            return;
-        }
-    };
-    let began = Instant::now();
-    let mut answers = Vec::new();
-    let mut next = Some(first);
-    while let Some(operation) = next {
-        answers.extend(operation(Ok(&tx)).await);
-        next = if began.elapsed() < SLICE { operations.try_recv().ok() } else { None };
+/// The connection that the writer holds. SeaORM lends one out only as a transaction, so one is begun; in SQLite
+/// it ends at once.
+async fn hold(conn: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let held = conn.begin().await?;
+    held.execute_unprepared("ROLLBACK").await?;
+    Ok(held)
+}
+
+/// Gives the connection back as it was lent, and closes it.
+async fn release(held: DatabaseTransaction, conn: DatabaseConnection) -> Result<(), DbErr> {
+    held.execute_unprepared("BEGIN").await?;
+    held.rollback().await?;
+    conn.close().await
+}
+
+/// One transaction: `operation`, whatever else waits until the slice is over, and one background operation.
+async fn transaction(conn: &DatabaseTransaction, turn: Turn, operation: Operation, queues: &mut Queues) {
+    if let Err(error) = conn.execute_unprepared("BEGIN IMMEDIATE").await {
+        operation(Err(error.into())).await;
+        return;
     }
-    let outcome = tx.commit().await.map_err(|error| error.to_string());
+    let began = Instant::now();
+    // Alone so far, the first operation needs no savepoint.
+    let Some(answer) = operation(Ok(conn)).await else { return rollback(conn).await };
+    let (mut answers, mut awaited, mut outcome) = (vec![answer], turn == Turn::First, Ok(()));
+    while outcome.is_ok()
+        && began.elapsed() < SLICE
+        && let Ok(operation) = queues.first.try_recv()
+    {
+        outcome = in_savepoint(conn, operation, &mut answers).await;
+        awaited = true;
+    }
+    if outcome.is_ok()
+        && let Ok(operation) = queues.behind.try_recv()
+    {
+        outcome = in_savepoint(conn, operation, &mut answers).await;
+    }
+    if outcome.is_ok() {
+        outcome = conn.execute_unprepared("COMMIT").await.map(|_| ());
+    }
+    if awaited {
+        queues.alone_from = Instant::now() + RIDE;
+    }
+    let outcome = outcome.map_err(|error| error.to_string());
     if let Err(error) = &outcome {
         tracing::error!(%error, "a commit failed; everybody who waited for it is told so");
+        rollback(conn).await;
     }
     for answer in answers {
         answer(outcome.clone().map_err(|error| {
@@ -193,7 +261,30 @@ async fn transaction(
     }
 }
 
-async fn read_data_version(conn: &DatabaseConnection) -> Result<i64, DbErr> {
+/// Runs an operation that shares its transaction; one that fails leaves nothing behind. An error here means that
+/// the transaction cannot go on.
+async fn in_savepoint(
+    conn: &DatabaseTransaction,
+    operation: Operation,
+    answers: &mut Vec<Answer>,
+) -> Result<(), DbErr> {
+    conn.execute_unprepared("SAVEPOINT operation").await?;
+    match operation(Ok(conn)).await {
+        Some(answer) => answers.push(answer), // the commit releases the savepoint
+        None => {
+            conn.execute_unprepared("ROLLBACK TO operation").await?;
+        }
+    }
+    Ok(())
+}
+
+async fn rollback(conn: &DatabaseTransaction) {
+    if let Err(error) = conn.execute_unprepared("ROLLBACK").await {
+        tracing::debug!(%error, "there was nothing to roll back");
+    }
+}
+
+async fn read_data_version(conn: &DatabaseTransaction) -> Result<i64, DbErr> {
     let statement = Statement::from_string(conn.get_database_backend(), "PRAGMA data_version");
     let row = conn.query_one_raw(statement).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
@@ -211,12 +302,16 @@ mod tests {
         let folder = TempDir::new().expect("a folder");
         let (conn, readers) = sqlite::open(&folder.path().join("writer.db")).await.expect("open");
         conn.execute_unprepared("CREATE TABLE t (x INTEGER PRIMARY KEY)").await.expect("made");
-        (Writer::start(conn), readers, folder)
+        (Writer::start(conn).await.expect("started"), readers, folder)
     }
 
     /// Writes a number; what happens after that is up to `then`.
     async fn write(writer: &Writer, x: i64, then: fn() -> Result<()>) -> Result<()> {
-        let operation = writer.run(move |conn| {
+        write_in(Turn::First, writer, x, then).await
+    }
+
+    async fn write_in(turn: Turn, writer: &Writer, x: i64, then: fn() -> Result<()>) -> Result<()> {
+        let operation = writer.run(turn, move |conn| {
             Box::pin(async move {
                 conn.execute_unprepared(&format!("INSERT INTO t VALUES ({x})")).await?;
                 then().map(|()| ((), Vec::new()))
@@ -263,6 +358,32 @@ mod tests {
         let (writer, readers, _folder) = stage().await;
         assert!(write(&writer, 1, || Ok(())).now_or_never().is_none(), "the caller did not wait");
         write(&writer, 2, || Ok(())).await.expect("written");
+        assert_eq!(written(&readers).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_background_write_rides_along_with_others_and_is_never_starved_by_them() {
+        let (writer, readers, _folder) = stage().await;
+        let never_ending = async {
+            for x in 1.. {
+                write(&writer, x, || Ok(())).await.expect("written");
+            }
+        };
+        tokio::select! {
+            () = never_ending => unreachable!("it never ends"),
+            written = write_in(Turn::Behind, &writer, -1, || Ok(())) => written.expect("written"),
+        }
+        assert!(written(&readers).await.contains(&-1));
+        write_in(Turn::Behind, &writer, -2, || Ok(())).await.expect("alone, when nobody else writes");
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_writer_is_closed_is_written_first() {
+        let (writer, readers, _folder) = stage().await;
+        let (foreground, background) =
+            (write(&writer, 1, || Ok(())), write_in(Turn::Behind, &writer, 2, || Ok(())));
+        let (a, b, ()) = tokio::join!(foreground, background, writer.close());
+        assert!(a.is_ok() && b.is_ok());
         assert_eq!(written(&readers).await, [1, 2]);
     }
 }

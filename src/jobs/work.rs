@@ -19,9 +19,9 @@ use crate::{
 /// How often a job is tried before it is parked.
 pub const TRIES: i32 = 3;
 /// Jobs claimed at once.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// Jobs that share a transaction: few enough that deliveries that arrive meanwhile wait a few milliseconds only.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 16;
 /// Jobs of this process that may be under way at once.
 const CONCURRENCY: usize = 64;
 /// How long an idle worker waits before it looks for jobs that nobody told it of.

@@ -38,6 +38,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
     loop {
         let removed = app
             .database
+            .in_background()
             .write(job.tenant, move |tx| {
                 Box::pin(async move {
                     Ok(events::purge(tx, project, BATCH).await?
@@ -53,6 +54,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
         tokio::task::yield_now().await;
     }
     app.database
+        .in_background()
         .write(job.tenant, move |tx| {
             Box::pin(async move {
                 store::remove(tx, project).await?;

@@ -20,16 +20,6 @@ pub(super) enum Change {
     Note(EventName, Value),
 }
 
-impl Change {
-    /// What is only to be logged, as an event.
-    pub(super) fn into_note(self) -> Option<NewEvent> {
-        match self {
-            Self::Note(name, payload) => Some(NewEvent { name, payload }),
-            Self::Push(_) | Self::Run(_) => None,
-        }
-    }
-}
-
 /// A push to a branch or tag.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Push {

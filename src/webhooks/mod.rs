@@ -195,7 +195,7 @@ pub async fn replay_delivery(
                     let why = "this delivery has not been processed yet; wait until it is, then replay it";
                     return Err(Error::new(Code::Conflict, why));
                 }
-                app_.jobs.enqueue(tx, job_of(&delivery, true)).await?;
+                app_.jobs.enqueue(tx, job_of(tx.tenant(), project, id, true)).await?;
                 store::summary(tx, &delivery).await
             })
         })
@@ -211,12 +211,12 @@ pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
 }
 
 /// The job that processes a delivery.
-fn job_of(delivery: &Delivery, replay: bool) -> NewJob {
+fn job_of(tenant: TenantId, project: ProjectId, id: WebhookEventId, replay: bool) -> NewJob {
     NewJob {
-        id: JobId(delivery.id.0),
-        tenant: delivery.tenant,
+        id: JobId(id.0),
+        tenant,
         kind: worker::PROCESS_DELIVERY,
-        payload: json!({ "projectId": delivery.project.0, "replay": replay }),
+        payload: json!({ "projectId": project.0, "replay": replay }),
     }
 }
 

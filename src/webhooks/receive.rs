@@ -8,15 +8,11 @@ use secrecy::SecretString;
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    Delivery, Source, WebhookEventId,
-    codec::{self, Stored},
-    job_of, store,
-};
+use super::{Delivery, Source, WebhookEventId, job_of, store};
 use crate::{
     app::App,
     clock::{Clock, Ids},
-    database::{Database, Door, GroupCommit},
+    database::{Database, Door, DoorTx, GroupCommit, TenantId},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
@@ -41,10 +37,12 @@ pub struct Inbox {
     bodies: Arc<Semaphore>,
 }
 
-#[derive(Clone)]
-pub(super) struct Incoming {
-    pub(super) delivery: Delivery,
-    pub(super) stored: Stored,
+/// A verified delivery, ready to be written.
+struct Incoming {
+    id: WebhookEventId,
+    tenant: TenantId,
+    project: ProjectId,
+    row: store::Row,
 }
 
 /// What became of a delivery that was posted.
@@ -59,7 +57,7 @@ pub enum Receipt {
 impl Inbox {
     /// Starts the group commit.
     pub fn start(database: Database, jobs: Jobs, clock: Clock, ids: Ids) -> Self {
-        let commit = GroupCommit::start(QUEUE, BATCH, move |incoming: Vec<Incoming>| {
+        let commit = GroupCommit::start(QUEUE, BATCH, move |incoming: Vec<Arc<Incoming>>| {
             let (database, jobs) = (database.clone(), jobs.clone());
             Box::pin(async move {
                 let queue = jobs.clone();
@@ -91,24 +89,18 @@ impl Inbox {
 }
 
 /// Writes deliveries and their jobs; those whose ids do not come back are duplicates.
-async fn insert(
-    tx: &crate::database::DoorTx<'_>,
-    jobs: Jobs,
-    incoming: Vec<Incoming>,
-) -> Result<Vec<Receipt>> {
-    let deliveries: Vec<_> = incoming.iter().map(|incoming| incoming.delivery.clone()).collect();
-    let new = store::insert(tx, incoming).await?;
-    let accepted = |delivery: &&Delivery| new.contains(&delivery.id.0);
-    jobs.enqueue_through(
-        tx,
-        deliveries.iter().filter(accepted).map(|delivery| job_of(delivery, false)).collect(),
-    )
-    .await?;
-    let receipt = |delivery: &Delivery| match accepted(&delivery) {
-        true => Receipt::Accepted(delivery.id),
+async fn insert(tx: &DoorTx<'_>, jobs: Jobs, incoming: Vec<Arc<Incoming>>) -> Result<Vec<Receipt>> {
+    let new = store::insert(tx, incoming.iter().map(|incoming| incoming.row.clone()).collect()).await?;
+    let is_new = |incoming: &Incoming| new.contains(&incoming.id.0);
+    let accepted = incoming.iter().filter(|incoming| is_new(incoming));
+    let jobs_of =
+        accepted.map(|incoming| job_of(incoming.tenant, incoming.project, incoming.id, false)).collect();
+    jobs.enqueue_through(tx, jobs_of).await?;
+    let receipt = |incoming: &Arc<Incoming>| match is_new(incoming) {
+        true => Receipt::Accepted(incoming.id),
         false => Receipt::Duplicate,
     };
-    Ok(deliveries.iter().map(receipt).collect())
+    Ok(incoming.iter().map(receipt).collect())
 }
 
 /// Takes in what a Git host posted: verifies it, stores it, and returns after the commit.
@@ -128,7 +120,6 @@ pub(super) async fn receive(
     host.verify(headers, &body, &valid)?;
     let delivery_id = host.delivery_id(headers)?;
     check_json(&host.json(content_type(headers), &body)?)?;
-    let stored = codec::encode(&body);
     let delivery = Delivery {
         id: WebhookEventId(app.inbox.ids.uuid()),
         tenant: endpoint.tenant,
@@ -137,11 +128,12 @@ pub(super) async fn receive(
         delivery_id: delivery_id.clone(),
         event_type: host.event_type(headers),
         headers: kept(headers),
-        body: Bytes::new(), // it travels in `stored`
+        body,
         received_at: now,
     };
-    let receipt = app.inbox.commit.submit(Incoming { delivery, stored }).await?;
-    Ok((delivery_id, receipt))
+    let (id, tenant, project) = (delivery.id, delivery.tenant, delivery.project);
+    let incoming = Incoming { id, tenant, project, row: store::Row::new(delivery)? };
+    Ok((delivery_id, app.inbox.commit.submit(incoming).await?))
 }
 
 /// The endpoint that a path names.

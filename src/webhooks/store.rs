@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, Source, WebhookEventId, codec,
-    receive::Incoming, worker::PROCESS_DELIVERY,
+    worker::PROCESS_DELIVERY,
 };
 use crate::{
     clock::Time,
@@ -21,28 +21,48 @@ use crate::{
     wire::Page,
 };
 
+/// A delivery as it is written.
+#[derive(Clone)]
+pub(super) struct Row(webhook_event::ActiveModel);
+
+impl Row {
+    /// Does the work of writing that needs no database: a request does its own, nobody else waits for it.
+    pub(super) fn new(delivery: Delivery) -> Result<Self> {
+        let stored = codec::encode(&delivery.body);
+        Ok(Self(webhook_event::ActiveModel {
+            id: Set(delivery.id.0),
+            tenant_id: Set(delivery.tenant.0),
+            project_id: Set(delivery.project.0),
+            source: Set(delivery.source.as_str().to_owned()),
+            delivery_id: Set(delivery.delivery_id),
+            event_type: Set(delivery.event_type),
+            headers: Set(serde_json::to_value(delivery.headers).map_err(Error::internal)?),
+            codec: Set(stored.codec),
+            body: Set(stored.bytes.into()),
+            body_bytes: Set(i64::try_from(delivery.body.len()).map_err(Error::internal)?),
+            received_at: Set(delivery.received_at),
+        }))
+    }
+}
+
 /// Inserts deliveries; gives the ids of those that were not there before.
-pub(super) async fn insert(tx: &DoorTx<'_>, incoming: Vec<Incoming>) -> Result<HashSet<Uuid>> {
-    let rows = incoming.into_iter().map(|Incoming { delivery, stored }| webhook_event::ActiveModel {
-        id: Set(delivery.id.0),
-        tenant_id: Set(delivery.tenant.0),
-        project_id: Set(delivery.project.0),
-        source: Set(delivery.source.as_str().to_owned()),
-        delivery_id: Set(delivery.delivery_id),
-        event_type: Set(delivery.event_type),
-        headers: Set(serde_json::to_value(delivery.headers).unwrap_or_default()),
-        codec: Set(stored.codec),
-        body: Set(stored.bytes.to_vec()),
-        body_bytes: Set(i64::try_from(stored.raw_bytes).unwrap_or(i64::MAX)),
-        received_at: Set(delivery.received_at),
-    });
+pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>) -> Result<HashSet<Uuid>> {
+    let rows: Vec<_> = rows.into_iter().map(|Row(row)| row).collect();
+    let ids: HashSet<_> = rows.iter().map(|row| *row.id.as_ref()).collect();
     let once =
         [webhook_event::Column::ProjectId, webhook_event::Column::Source, webhook_event::Column::DeliveryId];
-    let new = webhook_event::Entity::insert_many(rows)
+    let inserted = webhook_event::Entity::insert_many(rows)
         .on_conflict(OnConflict::columns(once).do_nothing().to_owned())
-        .exec_with_returning_keys(tx.conn())
+        .exec_without_returning(tx.conn())
         .await?;
-    Ok(new.into_iter().collect())
+    if inserted == ids.len() as u64 {
+        return Ok(ids);
+    }
+    let new = webhook_event::Entity::find()
+        .select_only()
+        .column(webhook_event::Column::Id)
+        .filter(webhook_event::Column::Id.is_in(ids));
+    Ok(new.into_tuple().all(tx.conn()).await?.into_iter().collect())
 }
 
 pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Option<Delivery>> {
@@ -67,7 +87,7 @@ pub(super) async fn find_all(tx: &Tx<'_>, ids: Vec<Uuid>) -> Result<HashMap<Uuid
 
 /// A delivery's row without what is large.
 #[derive(FromQueryResult)]
-struct Row {
+struct SummaryRow {
     id: Uuid,
     source: String,
     delivery_id: String,
@@ -117,7 +137,7 @@ pub(super) async fn list(
             DeliveryStatus::Processed => id.not_in_subquery(jobs(None)),
         });
     }
-    let rows = query.into_model::<Row>().all(tx.conn()).await?;
+    let rows = query.into_model::<SummaryRow>().all(tx.conn()).await?;
     let mut jobs = jobs_of(tx, rows.iter().map(|row| row.id)).await?;
     rows.into_iter()
         .map(|row| {
@@ -129,7 +149,7 @@ pub(super) async fn list(
 
 pub(super) async fn summary(tx: &Tx<'_>, delivery: &Delivery) -> Result<DeliverySummary> {
     let job = jobs_of(tx, [delivery.id.0]).await?.remove(&delivery.id.0);
-    let row = Row {
+    let row = SummaryRow {
         id: delivery.id.0,
         source: delivery.source.as_str().to_owned(),
         delivery_id: delivery.delivery_id.clone(),
@@ -146,7 +166,7 @@ async fn jobs_of(tx: &Tx<'_>, ids: impl IntoIterator<Item = Uuid>) -> Result<Has
 }
 
 /// A delivery without a job has been processed.
-fn to_summary(row: Row, job: Option<job::Model>) -> Result<DeliverySummary> {
+fn to_summary(row: SummaryRow, job: Option<job::Model>) -> Result<DeliverySummary> {
     let failed = job.as_ref().is_some_and(|job| job.state == JobState::Failed.as_str());
     let status = match (&job, failed) {
         (None, _) => DeliveryStatus::Processed,

@@ -52,8 +52,8 @@ struct Work {
 }
 
 /// Turns deliveries of one tenant into their effects. They are read and understood together, and share a
-/// transaction, its statements and its fsync; one that fails is undone alone. A delivery of a project that was
-/// deleted meanwhile has no effect.
+/// transaction, its statements and its fsync; should that fail, each is tried alone, so that one harms no other.
+/// A delivery of a project that was deleted meanwhile has no effect.
 ///
 /// Outcomes are `unprocessable` for a payload that is not what its host documents, and the database's errors.
 pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>) -> Vec<Result<()>> {
@@ -63,6 +63,7 @@ pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>)
     let outcome = match prepared {
         Ok(works) => {
             app.database
+                .in_background()
                 .write(tenant, |tx| Box::pin(async move { apply_all(&context, tx, batch, works).await }))
                 .await
         }
@@ -71,7 +72,6 @@ pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>)
     match outcome {
         Ok(outcomes) => outcomes,
         Err(error) if jobs.len() == 1 => vec![Err(error)],
-        // Something that cannot be undone alone, such as a lost lease: one by one it harms nobody else.
         Err(_) => {
             let mut outcomes = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -124,9 +124,10 @@ async fn understand(
     Ok(Some(Work { project, delivery, changes, replay }))
 }
 
-/// Every delivery's effect, the end of its job, and what the logs are told, in one transaction.
+/// The effects of a batch, the ends of its jobs, and what the logs are told, in one transaction. Only a delivery
+/// that could not be read has an outcome of its own; any other failure undoes the whole.
 async fn apply_all(
-    app: &Arc<App>,
+    app: &App,
     tx: &Tx<'_>,
     jobs: Vec<Job>,
     works: Vec<Result<Option<Work>>>,
@@ -134,18 +135,20 @@ async fn apply_all(
     let (mut done, mut told) = (Vec::new(), BTreeMap::<ProjectId, Vec<_>>::new());
     let mut outcomes = Vec::with_capacity(jobs.len());
     for (job, work) in jobs.into_iter().zip(works) {
-        let effect = match work {
-            Ok(Some(work)) => apply(app, tx, work).await,
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        outcomes.push(effect.map(|effect| {
-            if let Some((project, events)) = effect {
-                let cause = Some(job.id.0);
-                told.entry(project).or_default().extend(events.into_iter().map(|event| (cause, event)));
+        match work {
+            Ok(Some(work)) => {
+                let (project, cause) = (work.project.0.id, Some(job.id.0));
+                let events = apply(app, tx, work).await?.into_iter().map(|event| (cause, event));
+                told.entry(project).or_default().extend(events);
             }
-            done.push(job);
-        }));
+            Ok(None) => {}
+            Err(error) => {
+                outcomes.push(Err(error));
+                continue;
+            }
+        }
+        outcomes.push(Ok(()));
+        done.push(job);
     }
     jobs::finish(tx, &done).await?;
     for (project, events) in told {
@@ -155,30 +158,16 @@ async fn apply_all(
 }
 
 /// One delivery's effect; gives the events that the log is to be told.
-async fn apply(app: &Arc<App>, tx: &Tx<'_>, work: Work) -> Result<Option<(ProjectId, Vec<NewEvent>)>> {
+async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
     let Work { project, delivery, changes, replay } = work;
-    let (id, delivery_id) = (project.0.id, delivery.id);
     let mut events = vec![received(&delivery)];
-    if changes.iter().all(|change| matches!(change, Change::Note(..))) {
-        // Nothing of ours changes, so there is nothing that could have to be undone.
-        events.extend(changes.into_iter().filter_map(Change::into_note));
-    } else {
-        let app = Arc::clone(app);
-        let changed = tx.attempt(move |tx| {
-            Box::pin(async move {
-                let mut events = Vec::new();
-                for change in changes {
-                    events.extend(apply_change(&app, tx, &project.0, &project.1, &delivery, change).await?);
-                }
-                Ok(events)
-            })
-        });
-        events.extend(changed.await?);
+    for change in changes {
+        events.extend(apply_change(app, tx, &project.0, &project.1, &delivery, change).await?);
     }
     if replay {
-        drop_known(tx, id, delivery_id, &mut events).await?;
+        drop_known(tx, project.0.id, delivery.id, &mut events).await?;
     }
-    Ok(Some((id, events)))
+    Ok(events)
 }
 
 /// Tells the log that a delivery has failed for good.
