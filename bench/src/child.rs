@@ -1,4 +1,4 @@
-//! What is measured runs in processes of its own, in temporary folders, and ends with its handle.
+//! What is measured runs in a process of its own, in a temporary folder, and ends with its handle.
 
 use std::{
     fmt,
@@ -12,60 +12,66 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::Result;
+use crate::{Result, disk::Disk, output};
 
 /// What the controls' deliveries are signed with.
 pub(crate) const SECRET: &str = "whsec_control";
 
 /// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// The real binary.
+    /// The real binary
     Trackside,
-    /// A handler that only verifies.
+    /// Another build of it
+    Beside,
+    /// A handler that only verifies
     Verify,
-    /// A handler that verifies and inserts one row per transaction.
+    /// A handler that verifies and inserts one row per transaction
     Row,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Trackside, Self::Verify, Self::Row];
+    /// Whether it is the service, rather than a control.
+    pub(crate) fn is_service(self) -> bool {
+        matches!(self, Self::Trackside | Self::Beside)
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trackside => "Trackside",
+            Self::Beside => "another build",
             Self::Verify => "(a) verify only",
             Self::Row => "(b) one row per transaction",
         })
     }
 }
 
-/// How long a sync takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disk {
-    /// As long as on this machine.
-    AsIs,
-    /// Two milliseconds more.
-    Slow,
+/// What is measured, and its binary.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    binary: PathBuf,
 }
 
-impl fmt::Display for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AsIs => "this machine's disk",
-            Self::Slow => "every fsync 2 ms slower",
-        })
+impl Contender {
+    pub(crate) fn new(kind: Kind, binary: &Path) -> Self {
+        let file = binary.file_name().unwrap_or_default().display();
+        let name = if kind == Kind::Beside { format!("{kind}, `{file}`") } else { kind.to_string() };
+        Self { kind, name, binary: binary.to_owned() }
     }
 }
 
 /// A running process and where to post.
 pub(crate) struct Target {
+    pub(crate) kind: Kind,
     pub(crate) port: u16,
     pub(crate) path: String,
     pub(crate) secret: String,
-    key: String,
+    pub(crate) key: String,
+    disk: Disk,
     child: Child,
     folder: TempDir,
 }
@@ -77,42 +83,46 @@ impl Drop for Target {
     }
 }
 
-/// Starts what is to be measured, with a new database, and waits until it is ready.
-pub(crate) async fn start(kind: Kind, disk: Disk) -> Result<Target> {
-    let (folder, port) = (TempDir::new()?, free_port()?);
-    let mut command = match kind {
-        Kind::Trackside => {
-            let mut command = Command::new(trackside_binary()?);
-            command.args(["serve", "--port", &port.to_string()]);
-            command
-        }
-        Kind::Verify | Kind::Row => {
-            let mut command = Command::new(std::env::current_exe()?);
-            let name = kind.to_possible_value().ok_or("a kind has a name")?;
-            command.args(["control", name.get_name(), &port.to_string()]).arg(folder.path());
-            command
-        }
-    };
-    if disk == Disk::Slow {
-        command.env("LD_PRELOAD", slow_fsync(folder.path())?);
+/// Builds the service, so that what is measured is what the sources say; gives its binary.
+pub(crate) fn build() -> Result<PathBuf> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut cargo = Command::new("cargo");
+    let status =
+        cargo.args(["build", "--quiet", "--release", "--bin", "trackside"]).current_dir(root).status()?;
+    let binary = std::env::current_exe()?.with_file_name("trackside");
+    if !status.success() || !binary.exists() {
+        return Err("the service could not be built; run this with `cargo run --release -p bench`".into());
     }
-    command.current_dir(folder.path()).env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
-    let child = command.stderr(Stdio::null()).spawn()?;
-    let mut target =
-        Target { port, path: "/".into(), secret: SECRET.into(), key: String::new(), child, folder };
+    Ok(binary)
+}
+
+/// Starts what is to be measured, with a new database, and waits until it is ready.
+pub(crate) async fn start(contender: &Contender, disk: Disk) -> Result<Target> {
+    let Contender { kind, binary, .. } = contender;
+    let (kind, folder, port) = (*kind, TempDir::new()?, free_port()?);
+    let mut command = Command::new(binary);
+    match kind.to_possible_value() {
+        Some(name) if !kind.is_service() => {
+            command.args(["control", name.get_name(), &port.to_string()]).arg(folder.path())
+        }
+        _ => command.args(["serve", "--port", &port.to_string()]),
+    };
+    disk.under(&mut command, folder.path())?;
+    let child = spawn(&mut command, folder.path())?;
+    let (path, secret, key) = ("/".into(), SECRET.into(), String::new());
+    let mut target = Target { kind, port, path, secret, key, disk, child, folder };
     wait_until_ready(port).await?;
-    if kind == Kind::Trackside {
-        target.set_up().await?;
+    if kind.is_service() {
+        target.set_up(binary).await?;
     }
     Ok(target)
 }
 
 impl Target {
     /// Makes a key and a project.
-    async fn set_up(&mut self) -> Result<()> {
-        let mut key = Command::new(trackside_binary()?);
-        let key =
-            key.args(["key", "create", "--name", "bench", "--role", "owner"]).current_dir(self.folder.path());
+    async fn set_up(&mut self, binary: &Path) -> Result<()> {
+        let mut key = Command::new(binary);
+        key.args(["key", "create", "--name", "bench", "--role", "owner"]).current_dir(self.folder.path());
         self.key = String::from_utf8(key.output()?.stdout)?.trim().to_owned();
         let project: Value = reqwest::Client::new()
             .post(format!("http://127.0.0.1:{}/api/v1/projects", self.port))
@@ -129,52 +139,46 @@ impl Target {
         Ok(())
     }
 
-    fn resident_kib(&self) -> Result<u64> {
+    /// The file with the deliveries, if any are stored.
+    pub(crate) fn database(&self) -> Option<PathBuf> {
+        match self.kind {
+            Kind::Trackside | Kind::Beside => Some(self.folder.path().join("data/trackside.db")),
+            Kind::Row => Some(self.folder.path().join("control.db")),
+            Kind::Verify => None,
+        }
+    }
+
+    /// Syncs so far, where they are counted.
+    pub(crate) fn syncs(&self) -> Result<Option<u64>> {
+        self.disk.syncs(self.folder.path())
+    }
+
+    /// Processor time so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(") ").ok_or("/proc/…/stat has another form")?.1;
+        // Ticks in user and in kernel mode; Linux tells every program that there are 100 in a second.
+        let ticks =
+            fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<std::result::Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Memory in use, KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS")).ok_or("no VmRSS")?;
         Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
     }
 }
 
-/// From the start of the process to its first good answer, on a database that is there.
-pub(crate) async fn start_times(times: usize) -> Result<Vec<Duration>> {
-    let folder = TempDir::new()?;
-    let mut taken = Vec::new();
-    for _ in 0..=times {
-        let port = free_port()?;
-        let began = Instant::now();
-        let mut child = Command::new(trackside_binary()?)
-            .args(["serve", "--port", &port.to_string()])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        wait_until_ready(port).await?;
-        taken.push(began.elapsed());
-        child.kill()?;
-        child.wait()?;
-    }
-    taken.remove(0); // it made the database
-    Ok(taken)
+/// Starts a process in a folder, without a word.
+pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
+    command.current_dir(folder).env("RUST_LOG", "warn").stdin(Stdio::null());
+    Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
 }
 
-/// Memory of an idle service, and of one that `streams` subscribers follow; KiB.
-pub(crate) async fn idle_memory(streams: usize) -> Result<(u64, u64)> {
-    let target = start(Kind::Trackside, Disk::AsIs).await?;
-    let idle = target.resident_kib()?;
-    let project = target.path.rsplit('/').next().unwrap_or_default();
-    let url = format!("http://127.0.0.1:{}/api/v1/projects/{project}/events/stream", target.port);
-    let client = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
-    let mut open = Vec::new();
-    for _ in 0..streams {
-        let mut stream = client.get(&url).bearer_auth(&target.key).send().await?.error_for_status()?;
-        stream.chunk().await?;
-        open.push(stream);
-    }
-    Ok((idle, target.resident_kib()?))
-}
-
-async fn wait_until_ready(port: u16) -> Result<()> {
+/// Returns once the process on a port says that it is ready.
+pub(crate) async fn wait_until_ready(port: u16) -> Result<()> {
     let client = reqwest::Client::new();
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
@@ -184,33 +188,21 @@ async fn wait_until_ready(port: u16) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Err("the process did not become ready".into())
-}
-
-/// The release binary beside this one.
-pub(crate) fn trackside_binary() -> Result<PathBuf> {
-    let binary = std::env::current_exe()?.with_file_name("trackside");
-    if !binary.exists() {
-        return Err("build the service first: cargo build --release".into());
-    }
-    Ok(binary)
-}
-
-/// Compiles the shim that slows syncs down.
-fn slow_fsync(folder: &Path) -> Result<PathBuf> {
-    let shim = folder.join("slow_fsync.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/slow_fsync.c");
-    let compiled =
-        Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status()?;
-    if !compiled.success() {
-        return Err("slow_fsync.c could not be compiled; is a C compiler there?".into());
-    }
-    Ok(shim)
+    Err("the process did not become ready within 20 s".into())
 }
 
 /// A free port outside the range from which the kernel takes those of outgoing connections.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     (23_000..32_000)
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .ok_or_else(|| "no port is free".into())
+}
+
+/// The commit whose sources were measured, and whether they were changed since.
+pub(crate) fn commit() -> Result<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let commit = output("git", &["-C", root, "rev-parse", "--short", "HEAD"])?;
+    let sources = ["src", "entity", "migration", "Cargo.toml", "Cargo.lock"];
+    let changed = output("git", &[&["-C", root, "status", "--porcelain", "--"][..], &sources].concat())?;
+    Ok(if changed.is_empty() { commit } else { format!("{commit} with uncommitted changes") })
 }

@@ -3,12 +3,15 @@
 //! `verify` only checks the signature: nobody who verifies can be faster. `row` does what a plain handler would:
 //! it checks the signature and inserts the delivery in a transaction of its own, as durably as the service.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use poem::{Endpoint, Request, Response, http::StatusCode};
+use poem::{
+    Endpoint, Request, Response,
+    http::{HeaderMap, Method, StatusCode},
+};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement,
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, Statement,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use sha2::Sha256;
@@ -20,6 +23,27 @@ use crate::{
     child::{Kind, SECRET},
 };
 
+/// The service's own.
+const BUSY: Duration = Duration::from_secs(5);
+const CHECKPOINT_PAGES: &str = "16000";
+const MAX_BODY: usize = 32 << 20;
+
+const SCHEMA: &str = "
+    CREATE TABLE project (id INTEGER PRIMARY KEY);
+    INSERT INTO project VALUES (1);
+    CREATE TABLE delivery (
+        id INTEGER PRIMARY KEY,
+        project_id INTEGER NOT NULL REFERENCES project (id),
+        delivery_id TEXT NOT NULL,
+        event_type TEXT NOT NULL,
+        headers TEXT NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (project_id, delivery_id)
+    );";
+/// Without a transaction around it, which would only add statements: SQLite commits it by itself.
+const INSERT: &str =
+    "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) VALUES (1, ?, ?, ?, ?)";
+
 /// Serves a control until the process is ended.
 pub(crate) async fn serve(kind: Kind, port: u16, folder: &Path) -> Result<()> {
     let database = match kind {
@@ -27,15 +51,8 @@ pub(crate) async fn serve(kind: Kind, port: u16, folder: &Path) -> Result<()> {
         _ => None,
     };
     let listener = server::bind(([127, 0, 0, 1], port).into())?;
-    let never = CancellationToken::new();
-    server::serve(
-        listener,
-        Control { database: Arc::new(database) },
-        10_000,
-        never,
-        std::time::Duration::ZERO,
-    )
-    .await;
+    let control = Control { database: Arc::new(database) };
+    server::serve(listener, control, 10_000, CancellationToken::new(), Duration::ZERO).await;
     Ok(())
 }
 
@@ -48,40 +65,28 @@ impl Endpoint for Control {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let (parts, body) = request.into_parts();
-        if parts.method == poem::http::Method::GET {
+        if parts.method == Method::GET {
             return Ok(Response::builder().body("ready"));
         }
-        let body = body.into_bytes_limit(32 << 20).await?;
-        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !is_signed(header("x-hub-signature-256"), &body) {
+        let body = body.into_bytes_limit(MAX_BODY).await?;
+        if !is_signed(header(&parts.headers, "x-hub-signature-256"), &body) {
             return Ok(StatusCode::UNAUTHORIZED.into());
         }
         if let Some(database) = self.database.as_ref() {
-            let headers: Vec<_> = parts
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()))
-                .collect();
-            let values = [
-                header("x-github-delivery").into(),
-                header("x-github-event").into(),
-                serde_json::json!(headers).to_string().into(),
-                body.to_vec().into(),
-            ];
-            let insert = "INSERT INTO delivery (delivery_id, event, headers, body) VALUES (?, ?, ?, ?)";
-            let insert = Statement::from_sql_and_values(database.get_database_backend(), insert, values);
-            database.execute_raw(insert).await.map_err(poem::error::InternalServerError)?;
+            insert(database, &parts.headers, body.into()).await.map_err(poem::error::InternalServerError)?;
         }
-        Ok(Response::builder()
-            .status(StatusCode::ACCEPTED)
-            .content_type("application/json")
-            .body(r#"{"status":"accepted"}"#))
+        let answer = Response::builder().status(StatusCode::ACCEPTED).content_type("application/json");
+        Ok(answer.body(r#"{"status":"accepted"}"#))
     }
 }
 
-fn is_signed(header: &str, body: &[u8]) -> bool {
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_signed(signature: &str, body: &[u8]) -> bool {
     let Ok(hmac) = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()) else { return false };
-    let sent: Vec<u8> = header
+    let sent: Vec<u8> = signature
         .trim_start_matches("sha256=")
         .as_bytes()
         .chunks(2)
@@ -90,7 +95,24 @@ fn is_signed(header: &str, body: &[u8]) -> bool {
     hmac.chain_update(body).verify_slice(&sent).is_ok()
 }
 
-/// The same durability as the service's: WAL, a full sync at each commit.
+async fn insert(
+    database: &DatabaseConnection,
+    headers: &HeaderMap,
+    body: Vec<u8>,
+) -> std::result::Result<(), DbErr> {
+    let kept: Vec<_> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+    let values = [
+        header(headers, "x-github-delivery").into(),
+        header(headers, "x-github-event").into(),
+        serde_json::json!(kept).to_string().into(),
+        body.into(),
+    ];
+    let insert = Statement::from_sql_and_values(database.get_database_backend(), INSERT, values);
+    database.execute_raw(insert).await.map(|_| ())
+}
+
+/// One connection that writes, set up as the service's.
 async fn open(folder: &Path) -> Result<DatabaseConnection> {
     let file = folder.join("control.db");
     let mut options = ConnectOptions::new("sqlite://");
@@ -99,17 +121,14 @@ async fn open(folder: &Path) -> Result<DatabaseConnection> {
             options
                 .filename(&file)
                 .create_if_missing(true)
+                .busy_timeout(BUSY)
+                .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .pragma("wal_autocheckpoint", "16000")
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         },
     );
     let database = Database::connect(options).await?;
-    database
-        .execute_unprepared(
-            "CREATE TABLE delivery (id INTEGER PRIMARY KEY, delivery_id TEXT NOT NULL UNIQUE, event TEXT NOT NULL, \
-             headers TEXT NOT NULL, body BLOB NOT NULL)",
-        )
-        .await?;
+    database.execute_unprepared(SCHEMA).await?;
     Ok(database)
 }

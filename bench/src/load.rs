@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
 };
 use trackside::samples::{Repository, sign};
 
@@ -18,6 +19,8 @@ use crate::{Result, child::Target};
 pub(crate) const PUSH_BYTES: usize = 8_192;
 /// Different bodies, so that nobody measures a cache of one.
 const BODIES: usize = 64;
+/// Load that comes before what is counted: connections are made, statements prepared.
+const LEAD: Duration = Duration::from_millis(500);
 
 /// What was measured in one run.
 #[derive(Clone, Copy)]
@@ -28,90 +31,129 @@ pub(crate) struct Measured {
     pub(crate) p50: Duration,
     /// 99 of 100 were answered within this.
     pub(crate) p99: Duration,
+    /// Processor time that a delivery took of the measured process.
+    pub(crate) cpu: Duration,
+    /// Deliveries per sync, where syncs are counted.
+    pub(crate) per_sync: Option<f64>,
+    /// All that were acknowledged, also before and after what is counted.
+    pub(crate) acknowledged: u64,
+    /// From the first delivery to the last answer.
+    pub(crate) took: Duration,
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0}/s, p50 {:.2?}, p99 {:.2?}", self.rate, self.p50, self.p99)
+        let Self { rate, p50, p99, cpu, .. } = self;
+        write!(f, "{rate:.0}/s, p50 {p50:.2?}, p99 {p99:.2?}, {} µs of processor", cpu.as_micros())?;
+        self.per_sync.map_or(Ok(()), |number| write!(f, ", {number:.1} per sync"))
     }
 }
 
+/// One answer: when it came, and how long it took.
+type Answer = (Instant, Duration);
+
 /// Pushes for one target, ready to be sent.
 pub(crate) struct Load {
+    requests: Arc<Requests>,
+    connections: usize,
+}
+
+struct Requests {
     port: u16,
     path: String,
-    bodies: Arc<Vec<(Vec<u8>, String)>>,
-    connections: usize,
+    bodies: Vec<(Vec<u8>, String)>,
 }
 
 impl Load {
     pub(crate) fn new(target: &Target, connections: usize) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let mut repository = Repository::new("acme/rocket", start);
+        // A repository that the dictionary of stored bodies does not know.
+        let mut repository = Repository::new("northwind/ledger", start);
         let bodies = (0..BODIES).map(|_| {
             let body = repository.push_of_size("main", PUSH_BYTES).bytes();
             let signature = sign(&target.secret, &body);
             (body, signature)
         });
-        Self { port: target.port, path: target.path.clone(), bodies: Arc::new(bodies.collect()), connections }
+        let requests = Requests { port: target.port, path: target.path.clone(), bodies: bodies.collect() };
+        Self { requests: Arc::new(requests), connections }
     }
 
-    /// Posts for `time`; every answer but 202 is an error.
-    pub(crate) async fn run(&self, time: Duration) -> Result<Measured> {
+    /// Posts for `time` and a little before; every answer but 202 is an error.
+    pub(crate) async fn run(&self, target: &Target, time: Duration) -> Result<Measured> {
         let began = Instant::now();
-        let lanes: Vec<_> = (0..self.connections)
-            .map(|lane| {
-                let (path, bodies, port) = (self.path.clone(), Arc::clone(&self.bodies), self.port);
-                tokio::spawn(async move { post(port, &path, &bodies, lane, began + time).await })
-            })
-            .collect();
-        let mut latencies = Vec::new();
-        for lane in lanes {
-            latencies.extend(lane.await??);
+        let mut lanes = JoinSet::new();
+        for lane in 0..self.connections {
+            let requests = Arc::clone(&self.requests);
+            lanes.spawn(async move { requests.post(lane as u64, began + LEAD + time).await });
         }
+        tokio::time::sleep(LEAD).await;
+        let (from, cpu_before, syncs_before) = (Instant::now(), target.cpu()?, target.syncs()?);
+        tokio::time::sleep(time).await;
+        let (until, cpu, syncs) = (Instant::now(), target.cpu()? - cpu_before, target.syncs()?);
+        let answers: Vec<Answer> =
+            lanes.join_all().await.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let took = began.elapsed();
+        let counted = answers.iter().filter(|(at, _)| (from..until).contains(at));
+        let mut latencies: Vec<_> = counted.map(|(_, latency)| *latency).collect();
         latencies.sort();
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        Ok(Measured { rate: latencies.len() as f64 / took.as_secs_f64(), p50: at(0.5), p99: at(0.99) })
+        let number = latencies.len();
+        let at = |share: f64| latencies.get(((number.max(1) - 1) as f64 * share) as usize).copied();
+        Ok(Measured {
+            rate: number as f64 / (until - from).as_secs_f64(),
+            p50: at(0.5).ok_or("nothing was answered")?,
+            p99: at(0.99).ok_or("nothing was answered")?,
+            cpu: cpu / u32::try_from(number)?,
+            per_sync: syncs
+                .zip(syncs_before)
+                .filter(|(after, before)| after > before)
+                .map(|(after, before)| number as f64 / (after - before) as f64),
+            acknowledged: answers.len() as u64,
+            took,
+        })
     }
 }
 
-async fn post(
-    port: u16,
-    path: &str,
-    bodies: &[(Vec<u8>, String)],
-    lane: usize,
-    until: Instant,
-) -> Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.set_nodelay(true)?;
-    let (mut latencies, mut request, mut answer) = (Vec::new(), Vec::new(), vec![0; 4096]);
-    for index in 0.. {
-        let sent = Instant::now();
-        if sent >= until {
-            break;
+impl Requests {
+    /// One connection's deliveries, one after the other.
+    async fn post(&self, lane: u64, until: Instant) -> Result<Vec<Answer>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.set_nodelay(true)?;
+        let (mut answers, mut request, mut answer) = (Vec::new(), Vec::new(), vec![0; 4096]);
+        for index in 0.. {
+            let sent = Instant::now();
+            if sent >= until {
+                break;
+            }
+            request.clear();
+            self.write(&mut request, lane, index);
+            stream.write_all(&request).await?;
+            read_answer(&mut stream, &mut answer).await?;
+            answers.push((Instant::now(), sent.elapsed()));
         }
-        let (body, signature) = &bodies[(lane * 7 + index) % bodies.len()];
-        request.clear();
-        request.extend_from_slice(
-            format!(
-                "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: GitHub-Hookshot/abcdef0\r\n\
-                 accept: */*\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-github-event: push\r\n\
-                 x-github-delivery: {lane:08x}-cc78-11e3-81ab-{index:012x}\r\nx-github-hook-id: 292430182\r\n\
-                 x-hub-signature-256: {signature}\r\n\r\n",
-                body.len()
-            )
-            .as_bytes(),
-        );
-        request.extend_from_slice(body);
-        stream.write_all(&request).await?;
-        read_answer(&mut stream, &mut answer).await?;
-        latencies.push(sent.elapsed());
+        Ok(answers)
     }
-    Ok(latencies)
+
+    /// A request as GitHub sends it.
+    fn write(&self, request: &mut Vec<u8>, lane: u64, index: u64) {
+        let Self { port, path, bodies } = self;
+        let (body, signature) = &bodies[(lane * 7 + index) as usize % bodies.len()];
+        // Unique by its end; its beginning jumps about as GitHub's does, which an index feels.
+        let jump = (lane << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: GitHub-Hookshot/abcdef0\r\n\
+             accept: */*\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-github-event: push\r\n\
+             x-github-delivery: {jump:08x}-cc78-11e3-{lane:04x}-{index:012x}\r\nx-github-hook-id: 292430182\r\n\
+             x-github-hook-installation-target-id: 79929171\r\n\
+             x-github-hook-installation-target-type: repository\r\n\
+             x-hub-signature-256: {signature}\r\n\r\n",
+            body.len()
+        );
+        request.extend_from_slice(head.as_bytes());
+        request.extend_from_slice(body);
+    }
 }
 
-/// Reads one whole answer, which must be 202.
+/// Reads one whole answer, which must be a 202 and not of a duplicate.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
     let mut filled = 0;
     loop {
@@ -122,7 +164,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
         filled += read;
         let text = std::str::from_utf8(&buffer[..filled])?;
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        if !head.starts_with("HTTP/1.1 202") {
+        if !head.starts_with("HTTP/1.1 202") || body.contains("duplicate") {
             return Err(format!("not acknowledged: {text}").into());
         }
         let length = head

@@ -1,9 +1,11 @@
-//! What a newcomer waits for: from `git clone` to the first event of the demo.
+//! What a newcomer waits for: from `git clone` to the first event of the demo, with nothing built before.
 
 use std::{
+    fmt,
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anstream::println;
@@ -12,32 +14,56 @@ use tempfile::TempDir;
 use crate::Result;
 
 /// Clones this repository into a new folder, and runs the README's first command there until the first event.
-pub(crate) fn measure() -> Result<()> {
+///
+/// Only what is committed is cloned. Crates that cargo has fetched before are not fetched again.
+pub(crate) fn measure() -> Result<Newcomer> {
     let folder = TempDir::new()?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (clone, target) = (folder.path().join("trackside"), folder.path().join("target"));
     let began = Instant::now();
-    run(Command::new("git").args(["clone", "--quiet"]).arg(source).arg(folder.path().join("trackside")))?;
+    run(Command::new("git").args(["clone", "--quiet"]).arg(source).arg(&clone))?;
     let cloned = began.elapsed();
-    let here = folder.path().join("trackside");
-    let target = folder.path().join("target");
     let cargo = |arguments: &[&str]| {
         let mut cargo = Command::new("cargo");
-        cargo.args(arguments).current_dir(&here).env("CARGO_TARGET_DIR", &target).stdout(Stdio::null());
-        run(&mut cargo)
+        cargo.args(arguments).current_dir(&clone).env("CARGO_TARGET_DIR", &target);
+        cargo
     };
-    cargo(&["build", "--release"])?;
+    run(&mut cargo(&["build", "--release"]))?;
     let built = began.elapsed();
-    cargo(&["run", "--release", "--", "demo", "--deliveries", "1"])?;
+    let mut demo = cargo(&["run", "--quiet", "--release", "--", "demo", "--deliveries", "1"]);
+    let mut demo = demo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = BufReader::new(demo.stdout.take().ok_or("the demo has no output")?);
+    let event =
+        output.lines().map_while(std::result::Result::ok).find(|line| line.trim_start().starts_with('●'));
     let shown = began.elapsed();
-    println!(
-        "clone {cloned:.1?}, build {:.1?}, first event {:.1?}; in all {shown:.1?}",
-        built - cloned,
-        shown - built
-    );
-    Ok(())
+    let status = demo.wait()?;
+    let event = event.ok_or_else(|| format!("the demo showed no event and ended with {status}"))?;
+    println!("first event: {}", event.trim());
+    Ok(Newcomer { cloned, built: built - cloned, shown: shown - built })
+}
+
+/// How long a newcomer waits for what.
+pub(crate) struct Newcomer {
+    /// `git clone`, from a repository on the same disk.
+    pub(crate) cloned: Duration,
+    /// `cargo build --release`, with the crates fetched.
+    pub(crate) built: Duration,
+    /// `cargo run --release -- demo` to its first event.
+    pub(crate) shown: Duration,
+}
+
+impl fmt::Display for Newcomer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cloned, built, shown } = self;
+        write!(
+            f,
+            "{:.0?} (clone {cloned:.1?}, build {built:.0?}, demo {shown:.1?})",
+            *cloned + *built + *shown
+        )
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
 }

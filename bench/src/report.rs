@@ -1,142 +1,201 @@
-//! Medians, spreads and ratios, for the terminal and for `RESULTS.md`.
+//! Medians, spreads and ratios, as Markdown.
 
-use std::{fmt::Write as _, path::Path, process::Command, time::Duration};
-
-use anstream::println;
+use std::fmt::Write as _;
 
 use crate::{
     Result,
-    child::{Disk, Kind, trackside_binary},
+    after::{Aftermath, Work},
+    child::{self, Contender, Kind},
+    disk::Disk,
+    idle::{Idle, STARTS, STREAMS},
     load::{Measured, PUSH_BYTES},
+    machine,
+    newcomer::Newcomer,
 };
 
 /// One target under one load, over all rounds.
 pub(crate) struct Row {
-    pub(crate) kind: Kind,
-    disk: Disk,
-    connections: usize,
-    pub(crate) measured: Vec<Measured>,
+    pub(crate) contender: Contender,
+    measured: Vec<Measured>,
+    after: Vec<Aftermath>,
 }
 
 impl Row {
-    pub(crate) fn new(kind: Kind, disk: Disk, connections: usize) -> Self {
-        Self { kind, disk, connections, measured: Vec::new() }
+    pub(crate) fn new(contender: Contender) -> Self {
+        Self { contender, measured: Vec::new(), after: Vec::new() }
     }
 
-    fn rates(&self) -> Vec<f64> {
-        self.measured.iter().map(|measured| measured.rate).collect()
+    /// Adds a round.
+    pub(crate) fn add(&mut self, measured: Measured, after: Aftermath) {
+        self.measured.push(measured);
+        self.after.push(after);
     }
+
+    /// One figure of each round.
+    fn each(&self, figure: impl Fn(&Measured) -> f64) -> Figures {
+        Figures(self.measured.iter().map(figure).collect())
+    }
+
+    fn work(&self, figure: impl Fn(Work) -> f64) -> Option<Figures> {
+        let figures: Vec<_> = self.after.iter().filter_map(|after| after.work.map(&figure)).collect();
+        (!figures.is_empty()).then_some(Figures(figures))
+    }
+}
+
+/// All targets under one load.
+pub(crate) struct Scene {
+    pub(crate) disk: Disk,
+    pub(crate) connections: usize,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// Everything that was measured.
+#[derive(Default)]
 pub(crate) struct Report {
-    loads: Vec<Vec<Row>>,
-    /// From process start to ready.
-    pub(crate) start: Vec<Duration>,
-    /// Resident memory idle, and with a thousand subscribers; KiB.
-    pub(crate) idle: (u64, u64),
+    scenes: Vec<Scene>,
+    pub(crate) idle: Option<Idle>,
+    pub(crate) newcomer: Option<Newcomer>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self { loads: Vec::new(), start: Vec::new(), idle: (0, 0) }
+    pub(crate) fn add(&mut self, scene: Scene) {
+        self.scenes.push(scene);
     }
 
-    pub(crate) fn add(&mut self, rows: Vec<Row>) {
-        self.loads.push(rows);
-    }
-
-    /// Prints the report and writes it to a file.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let text = self.text()?;
-        println!("\n{text}");
-        std::fs::write(path, text)?;
-        Ok(())
-    }
-
-    fn text(&self) -> Result<String> {
+    /// All of it.
+    pub(crate) fn text(&self) -> Result<String> {
         let mut text = String::from("# Results\n\n");
-        writeln!(text, "Made by `cargo build --release && cargo run --release -p bench` {}.\n", machine()?)?;
-        writeln!(
-            text,
-            "Signed pushes of {PUSH_BYTES} bytes over kept-alive connections, each waiting for its 202; the load \
-             generator shares the machine. The three are measured in turn, round by round, each with a new \
-             database; figures are medians, ranges are over rounds, ratios are taken within a round.\n\n\
-             - **Trackside**: the release binary. 202 after the commit of a shared transaction; SQLite, WAL, \
-             `synchronous=FULL`. At the same time it works through the deliveries (jobs, artifacts, events).\n\
-             - **(a)**: verifies the signature and answers. No storage.\n\
-             - **(b)**: verifies, inserts one row in a transaction of its own with the same durability, answers. \
-             Nothing is worked through.\n",
-        )?;
-        text.push_str("| Disk | Connections | | per second | range | p50 | p99 | Trackside beside it |\n");
-        text.push_str("|---|---|---|---|---|---|---|---|\n");
-        for rows in &self.loads {
-            let service = rows.iter().find(|row| row.kind == Kind::Trackside).ok_or("no Trackside row")?;
-            for row in rows {
-                let ratios: Vec<_> =
-                    service.rates().iter().zip(row.rates()).map(|(ours, its)| ours / its).collect();
-                let beside = match row.kind {
-                    Kind::Trackside => String::new(),
-                    _ => format!("{:.2}× ({})", median(&ratios), range(&ratios, 2)),
-                };
-                let times = |time: fn(&Measured) -> Duration| {
-                    let times: Vec<_> =
-                        row.measured.iter().map(|measured| time(measured).as_secs_f64() * 1e3).collect();
-                    format!("{:.2} ms", median(&times))
-                };
-                writeln!(
-                    text,
-                    "| {} | {} | {} | {:.0} | {} | {} | {} | {beside} |",
-                    row.disk,
-                    row.connections,
-                    row.kind,
-                    median(&row.rates()),
-                    range(&row.rates(), 0),
-                    times(|measured| measured.p50),
-                    times(|measured| measured.p99),
-                )?;
-            }
+        let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
+        writeln!(text, "Made by `cargo run --release -p bench` on {today}, at {commit}: {machine}.\n")?;
+        text.push_str(&preface());
+        for scene in &self.scenes {
+            scene.write(&mut text)?;
         }
-        let start: Vec<_> = self.start.iter().map(|time| time.as_secs_f64() * 1e3).collect();
-        let size = std::fs::metadata(trackside_binary()?)?.len() as f64 / (1 << 20) as f64;
-        let (idle, followed) = self.idle;
-        writeln!(text, "\n| | |\n|---|---|")?;
-        writeln!(
-            text,
-            "| start of the process to ready | {:.0} ms ({}) |",
-            median(&start),
-            range(&start, 0)
-        )?;
-        writeln!(text, "| memory, idle | {:.1} MiB |", idle as f64 / 1024.0)?;
-        writeln!(
-            text,
-            "| memory per idle subscriber, of 1,000 | {:.1} KiB |",
-            (followed - idle) as f64 / 1000.0
-        )?;
-        writeln!(text, "| size of the binary | {size:.1} MiB |")?;
+        if let Some(idle) = &self.idle {
+            write_idle(idle, &mut text)?;
+        }
+        if let Some(newcomer) = &self.newcomer {
+            writeln!(
+                text,
+                "| from `git clone` to the first event of the demo, crates fetched before | {newcomer} |"
+            )?;
+        }
         Ok(text)
     }
 }
 
-fn machine() -> Result<String> {
-    let output = |program: &str, arguments: &[&str]| -> Result<String> {
-        Ok(String::from_utf8(Command::new(program).args(arguments).output()?.stdout)?.trim().to_owned())
-    };
-    let cores = std::thread::available_parallelism()?;
-    let commit = output("git", &["rev-parse", "--short", "HEAD"])?;
-    let (day, kernel) = (output("date", &["-u", "+%F"])?, output("uname", &["-sr"])?);
-    let filesystem = output("stat", &["-f", "-c", "%T", &std::env::temp_dir().display().to_string()])?;
-    Ok(format!("on {day}, at {commit}: {cores} cores, {kernel}, {filesystem}"))
+fn preface() -> String {
+    format!(
+        "\
+## What is measured
+
+Signed pushes of {PUSH_BYTES} bytes over kept-alive connections, each waiting for its 202 before the next; only \
+202s count. The load generator shares the machine. In each round all are measured in turn, each in a process \
+of its own with a new database; after a round that is not counted. Figures are medians over the rounds, ranges in \
+brackets; ratios are taken within a round.
+
+| | Answers 202 | Durability | Does besides |
+|---|---|---|---|
+| Trackside | after the commit of a transaction that many deliveries share | SQLite, WAL, `synchronous=FULL` | \
+works through the deliveries on the same processors and the same disk: jobs, changes, events |
+| (a) | once the signature is verified | none | nothing |
+| (b) | after the commit of a transaction with one row: project, delivery id (unique), event, headers, body; SeaORM, \
+one connection | SQLite, WAL, `synchronous=FULL` | nothing |
+
+All three stand on the same accept loop. After each run the rows are counted: exactly what was acknowledged is \
+there. \"Processor\" is the time that a delivery takes of the measured process. Every fsync is made 2 ms slower by a \
+shim in front of libc's `fsync`, `fdatasync` and `sync_file_range`, which counts them too. These pushes touch no \
+tracked document: each becomes two events.
+
+"
+    )
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+impl Scene {
+    fn write(&self, text: &mut String) -> Result<()> {
+        let Self { disk, connections, rows } = self;
+        let first = rows.first().ok_or("nothing was measured")?;
+        writeln!(text, "## {connections} connections, {disk}\n")?;
+        text.push_str("| | per second | p50 | p99 | processor | per fsync | Trackside is |\n");
+        text.push_str("|---|---|---|---|---|---|---|\n");
+        for row in rows {
+            let rates = row.each(|measured| measured.rate);
+            let per_sync = row.each(|measured| measured.per_sync.unwrap_or(f64::INFINITY)).median();
+            let ours = first.each(|measured| measured.rate).0;
+            let ratios = Figures(ours.iter().zip(&rates.0).map(|(ours, its)| ours / its).collect());
+            writeln!(
+                text,
+                "| {} | {} | {:.2} ms | {:.2} ms | {:.0} µs | {} | {} |",
+                row.contender.name,
+                rates.show(0, ""),
+                row.each(|measured| measured.p50.as_secs_f64() * 1e3).median(),
+                row.each(|measured| measured.p99.as_secs_f64() * 1e3).median(),
+                row.each(|measured| measured.cpu.as_secs_f64() * 1e6).median(),
+                if per_sync.is_finite() && row.contender.kind != Kind::Verify {
+                    format!("{per_sync:.1}")
+                } else {
+                    String::new()
+                },
+                if std::ptr::eq(row, first) { String::new() } else { ratios.show(2, "×") },
+            )?;
+        }
+        writeln!(text)?;
+        for row in rows {
+            let Some(((share, rate), body)) = row
+                .work(|work| work.share * 100.0)
+                .zip(row.work(|work| work.rate))
+                .zip(row.after.first().and_then(|after| after.body_bytes))
+            else {
+                continue;
+            };
+            writeln!(
+                text,
+                "{}: {} of the deliveries were worked through when the load ended. From the first to the last, \
+                 working through included: {} per second. A body takes {body:.0} bytes.\n",
+                row.contender.name,
+                share.show(0, " %"),
+                rate.show(0, ""),
+            )?;
+        }
+        Ok(())
+    }
 }
 
-fn range(values: &[f64], digits: usize) -> String {
-    let (least, most) =
-        values.iter().fold((f64::MAX, f64::MIN), |(least, most), v| (least.min(*v), most.max(*v)));
-    format!("{least:.digits$}–{most:.digits$}")
+fn write_idle(idle: &Idle, text: &mut String) -> Result<()> {
+    let starts = Figures(idle.starts.iter().map(|start| start.as_secs_f64() * 1e3).collect());
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let each = (idle.followed_kib - idle.alone_kib) as f64 / STREAMS as f64;
+    writeln!(text, "## At rest\n\n| | |\n|---|---|")?;
+    writeln!(text, "| start of the process to ready, of {STARTS} | {} |", starts.show(0, " ms"))?;
+    writeln!(text, "| memory after the start | {:.1} MiB |", mib(idle.alone_kib))?;
+    writeln!(
+        text,
+        "| memory with {STREAMS} idle subscribers | {:.1} MiB, {each:.1} KiB each |",
+        mib(idle.followed_kib)
+    )?;
+    writeln!(text, "| size of the binary | {:.1} MiB |", idle.binary_bytes as f64 / f64::from(1 << 20))?;
+    Ok(())
+}
+
+/// One figure, once per round.
+struct Figures(Vec<f64>);
+
+impl Figures {
+    fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match sorted.len() {
+            0 => f64::NAN,
+            odd if odd % 2 == 1 => sorted[middle],
+            _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        }
+    }
+
+    /// The median and, in brackets, the range.
+    fn show(&self, digits: usize, unit: &str) -> String {
+        let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        format!("{:.digits$}{unit} ({least:.digits$}–{most:.digits$})", self.median())
+    }
 }
