@@ -16,6 +16,7 @@ use crate::{
     events::{Followers, bus::Bus},
     installation,
     jobs::Jobs,
+    limits::Limits,
     metrics::Metrics,
     projects::secrets::Endpoints,
     vault::Vault,
@@ -46,6 +47,8 @@ pub struct App {
     pub followers: Followers,
     /// The group commit of deliveries.
     pub inbox: Inbox,
+    /// Token buckets.
+    pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
     /// Cancelled when the service is to stop.
@@ -68,6 +71,7 @@ impl App {
             inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),
+            limits: Limits::new(&config, &clock),
             metrics: Metrics::new(),
             shutdown: CancellationToken::new(),
             config,

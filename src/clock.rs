@@ -3,7 +3,10 @@
 //! A [`Clock`] is the system's or a test's, which stands still until it is moved. [`Ids`] draws from one
 //! seeded generator, so that a test with a fixed seed sees the same ids and secrets in every run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -40,6 +43,15 @@ impl Clock {
         match &self.0 {
             Source::System => whole_microseconds(Utc::now()),
             Source::Mock(now) => *now.borrow(),
+        }
+    }
+
+    /// Time since some moment in the past, which never goes back however the clock is set.
+    pub fn monotonic(&self) -> Duration {
+        static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match &self.0 {
+            Source::System => BEGINNING.elapsed(),
+            Source::Mock(now) => (*now.borrow() - Time::UNIX_EPOCH).to_std().unwrap_or_default(),
         }
     }
 

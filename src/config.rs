@@ -63,6 +63,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
     setting(
+        "TRACKSIDE_REST_PER_MINUTE",
+        "600",
+        "Requests to the REST API per minute and principal; 0 for no limit.",
+    ),
+    setting("TRACKSIDE_INGEST_PER_MINUTE", "60000", "Webhooks per minute and project; 0 for no limit."),
+    setting(
         "TRACKSIDE_JOB_LEASE_SECONDS",
         "30",
         "Seconds after which the job of a killed worker is taken up.",
@@ -94,6 +100,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `TRACKSIDE_MAX_CONNECTIONS`.
     pub max_connections: usize,
+    /// `TRACKSIDE_REST_PER_MINUTE`.
+    pub rest_per_minute: u32,
+    /// `TRACKSIDE_INGEST_PER_MINUTE`.
+    pub ingest_per_minute: u32,
     /// `TRACKSIDE_JOB_LEASE_SECONDS`.
     pub job_lease: Duration,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
@@ -222,6 +232,10 @@ impl Config {
                 .filter(|origin| !origin.is_empty())
                 .collect(),
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
+            rest_per_minute: reader
+                .parse("TRACKSIDE_REST_PER_MINUTE", "a number of requests, 0 for no limit"),
+            ingest_per_minute: reader
+                .parse("TRACKSIDE_INGEST_PER_MINUTE", "a number of webhooks, 0 for no limit"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
             shutdown: reader.seconds("TRACKSIDE_SHUTDOWN_SECONDS", 1..=300),

@@ -26,6 +26,12 @@ pub enum Code {
     PayloadTooLarge,
     /// The content type is not one the path takes.
     UnsupportedMediaType,
+    /// It has changed since the client looked.
+    PreconditionFailed,
+    /// It was there, and is not kept any longer.
+    Gone,
+    /// More was asked for than the limit allows.
+    RateLimited,
     /// The request is understood, and its content cannot be acted on.
     Unprocessable,
     /// The service is at its limits or shutting down; the same request may succeed soon.
@@ -36,7 +42,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::InvalidSignature,
@@ -46,6 +52,9 @@ impl Code {
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::PreconditionFailed,
+        Self::Gone,
+        Self::RateLimited,
         Self::Unprocessable,
         Self::Unavailable,
         Self::Internal,
@@ -63,6 +72,9 @@ impl Code {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::Gone => "gone",
+            Self::RateLimited => "rate_limited",
             Self::Unprocessable => "unprocessable",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
@@ -81,6 +93,9 @@ impl Code {
             Self::Conflict => "This clashes with the present state",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not supported here",
+            Self::PreconditionFailed => "It has changed meanwhile",
+            Self::Gone => "It is not kept any longer",
+            Self::RateLimited => "Too many requests",
             Self::Unprocessable => "The content cannot be acted on",
             Self::Unavailable => "The service cannot take this right now",
             Self::Internal => "Something went wrong on our side",
@@ -153,6 +168,11 @@ impl Error {
     /// Too much at once, or shutting down: the same request may succeed after `retry_after`.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, detail) }
+    }
+
+    /// More than the limit allows: the same request may succeed after `retry_after`.
+    pub fn rate_limited(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
     }
 
     /// Keeps the internal cause beside the public text.

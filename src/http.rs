@@ -1,28 +1,33 @@
 //! The route table, and what every request passes through.
 //!
-//! From outside in: a request id and a log span, browsers' cross-origin rules, errors as problems, routes.
+//! From outside in: a request id and a log span, errors as problems, what an answer tells beside its body,
+//! browsers' cross-origin rules, [`admission`](crate::admission), routes.
 
 use std::sync::Arc;
 
 use poem::{
     Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, get, handler,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::Cors,
     web::Data,
 };
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
     accounts::AccountsApi,
+    admission::{self, Noted},
     app::App,
     artifacts::ArtifactsApi,
     events::EventsApi,
+    limits::Allowance,
+    openapi,
     operation::OperationApi,
     problem,
     projects::ProjectsApi,
+    rest::NextPage,
     runs::RunsApi,
     webhooks::{IngestApi, WebhooksApi},
 };
@@ -41,13 +46,35 @@ const TABLE: Table = (
 type Table =
     (IngestApi, ProjectsApi, WebhooksApi, EventsApi, ArtifactsApi, RunsApi, AccountsApi, OperationApi);
 
+/// Headers that a page of another origin may send.
+const ALLOWED: [&str; 7] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+    "x-request-id",
+];
+/// Headers that such a page may read.
+const EXPOSED: [&str; 10] = [
+    "etag",
+    "idempotent-replayed",
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-request-id",
+];
+
 /// The whole service as one endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
-    let mut cors = Cors::new()
-        .allow_origins(&app.config.allowed_origins)
-        .allow_headers(["authorization", "content-type", "last-event-id", "idempotency-key", "if-match"])
-        .expose_headers(["location", "retry-after", "x-request-id"]);
+    let mut cors =
+        Cors::new().allow_origins(&app.config.allowed_origins).allow_headers(ALLOWED).expose_headers(EXPOSED);
     if app.config.allowed_origins.is_empty() {
         cors = cors.allow_origins_fn(|_| false); // poem takes an empty list for every origin
     }
@@ -56,6 +83,10 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
         .at("/openapi.json", get(openapi_json))
         .nest("/docs", docs)
         .nest("/", service)
+        .around({
+            let app = Arc::clone(&app);
+            move |endpoint, request| admission::admit(Arc::clone(&app), endpoint, request)
+        })
         .with(cors)
         .data(Arc::clone(&app))
         .around(move |endpoint, request| observe(Arc::clone(&app), endpoint, request))
@@ -75,32 +106,8 @@ fn service() -> OpenApiService<Table, ()> {
 }
 
 /// The OpenAPI specification, as it is served and committed.
-///
-/// What poem-openapi leaves unsaid is said here: that open routes need no credential, and that an optional
-/// property may be null, which is how this service writes what is not known.
 pub fn specification() -> Value {
-    let mut specification: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
-    let paths = specification["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        if operation.get("security").is_none() {
-            operation["security"] = json!([]);
-        }
-    }
-    let schemas = specification["components"]["schemas"].as_object_mut();
-    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
-        let required = schema["required"].as_array().cloned().unwrap_or_default();
-        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-        for (name, property) in properties.into_iter().flatten() {
-            // In OpenAPI 3.0 only a property with a type of its own can be marked so.
-            if !required.contains(&json!(name)) && property.get("type").is_some() {
-                property["nullable"] = json!(true);
-            }
-        }
-        if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
-            example.retain(|_, value| !value.is_null());
-        }
-    }
-    specification
+    openapi::complete(serde_json::from_str(&service().spec()).unwrap_or_default())
 }
 
 #[handler]
@@ -109,8 +116,15 @@ fn openapi_json(_app: Data<&Arc<App>>) -> poem::web::Json<Value> {
 }
 
 /// Gives a request its id and span, its errors their shape, and counts it.
-async fn observe<E: Endpoint>(app: Arc<App>, endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+async fn observe<E: Endpoint>(
+    app: Arc<App>,
+    endpoint: Arc<E>,
+    mut request: Request,
+) -> poem::Result<Response> {
     let began = Instant::now();
+    let noted = Noted::default();
+    request.extensions_mut().insert(noted.clone());
+    let asked = Asked::of(&request);
     let id = request_id(&app, &request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", %method, path, request_id = id);
@@ -119,10 +133,12 @@ async fn observe<E: Endpoint>(app: Arc<App>, endpoint: Arc<E>, request: Request)
             Ok(response) => response.into_response(),
             Err(error) => problem::answer(error, &path, &id),
         };
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            response.headers_mut().insert("x-request-id", id);
+        set(&mut response, "x-request-id", id);
+        set(&mut response, "x-content-type-options", "nosniff");
+        if let Some(allowance) = noted.allowance() {
+            tell_allowance(&mut response, allowance);
         }
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let response = asked.finish(response);
         let (status, took) = (response.status(), began.elapsed());
         app.metrics.answered(method.as_str(), status.as_u16(), took);
         tracing::debug!(status = status.as_u16(), took_ms = took.as_millis(), "answered");
@@ -138,4 +154,67 @@ fn request_id(app: &App, request: &Request) -> String {
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     request.header("x-request-id").filter(fit).map_or_else(|| app.ids.uuid().to_string(), str::to_owned)
+}
+
+/// What of a request its answer has to be made to fit.
+struct Asked {
+    uri: Uri,
+    if_none_match: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let if_none_match = request.header(header::IF_NONE_MATCH).map(str::to_owned);
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        Self { uri: request.uri().clone(), if_none_match: if_none_match.filter(|_| is_read) }
+    }
+
+    /// Leads a list to its next page, and spares a client what it has already (RFC 9110, `If-None-Match`).
+    fn finish(&self, mut response: Response) -> Response {
+        if let Some(NextPage(cursor)) = response.extensions().get::<NextPage>().cloned() {
+            set(&mut response, "link", format!("<{}>; rel=\"next\"", self.next_page(&cursor)));
+        }
+        let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        let is_known = |known: &str, tag| {
+            known
+                .split(',')
+                .map(|known| known.trim().trim_start_matches("W/"))
+                .any(|known| known == tag || known == "*")
+        };
+        if response.status() == StatusCode::OK
+            && let Some((known, tag)) = self.if_none_match.as_deref().zip(etag)
+            && is_known(known, tag)
+        {
+            response.set_status(StatusCode::NOT_MODIFIED);
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response.set_body(());
+        }
+        response
+    }
+
+    /// The same request with another cursor.
+    fn next_page(&self, cursor: &str) -> String {
+        let asked = form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(asked.filter(|(name, _)| name != "cursor"))
+            .append_pair("cursor", cursor)
+            .finish();
+        format!("{}?{query}", self.uri.path())
+    }
+}
+
+/// What is left of a limit, in the fields of the IETF's draft and in the older ones.
+fn tell_allowance(response: &mut Response, allowance: Allowance) {
+    let Allowance { policy, per_minute, remaining, full_in } = allowance;
+    let full_in = full_in.as_secs_f64().ceil();
+    set(response, "ratelimit-policy", format!("\"{policy}\";q={per_minute};w=60"));
+    set(response, "ratelimit", format!("\"{policy}\";r={remaining};t={full_in}"));
+    set(response, "x-ratelimit-limit", per_minute.to_string());
+    set(response, "x-ratelimit-remaining", remaining.to_string());
+}
+
+fn set(response: &mut Response, name: &'static str, value: impl AsRef<str>) {
+    if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+        response.headers_mut().insert(name, value);
+    }
 }

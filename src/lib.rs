@@ -2,7 +2,7 @@
 //!
 //! # The way in
 //! [`server`] accepts connections and hands requests to the route table in [`http`]. A route decodes, calls one
-//! operation of a slice, and encodes. Operations take the [`app::App`] and the principal who acts.
+//! operation of a slice, and encodes. What is asked of the API passes [`admission`] first. Operations take the [`app::App`] and the principal who acts.
 //!
 //! # The slices
 //! Each is a folder with the same file names: `mod.rs` (its story, operations and types), `api.rs` (routes),
@@ -16,12 +16,14 @@
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`runs`] | executions of CI pipelines |
+//! | [`limits`] | token buckets: how much one client may ask for |
+//! | [`idempotency`] | writes that are sent again have one effect and the same answer |
 //!
 //! # The spine
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds tenant-scoped
 //! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
 //! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
-//! look, and [`rest`] what all routes share; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! look, and [`rest`] what all routes share; [`openapi`] completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, and [`samples`] what its demo plays.
 //!
 //! # What always holds
@@ -32,6 +34,7 @@
 //! - What `Display` of an [`error::Error`] says may be shown to anybody.
 
 pub mod accounts;
+pub mod admission;
 pub mod app;
 pub mod artifacts;
 pub mod cli;
@@ -41,10 +44,13 @@ pub mod database;
 pub mod error;
 pub mod events;
 pub mod http;
+pub mod idempotency;
 pub mod installation;
 pub mod jobs;
+pub mod limits;
 pub mod logs;
 pub mod metrics;
+pub mod openapi;
 pub mod operation;
 pub mod problem;
 pub mod projects;

@@ -78,6 +78,9 @@ pub const fn status(code: Code) -> StatusCode {
         Code::Conflict => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::Gone => StatusCode::GONE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -118,7 +121,7 @@ fn render(error: &Error, instance: &str, request_id: &str) -> Response {
     };
     let mut response = Response::builder().status(status).content_type(CONTENT_TYPE);
     if let Some(after) = error.retry_after {
-        response = response.header(header::RETRY_AFTER, after.as_secs().max(1));
+        response = response.header(header::RETRY_AFTER, after.as_secs_f64().ceil().max(1.0) as u64);
     }
     if error.code == Code::Unauthenticated {
         response = response.header(header::WWW_AUTHENTICATE, "Bearer");
@@ -160,8 +163,12 @@ impl ApiResponse for Error {
             (403, "The credential does not allow this."),
             (404, "It does not exist, as far as the caller may know."),
             (409, "It clashes with the present state."),
+            (410, "It is not kept any longer."),
+            (412, "It has changed since the version that `If-Match` names."),
             (413, "The body is too large."),
             (415, "The content type is not supported."),
+            (422, "The content cannot be acted on, or the `Idempotency-Key` was used for another request."),
+            (429, "More requests than the limit allows."),
             (500, "Something went wrong on our side."),
             (503, "The service cannot take this right now."),
         ];
@@ -170,7 +177,7 @@ impl ApiResponse for Error {
             status: Some(status),
             status_range: None,
             content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: ProblemOut::schema_ref() }],
-            headers: if status == 503 { vec![retry_after()] } else { Vec::new() },
+            headers: if matches!(status, 429 | 503) { vec![retry_after()] } else { Vec::new() },
         };
         MetaResponses { responses: described.into_iter().map(response).collect() }
     }

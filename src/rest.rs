@@ -3,16 +3,19 @@
 //! A JSON body is bounded, and refused with the place of what is wrong: poem-openapi's own `Json` says what it
 //! expected but not where, serde with `serde_path_to_error` says both.
 
-use poem::{Request, RequestBody, error::ReadBodyError};
+use poem::{IntoResponse, Request, RequestBody, Response, error::ReadBodyError, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Tags,
     payload::Json,
-    registry::{MetaMediaType, MetaRequest, Registry},
+    registry::{MetaHeader, MetaMediaType, MetaRequest, MetaResponse, MetaResponses, Registry},
     types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::de::DeserializeOwned;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    wire::{Expected, List},
+};
 
 /// How the specification groups operations.
 #[derive(Tags)]
@@ -133,6 +136,87 @@ impl<T: ParseFromJSON + ToJSON> Created<T> {
     pub fn at(location: String, new: T) -> Self {
         Self::At(Json(new), location)
     }
+}
+
+/// 200 with a page of a list; the `Link` header leads to the next one.
+pub struct Listed<T: ParseFromJSON + ToJSON>(pub List<T>);
+
+/// Where the next page begins, on its way to the `Link` header.
+#[derive(Clone)]
+pub struct NextPage(pub String);
+
+impl<T: ParseFromJSON + ToJSON> IntoResponse for Listed<T> {
+    fn into_response(self) -> Response {
+        let next = self.0.next_cursor.clone().map(NextPage);
+        let mut response = Json(self.0).into_response();
+        if let Some(next) = next {
+            response.extensions_mut().insert(next);
+        }
+        response
+    }
+}
+
+impl<T: ParseFromJSON + ToJSON> ApiResponse for Listed<T> {
+    fn meta() -> MetaResponses {
+        let link = header_of::<String>("Link", "`<…>; rel=\"next\"`: the next page, if there is one.", false);
+        ok_with::<List<T>>("A page of the list.", link)
+    }
+
+    fn register(registry: &mut Registry) {
+        List::<T>::register(registry);
+    }
+}
+
+/// 200 with something that has a version; `ETag` carries it.
+pub struct Versioned<T: ParseFromJSON + ToJSON> {
+    /// What is shown.
+    pub body: T,
+    /// Its version.
+    pub version: i64,
+}
+
+impl<T: ParseFromJSON + ToJSON> IntoResponse for Versioned<T> {
+    fn into_response(self) -> Response {
+        Json(self.body).with_header(header::ETAG, format!("\"{}\"", self.version)).into_response()
+    }
+}
+
+impl<T: ParseFromJSON + ToJSON> ApiResponse for Versioned<T> {
+    fn meta() -> MetaResponses {
+        let about = "The version that is shown; send it as `If-Match` with a change.";
+        ok_with::<T>("As it is.", header_of::<String>("ETag", about, true))
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+fn ok_with<T: Type>(description: &'static str, header: MetaHeader) -> MetaResponses {
+    let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+    let headers = vec![header];
+    let status = Some(200);
+    MetaResponses {
+        responses: vec![MetaResponse { description, status, status_range: None, content, headers }],
+    }
+}
+
+fn header_of<T: Type>(name: &str, about: &str, required: bool) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(about.to_owned()),
+        required,
+        deprecated: false,
+        schema: T::schema_ref(),
+    }
+}
+
+/// Reads `If-Match` (RFC 9110): the versions that a change is meant for.
+pub fn if_match(header: Option<String>) -> Expected {
+    let Some(header) = header.filter(|header| header.trim() != "*") else { return Expected::Any };
+    // A tag that is not ours, or a weak one, fits no version.
+    let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+    Expected::One(header.split(',').filter_map(version).collect())
 }
 
 /// 204: it is done, and there is nothing to say.

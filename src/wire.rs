@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Code, Error, Result},
 };
 
 /// Declares an id type: a UUID that knows what it names.
@@ -213,6 +213,33 @@ impl ParseFromJSON for Timestamp {
         match value {
             Some(Value::String(text)) => Ok(Self(DateTime::parse_from_rfc3339(&text)?.to_utc())),
             value => Err(ParseError::expected_type(value.unwrap_or_default())),
+        }
+    }
+}
+
+/// Which versions of something a change is meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is now.
+    Any,
+    /// One of these.
+    One(Vec<i64>),
+}
+
+impl Expected {
+    /// Refuses a change that was meant for another version.
+    ///
+    /// # Errors
+    /// `precondition_failed`, naming the version there is.
+    pub fn check(&self, version: i64) -> Result<()> {
+        match self {
+            Self::One(versions) if !versions.contains(&version) => Err(Error::new(
+                Code::PreconditionFailed,
+                format!(
+                    "it is at version {version} now; look at it again, then repeat the change with the new ETag"
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 }

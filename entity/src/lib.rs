@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod artifact;
 pub mod event;
 pub mod event_head;
+pub mod idempotency_key;
 pub mod instance;
 pub mod job;
 pub mod principal;
@@ -37,6 +38,7 @@ tenant_scoped!(
     artifact,
     event,
     event_head,
+    idempotency_key,
     job,
     principal,
     project,

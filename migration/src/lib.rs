@@ -12,6 +12,7 @@ mod m20261121_000002_projects;
 mod m20261121_000003_inbox;
 mod m20261121_000004_events;
 mod m20261121_000005_artifacts_and_runs;
+mod m20261121_000006_idempotency;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_inbox::Migration),
             Box::new(m20261121_000004_events::Migration),
             Box::new(m20261121_000005_artifacts_and_runs::Migration),
+            Box::new(m20261121_000006_idempotency::Migration),
         ]
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 
-use poem::{Request, RequestBody, http::header, web::Data};
+use poem::{
+    Request, RequestBody,
+    http::{HeaderMap, header},
+    web::Data,
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, OpenApi,
     param::{Path, Query},
@@ -20,8 +24,8 @@ use crate::{
     app::App,
     database::TenantId,
     error::{Code, Error, Result},
-    rest::{Created, Input, Tag},
-    wire::{List, Page, ProjectId, Timestamp, example},
+    rest::{Created, Input, Listed, Tag},
+    wire::{Page, ProjectId, Timestamp, example},
 };
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
@@ -64,20 +68,30 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
-        let token = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| {
-                Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
-            })?;
-        let principal = super::authenticate(app, token).await?;
+        let principal = match request.extensions().get::<Principal>() {
+            Some(known) => known.clone(),
+            None => authenticate_request(app, request.headers()).await?,
+        };
         principal.require(S::SCOPE)?;
         Ok(Self { principal, scope: PhantomData })
     }
+}
+
+/// Who sends a request, by its `Authorization`.
+///
+/// # Errors
+/// `unauthenticated` for a request without a key, and for a key that is unknown, expired or revoked.
+pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Result<Principal> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| {
+            Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
+        })?;
+    super::authenticate(app, token).await
 }
 
 /// Routes of accounts.
@@ -109,10 +123,10 @@ impl AccountsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<PrincipalOut>>> {
+    ) -> Result<Listed<PrincipalOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = super::list_principals(&app, &caller.principal, page.clone()).await?;
-        Ok(Json(page.cut(rows, |row| row.id, PrincipalOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.id, PrincipalOut::from)))
     }
 
     /// Make an API key
@@ -150,10 +164,10 @@ impl AccountsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<KeyOut>>> {
+    ) -> Result<Listed<KeyOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = super::list_keys(&app, caller.principal.tenant, page.clone()).await?;
-        Ok(Json(page.cut(rows, |row| row.id, KeyOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.id, KeyOut::from)))
     }
 
     /// Revoke an API key

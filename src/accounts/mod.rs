@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 pub use self::{
-    api::{AccountsApi, Caller},
+    api::{AccountsApi, Caller, authenticate_request},
     key::ApiKey,
     scope::{Role, Scope},
 };

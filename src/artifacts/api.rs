@@ -15,8 +15,8 @@ use crate::{
     app::App,
     error::Result,
     projects::{self, ProjectId},
-    rest::Tag,
-    wire::{List, Page, Timestamp, example},
+    rest::{Listed, Tag},
+    wire::{Page, Timestamp, example},
 };
 
 /// Routes of artifacts.
@@ -43,7 +43,7 @@ impl ArtifactsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<ArtifactOut>>> {
+    ) -> Result<Listed<ArtifactOut>> {
         let page = Page::<String>::parse(limit.0, cursor.0.as_deref())?;
         let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
         let (kind, removed, asked) = (kind.0, removed.0, page.clone());
@@ -53,7 +53,7 @@ impl ArtifactsApi {
                 Box::pin(async move { store::list(tx, project, kind, removed, &asked).await })
             })
             .await?;
-        Ok(Json(page.cut(rows, |row| row.path.clone(), ArtifactOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.path.clone(), ArtifactOut::from)))
     }
 
     /// Show an artifact

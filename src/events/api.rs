@@ -6,7 +6,7 @@ use poem::{Body, IntoResponse, Response, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
-    payload::{Json, Payload},
+    payload::Payload,
     registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef},
 };
 
@@ -16,8 +16,8 @@ use crate::{
     app::App,
     error::{Error, Result},
     projects::{self, ProjectId},
-    rest::Tag,
-    wire::{List, Page, Timestamp, example},
+    rest::{Listed, Tag},
+    wire::{Page, Timestamp, example},
 };
 
 /// Routes of the event log.
@@ -42,7 +42,7 @@ impl EventsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<EventOut>>> {
+    ) -> Result<Listed<EventOut>> {
         let page = Page::<i64>::parse(limit.0, cursor.0.as_deref())?;
         let after = after.0.as_deref().map(str::parse::<Position>).transpose()?;
         let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
@@ -64,7 +64,7 @@ impl EventsApi {
                 })
             })
             .await?;
-        Ok(Json(page.cut(events, |event| event.id.position, EventOut::from)))
+        Ok(Listed(page.cut(events, |event| event.id.position, EventOut::from)))
     }
 
     /// Follow events

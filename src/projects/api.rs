@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use poem::web::Data;
 use poem_openapi::{
     Object, OpenApi,
-    param::{Path, Query},
+    param::{Header, Path, Query},
     payload::Json,
 };
 use secrecy::ExposeSecret as _;
@@ -17,9 +17,9 @@ use crate::{
     accounts::{Caller, scope},
     app::App,
     error::Result,
-    rest::{Created, Input, NoContent, Tag},
+    rest::{self, Created, Input, Listed, NoContent, Tag, Versioned},
     webhooks,
-    wire::{List, Page, Timestamp, example},
+    wire::{Page, Timestamp, example},
 };
 
 /// Routes of projects.
@@ -60,10 +60,10 @@ impl ProjectsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<ProjectOut>>> {
+    ) -> Result<Listed<ProjectOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = super::list_projects(&app, &caller.principal, page.clone()).await?;
-        Ok(Json(page.cut(rows, |row| row.id, |row| ProjectOut::new(&app, row))))
+        Ok(Listed(page.cut(rows, |row| row.id, |row| ProjectOut::new(&app, row))))
     }
 
     /// Show a project
@@ -76,8 +76,8 @@ impl ProjectsApi {
         caller: Caller<scope::ProjectsRead>,
         /// The project.
         project_id: Path<ProjectId>,
-    ) -> Result<Json<ProjectOut>> {
-        Ok(Json(ProjectOut::new(&app, super::reach(&app, &caller.principal, project_id.0).await?)))
+    ) -> Result<Versioned<ProjectOut>> {
+        Ok(ProjectOut::versioned(&app, super::reach(&app, &caller.principal, project_id.0).await?))
     }
 
     /// Change a project
@@ -90,12 +90,16 @@ impl ProjectsApi {
         caller: Caller<scope::ProjectsWrite>,
         /// The project.
         project_id: Path<ProjectId>,
+        /// The `ETag` of the version that is meant; another one is refused with 412.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
         body: Input<ProjectChanges>,
-    ) -> Result<Json<ProjectOut>> {
+    ) -> Result<Versioned<ProjectOut>> {
         let ProjectChanges { name, repo_url, config } = body.0;
         let patch = ProjectPatch { name, repo_url, config };
-        let project = super::update_project(&app, &caller.principal, project_id.0, patch).await?;
-        Ok(Json(ProjectOut::new(&app, project)))
+        let expected = rest::if_match(if_match.0);
+        let project = super::update_project(&app, &caller.principal, project_id.0, patch, expected).await?;
+        Ok(ProjectOut::versioned(&app, project))
     }
 
     /// Delete a project
@@ -108,8 +112,12 @@ impl ProjectsApi {
         caller: Caller<scope::ProjectsWrite>,
         /// The project.
         project_id: Path<ProjectId>,
+        /// The `ETag` of the version that is meant; another one is refused with 412.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
     ) -> Result<NoContent> {
-        super::delete_project(&app, &caller.principal, project_id.0).await?;
+        let expected = rest::if_match(if_match.0);
+        super::delete_project(&app, &caller.principal, project_id.0, expected).await?;
         Ok(NoContent::Done)
     }
 
@@ -205,6 +213,10 @@ impl ProjectOut {
             created_at: project.created_at.into(),
             updated_at: project.updated_at.into(),
         }
+    }
+
+    fn versioned(app: &App, project: Project) -> Versioned<Self> {
+        Versioned { version: project.version, body: Self::new(app, project) }
     }
 }
 

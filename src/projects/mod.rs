@@ -26,7 +26,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    wire::Page,
+    wire::{Expected, Page},
 };
 
 /// A project.
@@ -193,12 +193,14 @@ pub async fn find(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
 /// Changes a project and tells its log.
 ///
 /// # Errors
-/// `invalid_request` for a value that does not make sense, `not_found` for a project out of reach.
+/// `invalid_request` for a value that does not make sense, `not_found` for a project out of reach,
+/// `precondition_failed` for one that is at another version.
 pub async fn update_project(
     app: &Arc<App>,
     principal: &Principal,
     id: ProjectId,
     patch: ProjectPatch,
+    expected: Expected,
 ) -> Result<Project> {
     reach(app, principal, id).await?;
     let name = patch.name.map(|name| parse_name("/name", &name)).transpose()?;
@@ -209,6 +211,7 @@ pub async fn update_project(
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
                 let before = find(tx, id).await?;
+                expected.check(before.version)?;
                 let after = Project {
                     name: name.unwrap_or_else(|| before.name.clone()),
                     repo_url: repo_url.unwrap_or_else(|| before.repo_url.clone()),
@@ -231,8 +234,13 @@ pub async fn update_project(
 /// Deletes a project: it is out of reach at once, and its rows go in small batches.
 ///
 /// # Errors
-/// `not_found` for a project out of reach.
-pub async fn delete_project(app: &Arc<App>, principal: &Principal, id: ProjectId) -> Result<()> {
+/// `not_found` for a project out of reach, `precondition_failed` for one that is at another version.
+pub async fn delete_project(
+    app: &Arc<App>,
+    principal: &Principal,
+    id: ProjectId,
+    expected: Expected,
+) -> Result<()> {
     reach(app, principal, id).await?;
     let app_ = Arc::clone(app);
     let purge = NewJob {
@@ -244,7 +252,7 @@ pub async fn delete_project(app: &Arc<App>, principal: &Principal, id: ProjectId
     app.database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                find(tx, id).await?;
+                expected.check(find(tx, id).await?.version)?;
                 store::mark_deleted(tx, id, app_.clock.now()).await?;
                 let event = NewEvent { name: EventName::ProjectChanged, payload: json!({"deleted": true}) };
                 app_.jobs.enqueue(tx, purge).await?;

@@ -15,9 +15,9 @@ use crate::{
     app::App,
     error::Result,
     projects::{self, ProjectId},
-    rest::Tag,
+    rest::{Listed, Tag},
     webhooks::Source,
-    wire::{List, Page, Timestamp, example},
+    wire::{Page, Timestamp, example},
 };
 
 /// Routes of runs.
@@ -43,7 +43,7 @@ impl RunsApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<RunOut>>> {
+    ) -> Result<Listed<RunOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
         let (status, commit, asked) = (status.0, commit.0, page.clone());
@@ -53,7 +53,7 @@ impl RunsApi {
                 Box::pin(async move { store::list(tx, project, status, commit, &asked).await })
             })
             .await?;
-        Ok(Json(page.cut(rows, |row| row.id, RunOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.id, RunOut::from)))
     }
 
     /// Show a run

@@ -19,12 +19,13 @@ use super::{
 };
 use crate::{
     accounts::{Caller, scope},
+    admission::Noted,
     app::App,
     error::{Code, Error, Result},
     events::EventOut,
     projects::ProjectId,
-    rest::Tag,
-    wire::{List, Page, Timestamp, example},
+    rest::{Listed, Tag},
+    wire::{Page, Timestamp, example},
 };
 
 /// The largest body that is taken: GitHub sends up to 25 MB, and its form encoding inflates that.
@@ -48,7 +49,7 @@ impl IngestApi {
     async fn post_webhook(
         &self,
         app: Data<&Arc<App>>,
-        headers: &HeaderMap,
+        request: &Request,
         /// The Git host: `github`.
         source: Path<String>,
         /// The project.
@@ -56,8 +57,9 @@ impl IngestApi {
         body: RawBody,
     ) -> Result<ReceiptResponse> {
         let (source, endpoint) = receive::endpoint(&app, &source, &project_id).await?;
+        let (headers, noted) = (request.headers(), Noted::of(request));
         let outcome = match body.read(&app, headers).await {
-            Ok((body, _held)) => receive::receive(&app, source, &endpoint, headers, body).await,
+            Ok((body, _held)) => receive::receive(&app, source, &endpoint, headers, body, &noted).await,
             Err(error) => Err(error),
         };
         app.metrics.ingested(
@@ -101,12 +103,12 @@ impl WebhooksApi {
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<List<DeliveryOut>>> {
+    ) -> Result<Listed<DeliveryOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let filter = DeliveryFilter { status: status.0, event_type: event_type.0 };
         let rows =
             super::list_deliveries(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
-        Ok(Json(page.cut(rows, |row| row.id, DeliveryOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.id, DeliveryOut::from)))
     }
 
     /// Show a delivery

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Delivery, Source, WebhookEventId, job_of, store};
 use crate::{
+    admission::Noted,
     app::App,
     clock::{Clock, Ids},
     database::{Database, Door, DoorTx, GroupCommit, TenantId},
@@ -107,17 +108,20 @@ async fn insert(tx: &DoorTx<'_>, jobs: Jobs, incoming: Vec<Arc<Incoming>>) -> Re
 ///
 /// # Errors
 /// `invalid_signature` before anything else is looked at, `invalid_request` for a missing delivery id and a body
-/// that is not JSON, `unavailable` when too much is waiting.
+/// that is not JSON, `rate_limited`, `unavailable` when too much is waiting.
 pub(super) async fn receive(
     app: &App,
     source: Source,
     endpoint: &secrets::Endpoint,
     headers: &HeaderMap,
     body: Bytes,
+    noted: &Noted,
 ) -> Result<(String, Receipt)> {
     let (host, now) = (source.host(), app.inbox.clock.now());
     let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
     host.verify(headers, &body, &valid)?;
+    // After the signature: nobody else can use a project's limit up.
+    noted.limit(app.limits.ingest.take(&endpoint.project))?;
     let delivery_id = host.delivery_id(headers)?;
     check_json(&host.json(content_type(headers), &body)?)?;
     let delivery = Delivery {

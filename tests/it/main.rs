@@ -6,6 +6,7 @@
 
 mod accounts;
 mod cli;
+mod conventions;
 mod corpus;
 mod crash;
 mod events;
