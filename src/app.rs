@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     projects::secrets::Endpoints,
     vault::Vault,
-    webhooks::Inbox,
+    webhooks::{Inbox, Rejections},
 };
 
 /// Everything an operation may need.
@@ -47,6 +47,8 @@ pub struct App {
     pub followers: Followers,
     /// The group commit of deliveries.
     pub inbox: Inbox,
+    /// Where refused deliveries are noted.
+    pub rejections: Rejections,
     /// Token buckets.
     pub limits: Limits,
     /// What is counted.
@@ -69,6 +71,7 @@ impl App {
         let app = Arc::new(Self {
             followers: Followers::start(database.clone(), bus.clone()),
             inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
+            rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),
             limits: Limits::new(&config, &clock),

@@ -80,6 +80,12 @@ pub fn whole_microseconds(time: Time) -> Time {
     time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
 }
 
+/// The id that sorts before every one that was made at `time` or later, and after all that were made before.
+pub fn oldest_id_of(time: Time) -> Uuid {
+    let millisecond = u64::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(u128::from(millisecond) << 80)
+}
+
 /// Where ids and secrets come from: a cryptographic generator, seeded by the operating system or by a test.
 #[derive(Clone)]
 pub struct Ids {

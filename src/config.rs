@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 /// One setting as operators meet it.
@@ -73,6 +74,11 @@ pub const SETTINGS: &[Setting] = &[
         "30",
         "Seconds after which the job of a killed worker is taken up.",
     ),
+    setting(
+        "TRACKSIDE_PAYLOAD_RETENTION_DAYS",
+        "30",
+        "Days that the bodies of webhooks are kept, 1 to 90; ids are kept for 90.",
+    ),
     setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
     setting(
         "TRACKSIDE_SHUTDOWN_SECONDS",
@@ -106,6 +112,8 @@ pub struct Config {
     pub ingest_per_minute: u32,
     /// `TRACKSIDE_JOB_LEASE_SECONDS`.
     pub job_lease: Duration,
+    /// `TRACKSIDE_PAYLOAD_RETENTION_DAYS`.
+    pub payload_retention: TimeDelta,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
     /// `TRACKSIDE_SHUTDOWN_SECONDS`.
@@ -237,6 +245,12 @@ impl Config {
             ingest_per_minute: reader
                 .parse("TRACKSIDE_INGEST_PER_MINUTE", "a number of webhooks, 0 for no limit"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
+            payload_retention: reader.parse_or("TRACKSIDE_PAYLOAD_RETENTION_DAYS", |text| {
+                match text.parse() {
+                    Ok(days @ 1..=90) => Ok(TimeDelta::days(days)),
+                    _ => Err("use whole days between 1 and 90".into()),
+                }
+            }),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
             shutdown: reader.seconds("TRACKSIDE_SHUTDOWN_SECONDS", 1..=300),
             log_format: reader.parse_or("LOG_FORMAT", |text| match text {

@@ -45,7 +45,11 @@ impl Service {
             app.shutdown.clone(),
             app.config.shutdown,
         );
-        let tasks = vec![tokio::spawn(accept), tokio::spawn(worker::run(Arc::clone(&app)))];
+        let tasks = vec![
+            tokio::spawn(accept),
+            tokio::spawn(worker::run(Arc::clone(&app))),
+            tokio::spawn(worker::keep_tidy(Arc::clone(&app))),
+        ];
         Ok(Self { app, address, tasks })
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 use poem_openapi::{
     Object,
     registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -205,6 +205,12 @@ impl Type for Timestamp {
 impl ToJSON for Timestamp {
     fn to_json(&self) -> Option<Value> {
         Some(self.to_string().into())
+    }
+}
+
+impl ParseFromParameter for Timestamp {
+    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+        Ok(Self(DateTime::parse_from_rfc3339(text)?.to_utc()))
     }
 }
 

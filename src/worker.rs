@@ -1,9 +1,13 @@
-//! The job table: every kind of background work, and who does it.
+//! The job table: every kind of background work, and who does it; and what is done every hour.
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::{
     app::App,
+    error::chain,
+    idempotency,
     jobs::{Kind, Run},
     projects, webhooks,
 };
@@ -28,4 +32,27 @@ pub static TABLE: [Kind<App>; 2] = [
 pub async fn run(app: Arc<App>) {
     let database = app.database.in_background();
     app.jobs.work(Arc::clone(&app), &database, &TABLE, app.shutdown.clone()).await;
+}
+
+/// How often what has come of age is removed.
+const TIDY: TimeDelta = TimeDelta::hours(1);
+
+/// Removes what has come of age, now and every hour, until the service stops.
+pub async fn keep_tidy(app: Arc<App>) {
+    let mut deliveries = webhooks::Retention::default();
+    while !app.shutdown.is_cancelled() {
+        for (what, outcome) in [
+            ("deliveries", deliveries.enforce(&app).await),
+            ("idempotency keys", idempotency::forget_old(&app).await),
+        ] {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");
+            }
+        }
+        app.limits.forget_full();
+        tokio::select! {
+            () = app.clock.sleep_until(app.clock.now() + TIDY) => {}
+            () = app.shutdown.cancelled() => {}
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod job;
 pub mod principal;
 pub mod project;
 pub mod project_secret;
+pub mod rejected_delivery;
 pub mod run;
 pub mod tenant;
 pub mod webhook_event;
@@ -43,6 +44,7 @@ tenant_scoped!(
     principal,
     project,
     project_secret,
+    rejected_delivery,
     run,
     webhook_event
 );

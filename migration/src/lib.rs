@@ -13,6 +13,7 @@ mod m20261121_000003_inbox;
 mod m20261121_000004_events;
 mod m20261121_000005_artifacts_and_runs;
 mod m20261121_000006_idempotency;
+mod m20261121_000007_rejected;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_events::Migration),
             Box::new(m20261121_000005_artifacts_and_runs::Migration),
             Box::new(m20261121_000006_idempotency::Migration),
+            Box::new(m20261121_000007_rejected::Migration),
         ]
     }
 }

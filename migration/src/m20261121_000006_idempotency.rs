@@ -41,7 +41,6 @@ impl MigrationTrait for Migration {
             Index::create()
                 .name("idempotency_key_by_age")
                 .table("idempotency_key")
-                .col("tenant_id")
                 .col("created_at")
                 .to_owned(),
         )

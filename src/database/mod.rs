@@ -49,6 +49,8 @@ pub enum Door {
     NextJobs,
     /// The heads of the logs that this instance's streams follow.
     EventHeads,
+    /// What has come of age and is removed, whoever it belongs to.
+    Retention,
 }
 
 /// What runs once a transaction has committed.

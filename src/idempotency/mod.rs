@@ -19,6 +19,7 @@ use crate::{
     accounts::Principal,
     app::App,
     clock::Time,
+    database::Door,
     error::{Code, Error, Result},
     vault::Place,
 };
@@ -153,6 +154,19 @@ impl Claim {
         let id = self.id;
         self.app.database.write(self.principal.tenant, move |tx| Box::pin(store::remove(tx, id))).await
     }
+}
+
+/// Forgets keys that are not kept any longer, whoever they belong to.
+///
+/// # Errors
+/// The database's; what is left goes the next time.
+pub async fn forget_old(app: &App) -> Result<()> {
+    let then = app.clock.now() - KEPT;
+    let database = app.database.in_background();
+    let forget =
+        || database.write_through(Door::Retention, move |tx| Box::pin(store::forget_all(tx, then, BATCH)));
+    while forget().await? > 0 {}
+    Ok(())
 }
 
 fn place(principal: &Principal, row: Uuid) -> Place<'static> {

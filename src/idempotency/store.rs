@@ -1,10 +1,17 @@
 //! The rows of idempotency keys.
 
 use entity::idempotency_key;
-use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, prelude::*};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _, prelude::*,
+};
 
 use super::Remembered;
-use crate::{accounts::PrincipalId, clock::Time, database::Tx, error::Result};
+use crate::{
+    accounts::PrincipalId,
+    clock::Time,
+    database::{DoorTx, Tx},
+    error::Result,
+};
 
 pub(super) async fn find(tx: &Tx<'_>, actor: PrincipalId, key: &str) -> Result<Option<Remembered>> {
     let row = tx
@@ -54,6 +61,17 @@ pub(super) async fn keep(tx: &Tx<'_>, id: Uuid, sealed: Vec<u8>) -> Result<()> {
 pub(super) async fn remove(tx: &Tx<'_>, id: Uuid) -> Result<()> {
     tx.delete::<idempotency_key::Entity>().filter(idempotency_key::Column::Id.eq(id)).exec(tx.conn()).await?;
     Ok(())
+}
+
+/// Removes up to `limit` keys from before `then`, whoever they belong to.
+pub(super) async fn forget_all(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
+    let old = idempotency_key::Column::CreatedAt.lte(then);
+    let some = idempotency_key::Entity::find().filter(old).select_only().column(idempotency_key::Column::Id);
+    let deleted = idempotency_key::Entity::delete_many()
+        .filter(idempotency_key::Column::Id.in_subquery(some.limit(limit).into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(deleted.rows_affected)
 }
 
 /// Removes up to `limit` of the tenant's keys from before `then`.

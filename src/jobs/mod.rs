@@ -99,7 +99,18 @@ impl Jobs {
     /// # Errors
     /// The database's.
     pub async fn enqueue(&self, tx: &Tx<'_>, job: NewJob) -> Result<()> {
-        self.insert(tx.conn(), vec![job]).await?;
+        self.enqueue_all(tx, vec![job]).await
+    }
+
+    /// Enqueues jobs in the transaction of their cause.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enqueue_all(&self, tx: &Tx<'_>, jobs: Vec<NewJob>) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.insert(tx.conn(), jobs).await?;
         let wake = Arc::clone(&self.wake);
         tx.after_commit(move || wake.notify_one());
         Ok(())

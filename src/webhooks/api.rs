@@ -11,11 +11,13 @@ use poem_openapi::{
     payload::Json,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef},
 };
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, Receipt, ReceiptStatus, Source,
-    WebhookEventId, receive,
+    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, Receipt, ReceiptStatus, RejectedDeliveryId,
+    Source, WebhookEventId, receive,
+    rejected::{self, RejectedDelivery},
 };
 use crate::{
     accounts::{Caller, scope},
@@ -24,7 +26,7 @@ use crate::{
     error::{Code, Error, Result},
     events::EventOut,
     projects::ProjectId,
-    rest::{Listed, Tag},
+    rest::{Input, Listed, Tag},
     wire::{Page, Timestamp, example},
 };
 
@@ -70,6 +72,9 @@ impl IngestApi {
                 Err(error) => error.code.as_str(),
             },
         );
+        if let Err(error) = &outcome {
+            app.rejections.note(&app.ids, app.clock.now(), source, &endpoint, headers, error);
+        }
         let (delivery_id, receipt) = outcome?;
         let (status, id) = match receipt {
             Receipt::Accepted(id) => (ReceiptStatus::Accepted, Some(id)),
@@ -99,16 +104,75 @@ impl WebhooksApi {
         /// Only those of this event, by the host's name, such as `push`.
         #[oai(name = "eventType")]
         event_type: Query<Option<String>>,
+        /// Only those received at this time or later, such as `2026-11-21T09:00:00Z`.
+        from: Query<Option<Timestamp>>,
+        /// Only those received before this time.
+        until: Query<Option<Timestamp>>,
         /// Rows at most, 1 to 200 (50 if not given).
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Listed<DeliveryOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
-        let filter = DeliveryFilter { status: status.0, event_type: event_type.0 };
+        let filter = DeliveryFilter {
+            status: status.0,
+            event_type: event_type.0,
+            from: from.0.map(|from| from.0),
+            until: until.0.map(|until| until.0),
+        };
         let rows =
             super::list_deliveries(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
         Ok(Listed(page.cut(rows, |row| row.id, DeliveryOut::from)))
+    }
+
+    /// List refused deliveries
+    ///
+    /// The newest 100 that were refused, and why, newest first. Their bodies are not kept.
+    #[oai(
+        path = "/projects/:project_id/deliveries/rejected",
+        method = "get",
+        operation_id = "list_rejected_deliveries"
+    )]
+    async fn list_rejected_deliveries(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::DeliveriesRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// Rows at most, 1 to 200 (50 if not given).
+        limit: Query<Option<u64>>,
+        /// `nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Listed<RejectedOut>> {
+        let page = Page::parse(limit.0, cursor.0.as_deref())?;
+        let rows =
+            rejected::list_rejected_deliveries(&app, &caller.principal, project_id.0, page.clone()).await?;
+        Ok(Listed(page.cut(rows, |row| row.id, RejectedOut::from)))
+    }
+
+    /// Replay deliveries
+    ///
+    /// Processes again, from the bytes that came, every delivery that fits: with a status (`failed`), of an event, of
+    /// a range of time. What they have already caused is not caused twice, so that it can be repeated; what is
+    /// pending is left alone.
+    #[oai(
+        path = "/projects/:project_id/deliveries/replay",
+        method = "post",
+        operation_id = "replay_deliveries"
+    )]
+    async fn replay_deliveries(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::DeliveriesWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        body: Input<ReplayIn>,
+    ) -> Result<ReplaysResponse> {
+        let ReplayIn { status, event_type, from, until } = body.0;
+        let (from, until) = (from.map(|from| from.0), until.map(|until| until.0));
+        let filter = DeliveryFilter { status, event_type, from, until };
+        let replayed = super::replay_deliveries(app.0, &caller.principal, project_id.0, filter).await?;
+        Ok(ReplaysResponse::Enqueued(Json(ReplayedOut { enqueued: replayed.enqueued, gone: replayed.gone })))
     }
 
     /// Show a delivery
@@ -134,7 +198,7 @@ impl WebhooksApi {
         Ok(Json(DeliveryDetailOut {
             delivery: summary.into(),
             headers: headers.into_iter().map(|(name, value)| HeaderOut { name, value }).collect(),
-            body: String::from_utf8_lossy(&body).into_owned(),
+            body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
             events: events.into_iter().map(EventOut::from).collect(),
         }))
     }
@@ -256,6 +320,92 @@ enum ReplayResponse {
     Enqueued(Json<DeliveryOut>),
 }
 
+#[derive(ApiResponse)]
+enum ReplaysResponse {
+    /// They will be processed again.
+    #[oai(status = 202)]
+    Enqueued(Json<ReplayedOut>),
+}
+
+/// Which deliveries to replay; at least one of these.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "Replay", example)]
+struct ReplayIn {
+    /// `failed` or `processed`.
+    status: Option<DeliveryStatus>,
+    /// Only those of this event, by the host's name.
+    event_type: Option<String>,
+    /// Only those received at this time or later.
+    from: Option<Timestamp>,
+    /// Only those received before this time.
+    until: Option<Timestamp>,
+}
+
+example!(ReplayIn, {"status": "failed", "from": "2026-11-20T00:00:00Z", "until": "2026-11-21T00:00:00Z"});
+
+/// What becomes of a replay.
+#[derive(Object)]
+#[oai(rename = "Replayed")]
+struct ReplayedOut {
+    /// Deliveries that will be processed again.
+    enqueued: u64,
+    /// Deliveries whose bodies are not kept any longer.
+    gone: u64,
+}
+
+/// A delivery that was refused.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "RejectedDelivery", example)]
+struct RejectedOut {
+    /// Its id.
+    id: RejectedDeliveryId,
+    /// The Git host, by the path it was posted to.
+    source: Source,
+    /// The host's id of it, if it said one.
+    delivery_id: Option<String>,
+    /// The host's name of the event; may be empty.
+    event_type: String,
+    /// Who sent it, by its own words.
+    user_agent: Option<String>,
+    /// Bytes of the body, as far as it was announced.
+    body_bytes: Option<i64>,
+    /// Why, as the code that its sender was answered.
+    code: String,
+    /// Why, and what to do.
+    reason: String,
+    /// When it was received.
+    received_at: Timestamp,
+}
+
+example!(RejectedOut, {
+    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "source": "github",
+    "deliveryId": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "eventType": "push",
+    "userAgent": "GitHub-Hookshot/044aadd",
+    "bodyBytes": 7656,
+    "code": "invalid_signature",
+    "reason": "the signature fits the secret that expired at 2026-11-20T09:00:00Z: give the webhook the present one",
+    "receivedAt": "2026-11-21T09:00:00Z"
+});
+
+impl From<RejectedDelivery> for RejectedOut {
+    fn from(rejected: RejectedDelivery) -> Self {
+        Self {
+            id: rejected.id,
+            source: rejected.source,
+            delivery_id: rejected.delivery_id,
+            event_type: rejected.event_type,
+            user_agent: rejected.user_agent,
+            body_bytes: rejected.body_bytes,
+            code: rejected.code,
+            reason: rejected.reason,
+            received_at: rejected.received_at.into(),
+        }
+    }
+}
+
 /// A delivery and what became of it.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", rename = "Delivery", example)]
@@ -316,8 +466,9 @@ struct DeliveryDetailOut {
     delivery: DeliveryOut,
     /// Its headers in the order they came, without credentials.
     headers: Vec<HeaderOut>,
-    /// Its raw body; bytes that are not UTF-8 are shown as U+FFFD, and kept as they came.
-    body: String,
+    /// Its raw body; bytes that are not UTF-8 are shown as U+FFFD, and kept as they came. Null once it was removed by
+    /// age.
+    body: Option<String>,
     /// The events that it caused, oldest first.
     events: Vec<EventOut>,
 }

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 const PLAIN: i16 = 0;
 /// zstd with [`DICTIONARY_1`].
 const ZSTD_1: i16 = 1;
+/// Removed by age.
+pub(super) const REMOVED: i16 = -1;
 
 const LEVEL: i32 = 3;
 

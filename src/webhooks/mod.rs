@@ -6,7 +6,8 @@
 //!
 //! In the transaction that stores it a delivery gets a job. The job turns it into changes of the domain and
 //! events, all in one transaction. Should that fail, the job is tried three times and then parked; the delivery
-//! shows as `failed` and can be replayed, from exactly the bytes that came. Each host is one file that
+//! shows as `failed` and can be replayed ([`replay`]), from exactly the bytes that came. What is refused is noted
+//! with its reason ([`rejected`]); bodies go after a while, and ids later ([`retention`]). Each host is one file that
 //! implements [`source::Host`]; what it does not understand is stored and logged, never refused.
 
 mod api;
@@ -14,13 +15,15 @@ mod change;
 mod codec;
 mod github;
 mod receive;
+mod rejected;
+mod replay;
+mod retention;
 mod source;
 mod store;
 mod text;
 pub mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -28,6 +31,9 @@ use serde_json::json;
 pub use self::{
     api::{IngestApi, WebhooksApi},
     receive::{Inbox, Receipt},
+    rejected::Rejections,
+    replay::{Replayed, replay_deliveries, replay_delivery, replay_many, replay_one},
+    retention::Retention,
     source::Source,
 };
 use crate::{
@@ -45,6 +51,11 @@ use crate::{
 id_type! {
     /// Names a delivery; its job has the same id.
     WebhookEventId
+}
+
+id_type! {
+    /// Names a refused delivery.
+    RejectedDeliveryId
 }
 
 wire_enum! {
@@ -86,10 +97,27 @@ pub struct Delivery {
     pub event_type: String,
     /// Its headers in the order they came, without credentials.
     pub headers: Vec<(String, String)>,
-    /// The raw body.
-    pub body: Bytes,
+    /// The raw body, until it is removed by age.
+    pub body: Option<Bytes>,
+    /// Bytes of the raw body.
+    pub body_bytes: i64,
     /// When it was received.
     pub received_at: Time,
+}
+
+impl Delivery {
+    /// The raw body.
+    ///
+    /// # Errors
+    /// `gone` once it was removed by age.
+    pub fn body(&self) -> Result<&Bytes> {
+        self.body.as_ref().ok_or_else(|| {
+            Error::new(
+                Code::Gone,
+                "the body of this delivery is not kept any longer, so that it cannot be replayed",
+            )
+        })
+    }
 }
 
 /// A delivery as it is listed: without headers and body, with what became of it.
@@ -115,13 +143,17 @@ pub struct DeliverySummary {
     pub last_error: Option<String>,
 }
 
-/// Which deliveries to list.
-#[derive(Clone, Debug, Default)]
+/// Which deliveries are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     /// Only those that became this.
     pub status: Option<DeliveryStatus>,
     /// Only those of this event.
     pub event_type: Option<String>,
+    /// Only those received at this time or later.
+    pub from: Option<Time>,
+    /// Only those received before this time.
+    pub until: Option<Time>,
 }
 
 /// Where each Git host posts a project's webhooks.
@@ -170,33 +202,6 @@ pub async fn get_delivery(
                 let summary = store::summary(tx, &delivery).await?;
                 let events = events::events_of(tx, project, id.0).await?;
                 Ok((summary, delivery, events))
-            })
-        })
-        .await
-}
-
-/// Processes a delivery again, from the bytes that came. What it has already caused is not caused twice.
-///
-/// # Errors
-/// `not_found` for a project or delivery out of reach, `conflict` for one whose job has not ended yet.
-pub async fn replay_delivery(
-    app: &Arc<App>,
-    principal: &Principal,
-    project: ProjectId,
-    id: WebhookEventId,
-) -> Result<DeliverySummary> {
-    projects::reach(app, principal, project).await?;
-    let app_ = Arc::clone(app);
-    app.database
-        .write(principal.tenant, move |tx| {
-            Box::pin(async move {
-                let delivery = find(tx, project, id).await?;
-                if store::summary(tx, &delivery).await?.status == DeliveryStatus::Pending {
-                    let why = "this delivery has not been processed yet; wait until it is, then replay it";
-                    return Err(Error::new(Code::Conflict, why));
-                }
-                app_.jobs.enqueue(tx, job_of(tx.tenant(), project, id, true)).await?;
-                store::summary(tx, &delivery).await
             })
         })
         .await

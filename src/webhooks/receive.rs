@@ -132,7 +132,8 @@ pub(super) async fn receive(
         delivery_id: delivery_id.clone(),
         event_type: host.event_type(headers),
         headers: kept(headers),
-        body,
+        body_bytes: i64::try_from(body.len()).map_err(Error::internal)?,
+        body: Some(body),
         received_at: now,
     };
     let (id, tenant, project) = (delivery.id, delivery.tenant, delivery.project);

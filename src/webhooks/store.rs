@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{job, webhook_event};
+use entity::{job, rejected_delivery, webhook_event};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     QueryTrait as _, prelude::*, sea_query::OnConflict,
 };
 
 use super::{
-    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, Source, WebhookEventId, codec,
-    worker::PROCESS_DELIVERY,
+    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, RejectedDeliveryId, Source, WebhookEventId,
+    codec, rejected::RejectedDelivery, worker::PROCESS_DELIVERY,
 };
 use crate::{
     clock::Time,
@@ -28,7 +28,8 @@ pub(super) struct Row(webhook_event::ActiveModel);
 impl Row {
     /// Does the work of writing that needs no database: a request does its own, nobody else waits for it.
     pub(super) fn new(delivery: Delivery) -> Result<Self> {
-        let stored = codec::encode(&delivery.body);
+        let body = delivery.body()?;
+        let stored = codec::encode(body);
         Ok(Self(webhook_event::ActiveModel {
             id: Set(delivery.id.0),
             tenant_id: Set(delivery.tenant.0),
@@ -39,7 +40,7 @@ impl Row {
             headers: Set(serde_json::to_value(delivery.headers).map_err(Error::internal)?),
             codec: Set(stored.codec),
             body: Set(stored.bytes.into()),
-            body_bytes: Set(i64::try_from(delivery.body.len()).map_err(Error::internal)?),
+            body_bytes: Set(delivery.body_bytes),
             received_at: Set(delivery.received_at),
         }))
     }
@@ -119,6 +120,23 @@ pub(super) async fn list(
     if let Some(after) = page.after {
         query = query.filter(webhook_event::Column::Id.lt(after.0));
     }
+    let query = narrow(tx, query, filter);
+    let rows = query.into_model::<SummaryRow>().all(tx.conn()).await?;
+    let mut jobs = jobs_of(tx, rows.iter().map(|row| row.id)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let job = jobs.remove(&row.id);
+            to_summary(row, job)
+        })
+        .collect()
+}
+
+/// A query narrowed to the deliveries that are meant.
+fn narrow(
+    tx: &Tx<'_>,
+    mut query: Select<webhook_event::Entity>,
+    filter: &DeliveryFilter,
+) -> Select<webhook_event::Entity> {
     if let Some(event_type) = &filter.event_type {
         query = query.filter(webhook_event::Column::EventType.eq(event_type.as_str()));
     }
@@ -137,14 +155,148 @@ pub(super) async fn list(
             DeliveryStatus::Processed => id.not_in_subquery(jobs(None)),
         });
     }
-    let rows = query.into_model::<SummaryRow>().all(tx.conn()).await?;
-    let mut jobs = jobs_of(tx, rows.iter().map(|row| row.id)).await?;
-    rows.into_iter()
-        .map(|row| {
-            let job = jobs.remove(&row.id);
-            to_summary(row, job)
+    if let Some(from) = filter.from {
+        query = query.filter(webhook_event::Column::ReceivedAt.gte(from));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(webhook_event::Column::ReceivedAt.lt(until));
+    }
+    query
+}
+
+/// Up to `limit` deliveries behind `after` that are meant and have been processed or failed, oldest first; beside
+/// each whether its body is kept.
+pub(super) async fn replayable(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    filter: &DeliveryFilter,
+    after: Option<WebhookEventId>,
+    limit: u64,
+) -> Result<Vec<(WebhookEventId, bool)>> {
+    let pending = tx
+        .find::<job::Entity>()
+        .select_only()
+        .column(job::Column::Id)
+        .filter(job::Column::Kind.eq(PROCESS_DELIVERY))
+        .filter(job::Column::State.eq(JobState::Ready.as_str()));
+    let mut query = tx
+        .find::<webhook_event::Entity>()
+        .select_only()
+        .columns([webhook_event::Column::Id, webhook_event::Column::Codec])
+        .filter(webhook_event::Column::ProjectId.eq(project.0))
+        .filter(webhook_event::Column::Id.not_in_subquery(pending.into_query()))
+        .order_by_asc(webhook_event::Column::Id)
+        .limit(limit);
+    if let Some(after) = after {
+        query = query.filter(webhook_event::Column::Id.gt(after.0));
+    }
+    let rows: Vec<(Uuid, i16)> = narrow(tx, query, filter).into_tuple().all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|(id, codec)| (WebhookEventId(id), codec != codec::REMOVED)).collect())
+}
+
+/// Removes up to `limit` bodies between two ids, whoever they belong to; gives the last id that was looked at.
+pub(super) async fn remove_bodies(
+    tx: &DoorTx<'_>,
+    after: Uuid,
+    before: Uuid,
+    limit: u64,
+) -> Result<Option<Uuid>> {
+    let ids = ids_between(tx, after, before, limit).await?;
+    webhook_event::Entity::update_many()
+        .col_expr(webhook_event::Column::Codec, Expr::value(codec::REMOVED))
+        .col_expr(webhook_event::Column::Body, Expr::value(Vec::<u8>::new()))
+        .filter(webhook_event::Column::Id.is_in(ids.iter().copied()))
+        .filter(webhook_event::Column::Codec.ne(codec::REMOVED))
+        .exec(tx.conn())
+        .await?;
+    Ok(ids.last().copied())
+}
+
+/// Removes up to `limit` deliveries from before an id, and what was left to do for them; gives their number.
+pub(super) async fn remove_old(tx: &DoorTx<'_>, before: Uuid, limit: u64) -> Result<u64> {
+    let ids = ids_between(tx, Uuid::nil(), before, limit).await?;
+    let jobs = job::Entity::delete_many().filter(job::Column::Kind.eq(PROCESS_DELIVERY));
+    jobs.filter(job::Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
+    let rows = webhook_event::Entity::delete_many().filter(webhook_event::Column::Id.is_in(ids));
+    Ok(rows.exec(tx.conn()).await?.rows_affected)
+}
+
+async fn ids_between(tx: &DoorTx<'_>, after: Uuid, before: Uuid, limit: u64) -> Result<Vec<Uuid>> {
+    let ids = webhook_event::Entity::find()
+        .select_only()
+        .column(webhook_event::Column::Id)
+        .filter(webhook_event::Column::Id.gt(after))
+        .filter(webhook_event::Column::Id.lt(before))
+        .order_by_asc(webhook_event::Column::Id)
+        .limit(limit);
+    Ok(ids.into_tuple().all(tx.conn()).await?)
+}
+
+/// Notes refused deliveries of a project, which keeps its newest `most`.
+pub(super) async fn insert_rejected(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    rejected: Vec<RejectedDelivery>,
+    most: u64,
+) -> Result<()> {
+    let newest = rejected.len().saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+    let rows = rejected.into_iter().skip(newest).map(|rejected| rejected_delivery::ActiveModel {
+        id: Set(rejected.id.0),
+        tenant_id: Set(tx.tenant().0),
+        project_id: Set(project.0),
+        source: Set(rejected.source.as_str().to_owned()),
+        delivery_id: Set(rejected.delivery_id),
+        event_type: Set(rejected.event_type),
+        user_agent: Set(rejected.user_agent),
+        body_bytes: Set(rejected.body_bytes),
+        code: Set(rejected.code),
+        reason: Set(rejected.reason),
+        received_at: Set(rejected.received_at),
+    });
+    rejected_delivery::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    let kept = of_project(tx, project).select_only().column(rejected_delivery::Column::Id).limit(most);
+    let kept: Vec<Uuid> = kept.into_tuple().all(tx.conn()).await?;
+    if let Some(oldest) = kept.last() {
+        tx.delete::<rejected_delivery::Entity>()
+            .filter(rejected_delivery::Column::ProjectId.eq(project.0))
+            .filter(rejected_delivery::Column::Id.lt(*oldest))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list_rejected(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    page: &Page<RejectedDeliveryId>,
+) -> Result<Vec<RejectedDelivery>> {
+    let mut query = of_project(tx, project).limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(rejected_delivery::Column::Id.lt(after.0));
+    }
+    let rows = query.all(tx.conn()).await?;
+    let rejected = rows.into_iter().map(|row| {
+        Ok(RejectedDelivery {
+            id: RejectedDeliveryId(row.id),
+            source: to_source(&row.source)?,
+            delivery_id: row.delivery_id,
+            event_type: row.event_type,
+            user_agent: row.user_agent,
+            body_bytes: row.body_bytes,
+            code: row.code,
+            reason: row.reason,
+            received_at: row.received_at,
         })
-        .collect()
+    });
+    rejected.collect()
+}
+
+/// A project's refused deliveries, newest first.
+fn of_project(tx: &Tx<'_>, project: ProjectId) -> Select<rejected_delivery::Entity> {
+    tx.find::<rejected_delivery::Entity>()
+        .filter(rejected_delivery::Column::ProjectId.eq(project.0))
+        .order_by_desc(rejected_delivery::Column::Id)
 }
 
 pub(super) async fn summary(tx: &Tx<'_>, delivery: &Delivery) -> Result<DeliverySummary> {
@@ -154,7 +306,7 @@ pub(super) async fn summary(tx: &Tx<'_>, delivery: &Delivery) -> Result<Delivery
         source: delivery.source.as_str().to_owned(),
         delivery_id: delivery.delivery_id.clone(),
         event_type: delivery.event_type.clone(),
-        body_bytes: i64::try_from(delivery.body.len()).unwrap_or(i64::MAX),
+        body_bytes: delivery.body_bytes,
         received_at: delivery.received_at,
     };
     to_summary(row, job)
@@ -196,12 +348,15 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
     let some = some.order_by_asc(webhook_event::Column::Id).limit(limit);
     let ids: Vec<Uuid> = some.into_tuple().all(tx.conn()).await?;
     tx.delete::<job::Entity>().filter(job::Column::Id.is_in(ids.clone())).exec(tx.conn()).await?;
-    tx.delete::<webhook_event::Entity>()
+    let deleted = tx
+        .delete::<webhook_event::Entity>()
         .filter(webhook_event::Column::Id.is_in(ids))
         .exec(tx.conn())
-        .await
-        .map_err(Error::from)
-        .map(|deleted| deleted.rows_affected)
+        .await?;
+    let of_project = rejected_delivery::Column::ProjectId.eq(project.0);
+    let rejected =
+        tx.delete_some::<rejected_delivery::Entity>(rejected_delivery::Column::Id, of_project, limit).await?;
+    Ok(deleted.rows_affected + rejected)
 }
 
 fn to_delivery(row: webhook_event::Model) -> Result<Delivery> {
@@ -214,7 +369,11 @@ fn to_delivery(row: webhook_event::Model) -> Result<Delivery> {
         delivery_id: row.delivery_id,
         event_type: row.event_type,
         headers: serde_json::from_value(row.headers).map_err(Error::internal)?,
-        body: codec::decode(row.codec, row.body, raw_bytes)?,
+        body: match row.codec {
+            codec::REMOVED => None,
+            codec => Some(codec::decode(codec, row.body, raw_bytes)?),
+        },
+        body_bytes: row.body_bytes,
         received_at: row.received_at,
     })
 }

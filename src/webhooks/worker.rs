@@ -189,7 +189,7 @@ fn read(delivery: &Delivery) -> Result<Vec<Change>> {
     let host = delivery.source.host();
     let content_type = delivery.headers.iter().find(|(name, _)| name == "content-type");
     let content_type = content_type.map_or("", |(_, value)| value.as_str());
-    host.changes(&delivery.event_type, &host.json(content_type, &delivery.body)?)
+    host.changes(&delivery.event_type, &host.json(content_type, delivery.body()?)?)
 }
 
 async fn apply_change(

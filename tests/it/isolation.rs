@@ -13,6 +13,7 @@ fn body_for(operation: &str) -> Value {
         "create_project" => json!({"name": "x", "repoUrl": "https://github.com/a/b"}),
         "create_key" => json!({"name": "x", "role": "viewer"}),
         "update_project" => json!({"name": "stolen"}),
+        "replay_deliveries" => json!({"status": "failed"}),
         _ => json!({}),
     }
 }

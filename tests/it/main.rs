@@ -9,6 +9,7 @@ mod cli;
 mod conventions;
 mod corpus;
 mod crash;
+mod deliveries;
 mod events;
 mod isolation;
 mod operation;
