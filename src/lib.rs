@@ -24,7 +24,8 @@
 //! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
 //! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
 //! look, and [`rest`] what all routes share; [`openapi`] completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
-//! are for those who operate it; [`cli`] is the command line, and [`samples`] what its demo plays.
+//! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
+//! what a fuzzer knocks at.
 //!
 //! # What always holds
 //! - A 2xx on a webhook is given after its commit has reached the disk.
@@ -43,6 +44,7 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod events;
+pub mod front_doors;
 pub mod http;
 pub mod idempotency;
 pub mod installation;

@@ -287,6 +287,11 @@ impl<K: FromStr + Display> Page<K> {
         Ok(Self { limit, after: cursor.map(decode_cursor).transpose()? })
     }
 
+    /// The cursor that leads behind a key.
+    pub fn cursor(key: &K) -> String {
+        encode_cursor(key)
+    }
+
     /// Cuts `rows`, of which one more than the limit was asked for, to a page; `key` names a row's place.
     pub fn cut<R, T: ParseFromJSON + ToJSON>(
         &self,
@@ -297,7 +302,7 @@ impl<K: FromStr + Display> Page<K> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = if more { rows.last().map(|row| encode_cursor(&key(row))) } else { None };
+        let next_cursor = if more { rows.last().map(|row| Self::cursor(&key(row))) } else { None };
         List { items: rows.into_iter().map(out).collect(), next_cursor }
     }
 }

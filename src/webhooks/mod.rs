@@ -26,6 +26,8 @@ pub mod worker;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use poem::http::HeaderMap;
+use secrecy::SecretString;
 use serde_json::json;
 
 pub use self::{
@@ -223,6 +225,29 @@ fn job_of(tenant: TenantId, project: ProjectId, id: WebhookEventId, replay: bool
         kind: worker::PROCESS_DELIVERY,
         payload: json!({ "projectId": project.0, "replay": replay }),
     }
+}
+
+/// Whether a delivery is signed with one of the secrets, as its host would have it.
+///
+/// # Errors
+/// `invalid_signature`, with a reason a person can act on.
+pub(crate) fn verify(
+    source: Source,
+    headers: &HeaderMap,
+    body: &[u8],
+    secrets: &[&SecretString],
+) -> Result<()> {
+    source.host().verify(headers, body, secrets)
+}
+
+/// What a delivery would cause, as far as it can be told without the database: the number of changes, or why it is
+/// refused.
+pub(crate) fn understand(source: Source, headers: &HeaderMap, body: &[u8]) -> Result<usize, String> {
+    let host = source.host();
+    let json = host.json(receive::content_type(headers), body).map_err(|error| error.to_string())?;
+    host.changes(&host.event_type(headers), &json)
+        .map(|changes| changes.len())
+        .map_err(|error| error.to_string())
 }
 
 async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Delivery> {

@@ -11,6 +11,7 @@ mod corpus;
 mod crash;
 mod deliveries;
 mod events;
+mod front_doors;
 mod isolation;
 mod operation;
 mod processing;

@@ -31,7 +31,8 @@ fn everything() -> Vec<(String, String)> {
     ["src", "entity/src", "migration/src", "tests/it", "bench/src"].into_iter().flat_map(sources).collect()
 }
 
-const SLICES: [&str; 6] = ["accounts", "artifacts", "events", "projects", "runs", "webhooks"];
+const SLICES: [&str; 8] =
+    ["accounts", "artifacts", "events", "idempotency", "limits", "projects", "runs", "webhooks"];
 
 /// Modules that must not know any slice.
 const SPINE: [&str; 9] = [
