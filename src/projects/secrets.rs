@@ -39,6 +39,12 @@ impl Endpoint {
             .filter(move |(_, expires_at)| expires_at.is_none_or(|expires_at| now < expires_at))
             .map(|(secret, _)| secret)
     }
+
+    /// The secrets that were valid once, with the moments at which they expired.
+    pub fn expired_at(&self, now: Time) -> impl Iterator<Item = (&SecretString, Time)> {
+        let expired = move |expires_at: &Option<Time>| expires_at.filter(|expires_at| *expires_at <= now);
+        self.secrets.iter().filter_map(move |(secret, expires_at)| Some((secret, expired(expires_at)?)))
+    }
 }
 
 /// Recently used endpoints. What another process changes is noticed within a second, because the

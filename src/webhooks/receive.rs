@@ -12,11 +12,12 @@ use super::{Delivery, Source, WebhookEventId, job_of, store};
 use crate::{
     admission::Noted,
     app::App,
-    clock::{Clock, Ids},
+    clock::{Clock, Ids, Time},
     database::{Database, Door, DoorTx, GroupCommit, TenantId},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
+    wire::Timestamp,
 };
 
 /// Deliveries that may wait to be written; more are refused with 503.
@@ -119,7 +120,11 @@ pub(super) async fn receive(
 ) -> Result<(String, Receipt)> {
     let (host, now) = (source.host(), app.inbox.clock.now());
     let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
-    host.verify(headers, &body, &valid)?;
+    host.verify(headers, &body, &valid).map_err(|error| {
+        let fits = |secret: &SecretString| host.verify(headers, &body, &[secret]).is_ok();
+        let expired = endpoint.expired_at(now).find(|(secret, _)| fits(secret));
+        expired.map_or(error, |(_, expired_at)| signed_too_late(expired_at, now))
+    })?;
     // After the signature: nobody else can use a project's limit up.
     noted.limit(app.limits.ingest.take(&endpoint.project))?;
     let delivery_id = host.delivery_id(headers)?;
@@ -139,6 +144,22 @@ pub(super) async fn receive(
     let (id, tenant, project) = (delivery.id, delivery.tenant, delivery.project);
     let incoming = Incoming { id, tenant, project, row: store::Row::new(delivery)? };
     Ok((delivery_id, app.inbox.commit.submit(incoming).await?))
+}
+
+/// Tells a sender, who has shown that it knows an old secret, what is wrong with it.
+fn signed_too_late(expired_at: Time, now: Time) -> Error {
+    let ago = now - expired_at;
+    let ago = match (ago.num_days(), ago.num_hours(), ago.num_minutes()) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 2.., _) => format!("{hours} hours"),
+        (_, _, minutes @ 2..) => format!("{minutes} minutes"),
+        _ => "a moment".to_owned(),
+    };
+    let why = format!(
+        "the signature fits the secret that expired {ago} ago, at {}: give the webhook the project's present secret",
+        Timestamp(expired_at)
+    );
+    Error::new(Code::InvalidSignature, why)
 }
 
 /// The endpoint that a path names.

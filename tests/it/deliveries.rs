@@ -66,6 +66,18 @@ async fn a_project_keeps_the_newest_hundred_refusals_however_many_come() {
 }
 
 #[tokio::test]
+async fn a_signature_of_a_secret_that_expired_is_refused_with_that_reason() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let rotate = project.path("/webhook-secret/rotate");
+    project.client.post(&rotate, json!({"overlapSeconds": 3600})).await.expect(200);
+    server.advance(3 * 3600);
+    project.deliver_bytes("late", "push", b"{}".to_vec()).await.refused(401, "invalid_signature");
+    let reason = text(&project.rejected(1).await[0]["reason"]);
+    assert!(reason.contains("the secret that expired 2 hours ago, at 2026-01-01T07:00:00Z"), "{reason}");
+}
+
+#[tokio::test]
 async fn all_failed_deliveries_are_replayed_at_once() {
     let server = Server::start().await;
     let project = server.project().await;
