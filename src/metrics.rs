@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::error::Error;
@@ -16,6 +17,7 @@ pub struct Metrics {
     /// Event streams that were cut off because their reader was too slow.
     pub streams_cut: IntCounter,
     deliveries: IntCounterVec,
+    jobs: IntGaugeVec,
     requests: HistogramVec,
 }
 
@@ -41,18 +43,29 @@ impl Metrics {
                 .buckets(LATENCY.to_vec()),
             &["method", "status"],
         );
+        let jobs = IntGaugeVec::new(
+            Opts::new("trackside_jobs", "Jobs that are waiting or under way (ready), and parked (failed)."),
+            &["state"],
+        );
+        let jobs = jobs.expect("valid");
+        registry.register(Box::new(jobs.clone())).expect("once");
         let (streams_open, streams_cut) = (open.expect("valid"), cut.expect("valid"));
         let (deliveries, requests) = (deliveries.expect("valid"), requests.expect("valid"));
         registry.register(Box::new(streams_open.clone())).expect("once");
         registry.register(Box::new(streams_cut.clone())).expect("once");
         registry.register(Box::new(deliveries.clone())).expect("once");
         registry.register(Box::new(requests.clone())).expect("once");
-        Self { registry, streams_open, streams_cut, deliveries, requests }
+        Self { registry, streams_open, streams_cut, deliveries, jobs, requests }
     }
 
     /// Counts a delivery by what became of it.
     pub fn ingested(&self, source: &str, outcome: &str) {
         self.deliveries.with_label_values(&[source, outcome]).inc();
+    }
+
+    /// Says how many jobs there are in a state.
+    pub fn jobs_in(&self, state: &str, count: i64) {
+        self.jobs.with_label_values(&[state]).set(count);
     }
 
     /// Counts an answered request.

@@ -56,6 +56,9 @@ impl OperationApi {
     /// Counters, gauges and histograms in Prometheus's text format.
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
     async fn get_metrics(&self, app: Data<&Arc<App>>) -> Result<PlainText<String>> {
+        for (state, count) in app.jobs.count(&app.database).await? {
+            app.metrics.jobs_in(state.as_str(), count);
+        }
         Ok(PlainText(app.metrics.render()?))
     }
 }

@@ -189,6 +189,29 @@ impl Jobs {
         Ok(jobs)
     }
 
+    /// How many jobs there are in each state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count(&self, database: &Database) -> Result<Vec<(JobState, i64)>> {
+        let counted: Vec<(String, i64)> = database
+            .read_through(Door::NextJobs, |tx| {
+                Box::pin(async move {
+                    let counts = job::Entity::find()
+                        .select_only()
+                        .column(job::Column::State)
+                        .column_as(job::Column::Id.count(), "count")
+                        .group_by(job::Column::State);
+                    Ok(counts.into_tuple().all(tx.conn()).await?)
+                })
+            })
+            .await?;
+        let in_state = |state: &JobState| {
+            counted.iter().find(|(name, _)| name == state.as_str()).map_or(0, |(_, count)| *count)
+        };
+        Ok(JobState::ALL.iter().map(|state| (*state, in_state(state))).collect())
+    }
+
     /// When the next job is due, if one is waiting.
     async fn next_due(&self, database: &Database) -> Result<Option<Time>> {
         database

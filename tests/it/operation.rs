@@ -40,12 +40,15 @@ async fn metrics_count_deliveries_and_requests() {
     let server = Server::start().await;
     let project = server.project().await;
     project.deliver_bytes("d-1", "ping", b"{}".to_vec()).await.expect(202);
+    project.deliver_bytes("d-2", "push", b"null".to_vec()).await.expect(202);
+    project.settled().await;
     let metrics = server.stranger().get("/metrics").await.expect(200).body;
     assert!(
-        metrics.contains(r#"trackside_deliveries_total{outcome="accepted",source="github"} 1"#),
+        metrics.contains(r#"trackside_deliveries_total{outcome="accepted",source="github"} 2"#),
         "{metrics}"
     );
     assert!(metrics.contains("trackside_http_request_seconds_bucket"));
+    assert!(metrics.contains(r#"trackside_jobs{state="failed"} 1"#), "{metrics}");
 }
 
 #[tokio::test]
