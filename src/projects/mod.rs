@@ -26,7 +26,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    wire::{Expected, Page},
+    wire::{Expected, Page, wire_enum},
 };
 
 /// A project.
@@ -48,6 +48,16 @@ pub struct Project {
     pub updated_at: Time,
 }
 
+wire_enum! {
+    /// How GitLab's deliveries are verified.
+    GitLabVerification {
+        /// By the token in their header.
+        Token = "token",
+        /// By their signature, which GitLab makes from version 19 on; a token is not enough then.
+        Signature = "signature",
+    }
+}
+
 /// What Trackside looks at in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -56,6 +66,9 @@ pub struct ProjectConfig {
     /// The branch whose documents count; left out, the repository's default branch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// How GitLab proves that it is GitLab; left out, by whichever of the two it sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gitlab_verification: Option<GitLabVerification>,
     /// Path patterns by the kind of document they find: `prd`, `architecture`, `story`, `qa` or `other`. A `*`
     /// also stands for `/`.
     #[oai(default = "default_paths")]
@@ -64,7 +77,7 @@ pub struct ProjectConfig {
 
 impl Default for ProjectConfig {
     fn default() -> Self {
-        Self { branch: None, artifact_paths: default_paths() }
+        Self { branch: None, gitlab_verification: None, artifact_paths: default_paths() }
     }
 }
 
@@ -207,7 +220,8 @@ pub async fn update_project(
     let repo_url = patch.repo_url.map(|url| parse_repo_url(&url)).transpose()?;
     let config = patch.config.map(parse_config).transpose()?;
     let app_ = Arc::clone(app);
-    app.database
+    let updated = app
+        .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
                 let before = find(tx, id).await?;
@@ -228,7 +242,9 @@ pub async fn update_project(
                 Ok(after)
             })
         })
-        .await
+        .await?;
+    app.endpoints.forget(id);
+    Ok(updated)
 }
 
 /// Deletes a project: it is out of reach at once, and its rows go in small batches.

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{ProjectId, store};
+use super::{GitLabVerification, ProjectId, store};
 use crate::{
     accounts::Principal,
     app::App,
@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub tenant: TenantId,
     /// The project.
     pub project: ProjectId,
+    /// What it wants of GitLab.
+    pub gitlab: Option<GitLabVerification>,
     secrets: Vec<(SecretString, Option<Time>)>,
 }
 
@@ -87,10 +89,15 @@ pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
         .database
         .read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)))
         .await?;
-    let (tenant, rows) =
+    let (tenant, config, rows) =
         found.ok_or_else(|| Error::new(Code::NotFound, "there is no such webhook endpoint"))?;
     let secrets = rows.into_iter().map(|row| Ok((open(&app.vault, tenant, &row)?, row.expires_at)));
-    let endpoint = Arc::new(Endpoint { tenant, project, secrets: secrets.collect::<Result<_>>()? });
+    let endpoint = Arc::new(Endpoint {
+        tenant,
+        project,
+        gitlab: config.gitlab_verification,
+        secrets: secrets.collect::<Result<_>>()?,
+    });
     app.endpoints.0.insert(project, Arc::clone(&endpoint));
     Ok(endpoint)
 }

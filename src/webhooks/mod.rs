@@ -11,13 +11,18 @@
 //! implements [`source::Host`]; what it does not understand is stored and logged, never refused.
 
 mod api;
+mod bitbucket;
 mod change;
 mod codec;
+mod gitea;
 mod github;
+mod gitlab;
+mod payload;
 mod receive;
 mod rejected;
 mod replay;
 mod retention;
+mod signature;
 mod source;
 mod store;
 mod text;
@@ -30,6 +35,7 @@ use poem::http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::json;
 
+pub(crate) use self::source::Posted;
 pub use self::{
     api::{IngestApi, WebhooksApi},
     receive::{Inbox, Receipt},
@@ -231,13 +237,8 @@ fn job_of(tenant: TenantId, project: ProjectId, id: WebhookEventId, replay: bool
 ///
 /// # Errors
 /// `invalid_signature`, with a reason a person can act on.
-pub(crate) fn verify(
-    source: Source,
-    headers: &HeaderMap,
-    body: &[u8],
-    secrets: &[&SecretString],
-) -> Result<()> {
-    source.host().verify(headers, body, secrets)
+pub(crate) fn verify(source: Source, posted: Posted<'_>, secrets: &[&SecretString]) -> Result<()> {
+    source.host().verify(posted, secrets)
 }
 
 /// What a delivery would cause, as far as it can be told without the database: the number of changes, or why it is

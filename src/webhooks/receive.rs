@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Delivery, Source, WebhookEventId, job_of, store};
+use super::{Delivery, Source, WebhookEventId, job_of, source::Posted, store};
 use crate::{
     admission::Noted,
     app::App,
@@ -119,15 +119,16 @@ pub(super) async fn receive(
     noted: &Noted,
 ) -> Result<(String, Receipt)> {
     let (host, now) = (source.host(), app.inbox.clock.now());
+    let posted = Posted { headers, body: &body, now, gitlab: endpoint.gitlab };
     let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
-    host.verify(headers, &body, &valid).map_err(|error| {
-        let fits = |secret: &SecretString| host.verify(headers, &body, &[secret]).is_ok();
+    host.verify(posted, &valid).map_err(|error| {
+        let fits = |secret: &SecretString| host.verify(posted, &[secret]).is_ok();
         let expired = endpoint.expired_at(now).find(|(secret, _)| fits(secret));
         expired.map_or(error, |(_, expired_at)| signed_too_late(expired_at, now))
     })?;
     // After the signature: nobody else can use a project's limit up.
     noted.limit(app.limits.ingest.take(&endpoint.project))?;
-    let delivery_id = host.delivery_id(headers)?;
+    let delivery_id = host.delivery_id(headers, &body)?;
     check_json(&host.json(content_type(headers), &body)?)?;
     let delivery = Delivery {
         id: WebhookEventId(app.inbox.ids.uuid()),

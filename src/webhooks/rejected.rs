@@ -83,7 +83,7 @@ impl Rejections {
         let rejected = RejectedDelivery {
             id: RejectedDeliveryId(ids.uuid()),
             source,
-            delivery_id: host.delivery_id(headers).ok(),
+            delivery_id: host.delivery_id(headers, &[]).ok(),
             event_type: host.event_type(headers),
             user_agent: header(header::USER_AGENT).map(|agent| agent.chars().take(WORDS).collect()),
             body_bytes: header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),

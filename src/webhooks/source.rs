@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use poem::http::HeaderMap;
 use secrecy::SecretString;
 
-use super::{change::Change, github::GitHub};
+use super::{bitbucket::Bitbucket, change::Change, gitea::Gitea, github::GitHub, gitlab::GitLab};
 use crate::{
-    error::{Code, Error, Result},
+    clock::Time,
+    error::{Error, Result},
+    projects::GitLabVerification,
     wire::wire_enum,
 };
 
@@ -16,6 +18,14 @@ wire_enum! {
     Source {
         /// github.com and GitHub Enterprise.
         GitHub = "github",
+        /// gitlab.com and GitLab of one's own.
+        GitLab = "gitlab",
+        /// Bitbucket Cloud.
+        Bitbucket = "bitbucket",
+        /// Gitea.
+        Gitea = "gitea",
+        /// Forgejo.
+        Forgejo = "forgejo",
     }
 }
 
@@ -24,8 +34,36 @@ impl Source {
     pub(super) fn host(self) -> &'static dyn Host {
         match self {
             Self::GitHub => &GitHub,
+            Self::GitLab => &GitLab,
+            Self::Bitbucket => &Bitbucket,
+            Self::Gitea => &Gitea::GITEA,
+            Self::Forgejo => &Gitea::FORGEJO,
         }
     }
+
+    /// What people call it.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::GitHub => "GitHub",
+            Self::GitLab => "GitLab",
+            Self::Bitbucket => "Bitbucket",
+            Self::Gitea => "Gitea",
+            Self::Forgejo => "Forgejo",
+        }
+    }
+}
+
+/// A delivery as it was posted, before anything of it is believed.
+#[derive(Clone, Copy)]
+pub(crate) struct Posted<'a> {
+    /// Its headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// The raw body.
+    pub(crate) body: &'a [u8],
+    /// When it came.
+    pub(crate) now: Time,
+    /// What the project wants of GitLab, if it said so.
+    pub(crate) gitlab: Option<GitLabVerification>,
 }
 
 /// What differs from host to host. A delivery is routed by the path it was posted to, never by which headers it
@@ -35,13 +73,13 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_signature`, with a reason a person can act on.
-    fn verify(&self, headers: &HeaderMap, body: &[u8], secrets: &[&SecretString]) -> Result<()>;
+    fn verify(&self, posted: Posted<'_>, secrets: &[&SecretString]) -> Result<()>;
 
     /// The host's id of the delivery, which a redelivery repeats.
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn delivery_id(&self, headers: &HeaderMap) -> Result<String>;
+    fn delivery_id(&self, headers: &HeaderMap, body: &[u8]) -> Result<String>;
 
     /// The host's name of the event; empty if it sent none.
     fn event_type(&self, headers: &HeaderMap) -> String;
@@ -50,7 +88,10 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>>;
+    fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        let _ = content_type;
+        Ok(Cow::Borrowed(body))
+    }
 
     /// What an event means; nothing, for an event that this version does not know.
     ///
@@ -59,16 +100,16 @@ pub(super) trait Host: Sync {
     fn changes(&self, event_type: &str, json: &[u8]) -> Result<Vec<Change>>;
 }
 
-/// A header that must be there once, as text.
+/// The JSON in a form's field `payload`, or the body itself where it is no form.
 ///
 /// # Errors
-/// `code`, saying what is wrong.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, code: Code) -> Result<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next().map(|value| value.to_str()), values.next()) {
-        (Some(Ok(value)), None) if !value.is_empty() => Ok(value),
-        (None | Some(Ok("")), _) => Err(Error::new(code, format!("the header {name} is missing or empty"))),
-        (_, Some(_)) => Err(Error::new(code, format!("the header {name} is there more than once"))),
-        _ => Err(Error::new(code, format!("the header {name} is not readable text"))),
+/// `invalid_request` for a form without that field.
+pub(super) fn json_or_form<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    if !content_type.starts_with("application/x-www-form-urlencoded") {
+        return Ok(Cow::Borrowed(body));
     }
+    form_urlencoded::parse(body)
+        .find(|(name, _)| name == "payload")
+        .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
+        .ok_or_else(|| Error::invalid("the form has no field `payload`, in which the host sends its JSON"))
 }

@@ -1,47 +1,34 @@
-//! What GitHub's payloads mean.
-//!
-//! The types name only the fields that are used, and none of them is required: what GitHub adds or leaves out
-//! never fails a delivery.
-
-use std::collections::BTreeMap;
+//! What GitHub's payloads mean, and those of hosts that shape theirs after GitHub's.
 
 use chrono::DateTime;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    artifacts::Touch,
-    clock::{Time, whole_microseconds},
-    error::{Code, Error, Result},
+    error::Result,
     events::EventName,
     runs::{RunKind, RunState, RunStatus},
     webhooks::{
         change::{Change, Push},
+        payload::{Commit, branch_or_tag, first_line, parse, revision, revision_by_time, time, touches},
         source::Source,
         text::Text,
     },
 };
 
-/// What an event means; nothing, for one that is not in this list.
-pub(super) fn changes(event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
+/// What an event of a host means; nothing, for one that is not in this list.
+pub(in crate::webhooks) fn changes(source: Source, event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
+    let run = |state: Option<RunState>| state.into_iter().map(Change::Run).collect();
     Ok(match event_type {
-        "push" => vec![Change::Push(push(parse(json)?))],
-        "workflow_run" => workflow_run(parse(json)?).into_iter().map(Change::Run).collect(),
-        "check_run" => check_run(parse(json)?).into_iter().map(Change::Run).collect(),
-        "status" => status(parse(json)?).into_iter().map(Change::Run).collect(),
-        "pull_request" => vec![pull_request(parse(json)?)],
-        "issues" => vec![issue(parse(json)?)],
-        "release" => release(parse(json)?).into_iter().collect(),
+        "push" => vec![Change::Push(push(source, parse(source, json)?))],
+        "workflow_run" => run(workflow_run(source, parse(source, json)?)),
+        "workflow_job" => run(workflow_job(source, parse(source, json)?)),
+        "check_run" => run(check_run(source, parse(source, json)?)),
+        "status" => run(status(source, parse(source, json)?)),
+        "pull_request" => vec![pull_request(parse(source, json)?)],
+        "issues" => vec![issue(parse(source, json)?)],
+        "release" => release(parse(source, json)?).into_iter().collect(),
         _ => Vec::new(),
-    })
-}
-
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| {
-        // serde quotes the value that it did not expect, which may be as long as the body.
-        let error: String = error.to_string().chars().take(200).collect();
-        let why = format!("the payload is not what GitHub documents for this event: {error}");
-        Error::new(Code::Unprocessable, why)
     })
 }
 
@@ -77,6 +64,7 @@ struct PushPayload {
     created: bool,
     deleted: bool,
     forced: bool,
+    #[serde(alias = "compare_url")]
     compare: Text,
     commits: Vec<Commit>,
     head_commit: Option<Commit>,
@@ -85,26 +73,15 @@ struct PushPayload {
     sender: Option<User>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Commit {
-    id: Text,
-    message: Text,
-    timestamp: Option<Text>,
-    author: User,
-    added: Vec<Text>,
-    modified: Vec<Text>,
-    removed: Vec<Text>,
-}
-
-fn push(payload: PushPayload) -> Push {
-    let branch = payload.reference.strip_prefix("refs/heads/").map(str::to_owned);
-    let tag = payload.reference.strip_prefix("refs/tags/").map(str::to_owned);
+fn push(source: Source, mut payload: PushPayload) -> Push {
+    let (branch, tag) = branch_or_tag(&payload.reference);
+    if source != Source::GitHub {
+        payload.commits.reverse(); // Gitea and Forgejo list the newest first
+    }
     let commits = payload.commits.len();
     let head = payload.head_commit.unwrap_or_default();
     let pushed_at = payload.repository.pushed_at.as_ref().and_then(serde_json::Value::as_i64);
     let pushed_at = pushed_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let pushed_at = pushed_at.or_else(|| time(head.timestamp.as_deref()));
     let touches = touches(payload.commits);
     let log = json!({
         "branch": branch,
@@ -122,20 +99,6 @@ fn push(payload: PushPayload) -> Push {
     });
     let default_branch = payload.repository.default_branch.map(Text::into_string);
     Push { branch, default_branch, touches, pushed_at, payload: log }
-}
-
-/// What a list of commits does to each path in the end: a later commit has the last word.
-fn touches(commits: Vec<Commit>) -> Vec<Touch> {
-    let mut touched = BTreeMap::new();
-    for commit in commits {
-        let (id, author) = (commit.id.into_string(), commit.author.shown());
-        let changed = commit.added.into_iter().chain(commit.modified).map(|path| (path, false));
-        for (path, removed) in changed.chain(commit.removed.into_iter().map(|path| (path, true))) {
-            let path = path.into_string();
-            touched.insert(path.clone(), Touch { path, removed, commit: id.clone(), author: author.clone() });
-        }
-    }
-    touched.into_values().collect()
 }
 
 #[derive(Default, Deserialize)]
@@ -156,17 +119,20 @@ struct WorkflowRun {
     head_branch: Option<Text>,
     html_url: Option<Text>,
     run_attempt: Option<i64>,
+    #[serde(alias = "started_at")]
     run_started_at: Option<Text>,
     created_at: Option<Text>,
+    #[serde(alias = "completed_at")]
     updated_at: Option<Text>,
 }
 
-fn workflow_run(payload: WorkflowRunPayload) -> Option<RunState> {
+fn workflow_run(source: Source, payload: WorkflowRunPayload) -> Option<RunState> {
     let run = payload.workflow_run?;
     let status = run_status(&run.status, run.conclusion.as_deref());
-    let stated_at = time(run.updated_at.as_deref()).or_else(|| time(run.created_at.as_deref()))?;
+    let stated_at = [&run.updated_at, &run.run_started_at, &run.created_at];
+    let stated_at = stated_at.into_iter().find_map(|text| time(text.as_deref())).unwrap_or_default();
     Some(RunState {
-        source: Source::GitHub,
+        source,
         external_id: format!("workflow_run/{}", run.id?),
         kind: RunKind::Workflow,
         name: run.name.or(run.display_title).map_or_else(|| "workflow".to_owned(), Text::into_string),
@@ -207,13 +173,13 @@ struct CheckSuite {
     head_branch: Option<Text>,
 }
 
-fn check_run(payload: CheckRunPayload) -> Option<RunState> {
+fn check_run(source: Source, payload: CheckRunPayload) -> Option<RunState> {
     let run = payload.check_run?;
     let status = run_status(&run.status, run.conclusion.as_deref());
     let started_at = time(run.started_at.as_deref());
     let finished_at = time(run.completed_at.as_deref()).filter(|_| status.is_final());
     Some(RunState {
-        source: Source::GitHub,
+        source,
         external_id: format!("check_run/{}", run.id?),
         kind: RunKind::Check,
         name: run.name.map_or_else(|| "check".to_owned(), Text::into_string),
@@ -246,8 +212,52 @@ struct Branch {
     name: Text,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WorkflowJobPayload {
+    workflow_job: Option<WorkflowJob>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WorkflowJob {
+    id: Option<u64>,
+    name: Option<Text>,
+    status: Text,
+    conclusion: Option<Text>,
+    head_sha: Option<Text>,
+    head_branch: Option<Text>,
+    html_url: Option<Text>,
+    created_at: Option<Text>,
+    started_at: Option<Text>,
+    completed_at: Option<Text>,
+}
+
+/// GitHub tells of each job as a check too, under the same id: the check is enough.
+fn workflow_job(source: Source, payload: WorkflowJobPayload) -> Option<RunState> {
+    let job = payload.workflow_job.filter(|_| source != Source::GitHub)?;
+    let status = run_status(&job.status, job.conclusion.as_deref());
+    let started_at = time(job.started_at.as_deref());
+    let finished_at = time(job.completed_at.as_deref()).filter(|_| status.is_final());
+    let stated_at = finished_at.or(started_at).or_else(|| time(job.created_at.as_deref()));
+    Some(RunState {
+        source,
+        external_id: format!("workflow_job/{}", job.id?),
+        kind: RunKind::Check,
+        name: job.name.map_or_else(|| "job".to_owned(), Text::into_string),
+        status,
+        commit: job.head_sha.map(Text::into_string),
+        branch: job.head_branch.map(Text::into_string),
+        url: job.html_url.map(Text::into_string),
+        started_at: started_at.filter(|_| status != RunStatus::Queued),
+        finished_at,
+        revision: revision(1, status),
+        stated_at: stated_at.unwrap_or_default(),
+    })
+}
+
 /// A commit status may go back from `success` to `pending`: only its time orders it.
-fn status(payload: StatusPayload) -> Option<RunState> {
+fn status(source: Source, payload: StatusPayload) -> Option<RunState> {
     let commit = payload.sha?.into_string();
     let stated_at = time(payload.updated_at.as_deref()).or_else(|| time(payload.created_at.as_deref()))?;
     let status = match &*payload.state {
@@ -256,7 +266,7 @@ fn status(payload: StatusPayload) -> Option<RunState> {
         _ => RunStatus::Running,
     };
     Some(RunState {
-        source: Source::GitHub,
+        source,
         external_id: format!("status/{commit}/{}", &*payload.context),
         kind: RunKind::Status,
         name: payload.context.into_string(),
@@ -266,7 +276,7 @@ fn status(payload: StatusPayload) -> Option<RunState> {
         url: payload.target_url.map(Text::into_string),
         started_at: None,
         finished_at: status.is_final().then_some(stated_at),
-        revision: stated_at.timestamp().saturating_mul(4) + status.progress(),
+        revision: revision_by_time(stated_at, status),
         stated_at,
     })
 }
@@ -279,11 +289,6 @@ fn run_status(status: &str, conclusion: Option<&str>) -> RunStatus {
         ("in_progress", _) => RunStatus::Running,
         _ => RunStatus::Queued, // queued, requested, waiting, pending
     }
-}
-
-/// A later attempt comes after an earlier one; within an attempt a run only goes forward.
-fn revision(attempt: i64, status: RunStatus) -> i64 {
-    attempt.saturating_mul(4).saturating_add(status.progress())
 }
 
 #[derive(Default, Deserialize)]
@@ -403,12 +408,4 @@ fn release(payload: ReleasePayload) -> Option<Change> {
         "url": &*release.html_url,
     });
     Some(Change::Note(EventName::ReleasePublished, log))
-}
-
-fn time(text: Option<&str>) -> Option<Time> {
-    DateTime::parse_from_rfc3339(text?).ok().map(|time| whole_microseconds(time.to_utc()))
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
