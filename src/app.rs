@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     database::Database,
     error::Result,
-    events::{Followers, bus::Bus},
+    events::{Followers, Streams, bus::Bus},
     installation,
     jobs::Jobs,
     metrics::Metrics,
@@ -44,6 +44,8 @@ pub struct App {
     pub bus: Bus,
     /// The logs that streams follow.
     pub followers: Followers,
+    /// How many streams are open, by principal.
+    pub streams: Streams,
     /// The group commit of deliveries.
     pub inbox: Inbox,
     /// What is counted.
@@ -68,6 +70,7 @@ impl App {
             inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),
+            streams: Streams::default(),
             metrics: Metrics::new(),
             shutdown: CancellationToken::new(),
             config,

@@ -69,6 +69,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
     setting(
+        "TRACKSIDE_STREAMS_PER_PRINCIPAL",
+        "100",
+        "Event streams and sockets that one principal may have open at once; 0 means no limit.",
+    ),
+    setting(
         "TRACKSIDE_SHUTDOWN_SECONDS",
         "25",
         "Seconds that requests in flight have to finish at shutdown.",
@@ -98,6 +103,8 @@ pub struct Config {
     pub job_lease: Duration,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
+    /// `TRACKSIDE_STREAMS_PER_PRINCIPAL`; 0 means no limit.
+    pub streams_per_principal: usize,
     /// `TRACKSIDE_SHUTDOWN_SECONDS`.
     pub shutdown: Duration,
     /// `LOG_FORMAT`.
@@ -224,6 +231,8 @@ impl Config {
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
+            streams_per_principal: reader
+                .parse("TRACKSIDE_STREAMS_PER_PRINCIPAL", "a number of streams, or 0"),
             shutdown: reader.seconds("TRACKSIDE_SHUTDOWN_SECONDS", 1..=300),
             log_format: reader.parse_or("LOG_FORMAT", |text| match text {
                 "text" => Ok(LogFormat::Text),

@@ -28,6 +28,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The request is understood, and its content cannot be acted on.
     Unprocessable,
+    /// The caller is at one of its own limits; less of the same succeeds.
+    RateLimited,
     /// The service is at its limits or shutting down; the same request may succeed soon.
     Unavailable,
     /// A defect of the service.
@@ -36,7 +38,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::InvalidSignature,
@@ -47,6 +49,7 @@ impl Code {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::Unprocessable,
+        Self::RateLimited,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -64,6 +67,7 @@ impl Code {
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unprocessable => "unprocessable",
+            Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -82,6 +86,7 @@ impl Code {
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not supported here",
             Self::Unprocessable => "The content cannot be acted on",
+            Self::RateLimited => "Too many requests",
             Self::Unavailable => "The service cannot take this right now",
             Self::Internal => "Something went wrong on our side",
         }
@@ -148,6 +153,11 @@ impl Error {
                 "the request failed for a reason that is ours; the log has it under the request id",
             )
         }
+    }
+
+    /// The caller asks for more than it may have at once: the same request may succeed after `retry_after`.
+    pub fn rate_limited(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
     }
 
     /// Too much at once, or shutting down: the same request may succeed after `retry_after`.

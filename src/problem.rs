@@ -79,6 +79,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -162,6 +163,7 @@ impl ApiResponse for Error {
             (409, "It clashes with the present state."),
             (413, "The body is too large."),
             (415, "The content type is not supported."),
+            (429, "The caller is at one of its limits."),
             (500, "Something went wrong on our side."),
             (503, "The service cannot take this right now."),
         ];
@@ -170,7 +172,7 @@ impl ApiResponse for Error {
             status: Some(status),
             status_range: None,
             content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: ProblemOut::schema_ref() }],
-            headers: if status == 503 { vec![retry_after()] } else { Vec::new() },
+            headers: if matches!(status, 429 | 503) { vec![retry_after()] } else { Vec::new() },
         };
         MetaResponses { responses: described.into_iter().map(response).collect() }
     }

@@ -13,6 +13,8 @@ mod isolation;
 mod operation;
 mod processing;
 mod projects;
+mod sockets;
 mod support;
+mod tickets;
 mod tidy;
 mod webhooks;
