@@ -13,6 +13,7 @@ mod isolation;
 mod operation;
 mod processing;
 mod projects;
+mod readers;
 mod sockets;
 mod support;
 mod tickets;
