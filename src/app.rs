@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     database::Database,
     error::Result,
-    events::{Followers, bus::Bus},
+    events::{Followers, Streams, bus::Bus},
     installation,
     jobs::Jobs,
     limits::Limits,
@@ -45,6 +45,8 @@ pub struct App {
     pub bus: Bus,
     /// The logs that streams follow.
     pub followers: Followers,
+    /// How many streams are open, by principal.
+    pub streams: Streams,
     /// The group commit of deliveries.
     pub inbox: Inbox,
     /// Where refused deliveries are noted.
@@ -75,6 +77,7 @@ impl App {
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),
             limits: Limits::new(&config, &clock),
+            streams: Streams::default(),
             metrics: Metrics::new(),
             shutdown: CancellationToken::new(),
             config,

@@ -81,6 +81,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
     setting(
+        "TRACKSIDE_STREAMS_PER_PRINCIPAL",
+        "100",
+        "Event streams and sockets that one principal may have open at once; 0 means no limit.",
+    ),
+    setting(
         "TRACKSIDE_SHUTDOWN_SECONDS",
         "25",
         "Seconds that requests in flight have to finish at shutdown.",
@@ -116,6 +121,8 @@ pub struct Config {
     pub payload_retention: TimeDelta,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
+    /// `TRACKSIDE_STREAMS_PER_PRINCIPAL`; 0 means no limit.
+    pub streams_per_principal: usize,
     /// `TRACKSIDE_SHUTDOWN_SECONDS`.
     pub shutdown: Duration,
     /// `LOG_FORMAT`.
@@ -252,6 +259,8 @@ impl Config {
                 }
             }),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
+            streams_per_principal: reader
+                .parse("TRACKSIDE_STREAMS_PER_PRINCIPAL", "a number of streams, or 0"),
             shutdown: reader.seconds("TRACKSIDE_SHUTDOWN_SECONDS", 1..=300),
             log_format: reader.parse_or("LOG_FORMAT", |text| match text {
                 "text" => Ok(LogFormat::Text),

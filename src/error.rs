@@ -165,14 +165,14 @@ impl Error {
         }
     }
 
+    /// The caller asks for more than it may have at once: the same request may succeed after `retry_after`.
+    pub fn rate_limited(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
+    }
+
     /// Too much at once, or shutting down: the same request may succeed after `retry_after`.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, detail) }
-    }
-
-    /// More than the limit allows: the same request may succeed after `retry_after`.
-    pub fn rate_limited(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) }
     }
 
     /// Keeps the internal cause beside the public text.

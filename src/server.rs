@@ -2,7 +2,7 @@
 //!
 //! Written by hand because poem's own server leaves Nagle's algorithm on and goes on polling connections whose
 //! client has left. Small buffers keep an idle stream cheap; a peer that is slow to send its headers, or that
-//! stops reading, is let go and holds nobody else up.
+//! stops reading, is let go and holds nobody else up; that bound stays with a connection that becomes a WebSocket.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,15 +10,18 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Endpoint, Request, Response,
-    http::uri::Scheme,
+    http::{header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4_096;
@@ -28,6 +31,15 @@ const HEAD: Duration = Duration::from_secs(10);
 const STALLED: Duration = Duration::from_secs(5);
 /// Bytes buffered per connection; also the largest head that is taken.
 const BUFFER: usize = 8_192;
+
+/// Keeps a connection counted, among those that may be open and those that are waited for at shutdown. A
+/// request that asks to take its connection over finds one among its extensions, and holds it as long as it
+/// holds the connection.
+#[derive(Clone)]
+pub struct Hold {
+    _slot: Arc<OwnedSemaphorePermit>,
+    _open: TaskTrackerToken,
+}
 
 /// Listens on `address`; port 0 takes a free one.
 ///
@@ -59,8 +71,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, remote, slot)) => {
-                let connection = connection(stream, remote, Arc::clone(&endpoint), stop.clone());
-                open.spawn(async move { (connection.await, drop(slot)) });
+                let hold = Hold { _slot: Arc::new(slot), _open: open.token() };
+                tokio::spawn(connection(stream, remote, Arc::clone(&endpoint), hold, stop.clone()));
             }
             Err(error) => {
                 // Out of file handles, most likely: what is open goes on, and some of it will end.
@@ -79,14 +91,19 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, remote) = listener.accept().await?;
     Ok((stream, remote, slot))
 }
 
-async fn connection<E>(stream: TcpStream, remote: SocketAddr, endpoint: Arc<E>, stop: CancellationToken)
-where
+async fn connection<E>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    endpoint: Arc<E>,
+    hold: Hold,
+    stop: CancellationToken,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
     let _ = stream.set_nodelay(true);
@@ -95,8 +112,11 @@ where
     stream.set_write_timeout(Some(STALLED));
     let service = service_fn(move |request| {
         let endpoint = Arc::clone(&endpoint);
-        let request =
+        let mut request =
             Request::from((request, LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP));
+        if request.headers().contains_key(header::UPGRADE) {
+            request.extensions_mut().insert(hold.clone());
+        }
         async move {
             let response = match endpoint.call(request).await {
                 Ok(response) => response,

@@ -82,16 +82,82 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
 /// # Errors
 /// `unauthenticated` for a request without a key, and for a key that is unknown, expired or revoked.
 pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Result<Principal> {
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(|| {
-            Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
-        })?;
+    let token = bearer(headers).ok_or_else(|| {
+        Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
+    })?;
     super::authenticate(app, token).await
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (kind, token) = value.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A caller who may read events, with a key or with a ticket made from one. Only what streams takes it.
+pub struct StreamCaller {
+    /// Who calls.
+    pub principal: Principal,
+}
+
+const TICKET: &str = "ticket";
+const TICKET_SCHEME: &str = "streamTicket";
+
+impl<'a> ApiExtractor<'a> for StreamCaller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Caller::<scope::EventsRead>::register(registry);
+        registry.create_security_scheme(
+            TICKET_SCHEME,
+            MetaSecurityScheme {
+                ty: "apiKey",
+                description: Some(
+                    "A ticket of `POST /api/v1/stream-tickets`, for clients that cannot send headers.",
+                ),
+                name: Some(TICKET),
+                key_in: Some("query"),
+                scheme: None,
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME, TICKET_SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
+        Ok(Self { principal: authenticate_stream(app, request).await? })
+    }
+}
+
+/// Who opens a stream: the holder of a key in the header or, without one, of a ticket in the query.
+///
+/// # Errors
+/// `unauthenticated` without a valid one of either, `insufficient_scope` for a key that may not read events.
+pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Principal> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let principal = if let Some(token) = bearer(request.headers()) {
+        super::authenticate(app, token).await?
+    } else if let Some((_, ticket)) = form_urlencoded::parse(query).find(|(name, _)| name == TICKET) {
+        super::ticket::redeem_ticket(app, &ticket).await?
+    } else {
+        let why = "send an API key as `Authorization: Bearer tsk_…`, or a ticket as `?ticket=`";
+        return Err(Error::new(Code::Unauthenticated, why));
+    };
+    principal.require(Scope::EventsRead)?;
+    Ok(principal)
 }
 
 /// Routes of accounts.

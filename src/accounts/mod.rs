@@ -4,12 +4,15 @@
 //! further ones, never with more than their own role and scopes. A key's text is shown once; only its hash
 //! is kept. A revoked or expired key is refused within a second, on open streams too.
 //!
+//! A client that cannot send headers trades its key for a [`Ticket`], which opens event streams and nothing else.
+//!
 //! Every operation takes the [`Principal`] that a key stands for, and works in that principal's tenant alone.
 
 mod api;
 mod key;
 pub mod scope;
 mod store;
+mod ticket;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -17,9 +20,10 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 pub use self::{
-    api::{AccountsApi, Caller, authenticate_request},
+    api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
     key::ApiKey,
     scope::{Role, Scope},
+    ticket::{Ticket, issue_ticket},
 };
 use crate::{
     app::App,
@@ -161,6 +165,7 @@ pub struct NewKey {
 pub struct Accounts {
     recent: moka::sync::Cache<[u8; 32], Arc<Principal>>,
     revoked: watch::Sender<u64>,
+    tickets: ticket::UsedTickets,
 }
 
 /// For how long a key is trusted without asking the database: the bound on noticing a revocation.
@@ -170,7 +175,7 @@ impl Accounts {
     /// With nothing remembered.
     pub fn new() -> Self {
         let recent = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(TRUSTED).build();
-        Self { recent, revoked: watch::channel(0).0 }
+        Self { recent, revoked: watch::channel(0).0, tickets: ticket::UsedTickets::new() }
     }
 
     /// Forgets what is remembered, because it may have changed.

@@ -6,13 +6,14 @@ use poem::{Body, IntoResponse, Response, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
-    payload::Payload,
+    payload::{Json, Payload},
     registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef},
 };
+use secrecy::ExposeSecret as _;
 
-use super::{Event, Position, store, stream};
+use super::{Event, Position, cursor::OpenStream, store, stream};
 use crate::{
-    accounts::{Access, Caller, scope},
+    accounts::{self, Access, Caller, StreamCaller, Ticket, scope},
     app::App,
     error::{Error, Result},
     projects::{self, ProjectId},
@@ -72,12 +73,19 @@ impl EventsApi {
     /// Server-sent events: every frame carries `id`, `event` and `data` (the event as JSON). Send the last id you
     /// saw as `Last-Event-ID` or `?after=` to get everything since, once, in order; `event: reset` says that this
     /// log cannot serve that position. Without either the stream begins now. A quiet stream carries a comment
-    /// every 15 seconds.
+    /// every 15 seconds. Clients that cannot send headers use a ticket (`POST /api/v1/stream-tickets`).
+    ///
+    /// For many projects at once there is a WebSocket, `GET /api/v1/events/ws`, with the same positions and the same
+    /// guarantees. Send `{"action": "subscribe", "projectId": "…", "after": "…"}`, where `after` is as above, or
+    /// `{"action": "unsubscribe", "projectId": "…"}`. You get every event as the JSON that stands in `data` here, and
+    /// beside them frames that have a `type`, which events do not: `subscribed` (with the `id` it starts behind),
+    /// `unsubscribed`, `reset` (with `reason` and `id`), `error` (with `code` and `detail`) and, when the service
+    /// stops, `reconnect` (with `retryMs`).
     #[oai(path = "/projects/:project_id/events/stream", method = "get", operation_id = "stream_events")]
     async fn stream_events(
         &self,
         app: Data<&Arc<App>>,
-        caller: Caller<scope::EventsRead>,
+        caller: StreamCaller,
         /// The project.
         project_id: Path<ProjectId>,
         /// The last event id that was seen, as browsers send it by themselves.
@@ -88,11 +96,58 @@ impl EventsApi {
     ) -> Result<EventStream> {
         let from = last_event_id.0.or(after.0).as_deref().map(str::parse::<Position>).transpose()?;
         let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
+        let open = OpenStream::new(&app, caller.principal.id)?;
         let follower = app.followers.follow(caller.principal.tenant, project.id).await?;
         let app = Arc::clone(app.0);
         let access = Access::new(Arc::clone(&app), caller.principal);
-        Ok(EventStream(Body::from_bytes_stream(stream::subscribe(app, follower, from, access))))
+        let events = stream::subscribe(app, follower, from, access, open);
+        Ok(EventStream(Body::from_bytes_stream(events)))
     }
+
+    /// Make a stream ticket
+    ///
+    /// For clients that cannot send headers, such as a browser's `EventSource` and `WebSocket`: send it as `?ticket=`
+    /// to the event stream or the WebSocket, nowhere else. It has to be used within 30 seconds; from then on it stays
+    /// good for reconnects until the key it was made with ends, or the service restarts: after a 401, make a new one.
+    /// It may do what its key may do with events, never more.
+    #[oai(path = "/stream-tickets", method = "post", operation_id = "create_stream_ticket")]
+    async fn create_stream_ticket(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::EventsRead>,
+    ) -> Result<CreatedTicket> {
+        let ticket = accounts::issue_ticket(&app, &caller.principal)?;
+        Ok(CreatedTicket::Made(Json(ticket.into()), "no-store".to_owned()))
+    }
+}
+
+/// A ticket that was just made.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "StreamTicket")]
+struct TicketOut {
+    /// The ticket, shown this once.
+    ticket: String,
+    /// Until when it has to be used for the first time.
+    expires_at: Timestamp,
+}
+
+impl From<Ticket> for TicketOut {
+    fn from(ticket: Ticket) -> Self {
+        Self { ticket: ticket.text.expose_secret().to_owned(), expires_at: ticket.expires_at.into() }
+    }
+}
+
+/// 201 with a ticket. It has no address: nobody can look it up.
+#[derive(ApiResponse)]
+enum CreatedTicket {
+    /// It was made.
+    #[oai(status = 201)]
+    Made(
+        Json<TicketOut>,
+        /// Nobody may keep the answer.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
 }
 
 /// One event of a project's log.

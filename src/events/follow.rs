@@ -51,7 +51,7 @@ pub struct Follower {
 
 /// The newest frames of a log.
 struct Ring {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Frame>,
     bytes: usize,
     /// Position of the newest frame, or of the head at which following began.
     head: i64,
@@ -100,8 +100,8 @@ impl Followers {
 
 /// What a stream finds in a follower's ring.
 pub(super) enum Frames {
-    /// The frames behind its position, joined, and the position of the last.
-    Some(Bytes, i64),
+    /// The frames behind its position, and the position of the last.
+    Some(Vec<Frame>, i64),
     /// It has seen everything.
     None,
     /// Its position is older than the ring: it has to read the log.
@@ -136,25 +136,23 @@ impl Follower {
             return Frames::Older;
         }
         let skip = usize::try_from(position - oldest).unwrap_or(usize::MAX);
-        let mut frames = ring.frames.iter().skip(skip);
-        let Some(first) = frames.next() else { return Frames::None };
-        let (mut last, mut joined) = (position + 1, None::<Vec<u8>>);
-        for frame in frames {
-            let so_far = joined.as_ref().map_or(first.len(), Vec::len);
-            if so_far + frame.len() > most {
+        let (mut last, mut bytes, mut found) = (position, 0, Vec::new());
+        for frame in ring.frames.iter().skip(skip) {
+            bytes += frame.len();
+            if bytes > most && !found.is_empty() {
                 break;
             }
-            joined.get_or_insert_with(|| first.to_vec()).extend_from_slice(frame);
+            found.push(frame.clone());
             last += 1;
         }
-        Frames::Some(joined.map_or_else(|| first.clone(), Bytes::from), last)
+        Frames::Some(found, last)
     }
 
     /// Frames straight from the log, for a stream that is older than the ring.
-    pub(super) async fn read_log(&self, database: &Database, position: i64) -> Result<(Bytes, i64)> {
+    pub(super) async fn read_log(&self, database: &Database, position: i64) -> Result<(Vec<Frame>, i64)> {
         let events = self.read_events(database, position).await?;
         let last = events.last().map_or(position, |event| event.id.position);
-        Ok((events.iter().map(frame).collect::<Vec<_>>().concat().into(), last))
+        Ok((events.iter().map(Frame::new).collect(), last))
     }
 
     async fn read_events(&self, database: &Database, position: i64) -> Result<Vec<Event>> {
@@ -168,7 +166,7 @@ impl Follower {
         let Some(last) = events.last() else { return };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
-            let frame = frame(event);
+            let frame = Frame::new(event);
             ring.bytes += frame.len();
             ring.frames.push_back(frame);
         }
@@ -182,16 +180,40 @@ impl Follower {
     }
 }
 
-/// Renders an event as a frame.
-fn frame(event: &Event) -> Bytes {
-    let data = json!({
-        "id": event.id.to_string(),
-        "event": event.name,
-        "projectId": event.project.to_string(),
-        "timestamp": Timestamp(event.timestamp).to_string(),
-        "payload": event.payload,
-    });
-    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.name).into()
+/// An event as it is sent: rendered once, shared by all who are sent it.
+#[derive(Clone)]
+pub(super) struct Frame {
+    bytes: Bytes,
+    /// Where its data begins; it ends before the two line ends that end the frame.
+    data: usize,
+}
+
+impl Frame {
+    fn new(event: &Event) -> Self {
+        let data = json!({
+            "id": event.id.to_string(),
+            "event": event.name,
+            "projectId": event.project.to_string(),
+            "timestamp": Timestamp(event.timestamp).to_string(),
+            "payload": event.payload,
+        });
+        let head = format!("id: {}\nevent: {}\ndata: ", event.id, event.name);
+        Self { data: head.len(), bytes: format!("{head}{data}\n\n").into() }
+    }
+
+    /// All of it, as a server-sent event.
+    pub(super) fn sse(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The event alone, as JSON.
+    pub(super) fn json(&self) -> Bytes {
+        self.bytes.slice(self.data..self.len() - 2)
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// Reads what is new at every signal, as long as somebody holds the follower.
@@ -277,10 +299,14 @@ mod tests {
     }
 
     /// The positions that some frames carry.
-    fn positions(frames: &Bytes) -> Vec<i64> {
-        let text = std::str::from_utf8(frames).expect("text");
-        let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
-        ids.map(|id| id.rsplit_once(':').expect("an id").1.parse().expect("a position")).collect()
+    fn positions(frames: &[Frame]) -> Vec<i64> {
+        let position = |frame: &Frame| {
+            let event: serde_json::Value = serde_json::from_slice(&frame.json()).expect("JSON");
+            let id = event["id"].as_str().expect("an id").to_owned();
+            assert!(frame.sse().starts_with(format!("id: {id}\nevent: push\ndata: {{").as_bytes()));
+            id.rsplit_once(':').expect("an id").1.parse().expect("a position")
+        };
+        frames.iter().map(position).collect()
     }
 
     proptest! {

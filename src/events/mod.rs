@@ -8,20 +8,29 @@
 //! the log, so a signal that is lost or doubled costs at most a second. A subscriber that comes back with the
 //! id of the last event it saw gets every one since, once, in order, or an explicit `reset` when this log
 //! cannot serve that position. One that stops reading is cut off and resumes the same way.
+//!
+//! Two carriers, one way to read: server-sent events carry one project (`stream.rs`), a WebSocket carries many
+//! (`socket.rs`). Both live off the same followers, count against the same limit per principal, and end within a
+//! second of the key they were opened with.
 
 mod api;
 pub mod bus;
+mod cursor;
 mod follow;
+mod socket;
 mod store;
 mod stream;
+mod wire;
 
 use std::{fmt, str::FromStr};
 
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use self::socket::open_socket;
 pub use self::{
     api::{EventOut, EventsApi},
+    cursor::Streams,
     follow::Followers,
 };
 use crate::{

@@ -1,45 +1,36 @@
 //! Server-sent events: one project's log as a stream that can be resumed.
 //!
-//! A stream begins with its resume position, catches up from the log, and then lives off its [`Follower`].
-//! Nobody waits for a slow reader: one that is live and falls out of the follower's ring is cut off, as is
-//! one that reads nothing for a while (the accept loop sees to that). Either comes back with `Last-Event-ID`
-//! and misses nothing. At shutdown each stream is told to come back after a time of its own.
+//! A stream begins with its resume position and then follows its [`Cursor`]. Nobody waits for a slow reader:
+//! one that is live and falls out of the follower's ring is cut off, as is one that reads nothing for a while
+//! (the accept loop sees to that). Either comes back with `Last-Event-ID` and misses nothing. At shutdown each
+//! stream is told to come back after a time of its own.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{Stream, stream};
 use serde_json::json;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Position,
-    follow::{Follower, Frames},
+    cursor::{Cursor, Lost, OpenStream, RESET, retry_ms},
+    follow::{Follower, Frame},
 };
-use crate::{accounts::Access, app::App, clock::Ids, error::chain};
+use crate::{accounts::Access, app::App};
 
-/// Bytes handed to the connection at once.
-const CHUNK: usize = 64 * 1024;
 /// What clients wait before they reconnect, unless told otherwise; milliseconds.
 const RETRY_MS: u64 = 2_000;
-/// The longest that a client is asked to wait at shutdown; milliseconds.
-const SHUTDOWN_RETRY_MS: u64 = 5_000;
 
 /// One subscriber.
 struct Subscriber {
     app: Arc<App>,
-    follower: Arc<Follower>,
-    head: watch::Receiver<i64>,
+    cursor: Cursor,
     access: Access,
-    position: i64,
-    /// Whether it has once seen everything there was: from then on it has to keep up.
-    live: bool,
     greeting: Option<Bytes>,
     heartbeat: Instant,
     over: bool,
+    _open: OpenStream,
 }
 
 /// The stream of a project's log behind `from`, or from now on, for as long as `access` lasts.
@@ -48,34 +39,25 @@ pub(super) fn subscribe(
     follower: Arc<Follower>,
     from: Option<Position>,
     access: Access,
+    open: OpenStream,
 ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    let head = follower.head();
+    let (cursor, is_reset) = Cursor::new(follower, from);
+    let id = cursor.id();
     let mut greeting = format!("retry: {RETRY_MS}\n");
-    let position = match from.map(|from| from.within(head)) {
-        Some(Some(position)) => position,
-        None => head.position,
-        Some(None) => {
-            let data = json!({
-                "reason": "this log does not have that position; load the present state, then go on from here",
-                "id": head.to_string(),
-            });
-            let _ = write!(greeting, "id: {head}\nevent: reset\ndata: {data}\n\n");
-            head.position
-        }
-    };
+    if is_reset {
+        let data = json!({"reason": RESET, "id": id.to_string()});
+        let _ = write!(greeting, "id: {id}\nevent: reset\ndata: {data}\n\n");
+    }
     // An id without data sets the client's resume position and dispatches nothing.
-    let _ = write!(greeting, "id: {}:{position}\n\n", head.log);
-    app.metrics.streams_open.inc();
+    let _ = write!(greeting, "id: {id}\n\n");
     let subscriber = Subscriber {
-        head: follower.wakes(),
         heartbeat: Instant::now() + app.config.heartbeat,
         greeting: Some(greeting.into()),
-        live: false,
         over: false,
         app,
-        follower,
+        cursor,
         access,
-        position,
+        _open: open,
     };
     stream::unfold(Box::new(subscriber), |mut subscriber| async move {
         let chunk = subscriber.next().await?;
@@ -91,58 +73,36 @@ impl Subscriber {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);
         }
-        loop {
-            self.head.borrow_and_update();
-            match self.follower.frames_after(self.position, CHUNK) {
-                Frames::Some(frames, last) => return Some(self.sent(frames, last)),
-                Frames::None => self.live = true,
-                Frames::Older if self.live => {
-                    self.app.metrics.streams_cut.inc();
-                    tracing::info!(
-                        position = self.position,
-                        "a subscriber fell behind and was cut off; it can resume"
-                    );
+        let chunk = tokio::select! {
+            frames = self.cursor.next(&self.app.database) => match frames {
+                Ok(frames) => joined(&frames),
+                Err(lost) => {
+                    if matches!(lost, Lost::Behind) {
+                        self.app.metrics.streams_cut.inc();
+                    }
                     return None;
                 }
-                Frames::Older => match self.follower.read_log(&self.app.database, self.position).await {
-                    Ok((frames, last)) => return Some(self.sent(frames, last)),
-                    Err(error) => {
-                        tracing::warn!(error = %chain(&error), "a stream could not read its log and was closed");
-                        return None;
-                    }
-                },
+            },
+            () = sleep_until(self.heartbeat) => Bytes::from_static(b": heartbeat\n\n"),
+            () = self.app.shutdown.cancelled() => {
+                self.over = true;
+                let retry = retry_ms(&self.app.ids);
+                format!("retry: {retry}\n: the service is shutting down; reconnect with your last event id\n\n")
+                    .into()
             }
-            tokio::select! {
-                moved = self.head.changed() => moved.ok()?,
-                () = sleep_until(self.heartbeat) => {
-                    self.heartbeat = Instant::now() + self.app.config.heartbeat;
-                    return Some(Bytes::from_static(b": heartbeat\n\n"));
-                }
-                () = self.app.shutdown.cancelled() => {
-                    self.over = true;
-                    return Some(come_back(&self.app.ids));
-                }
-                () = self.access.ended() => return None,
-            }
-        }
-    }
-
-    fn sent(&mut self, frames: Bytes, last: i64) -> Bytes {
-        self.position = last;
+            () = self.access.ended() => return None,
+        };
         self.heartbeat = Instant::now() + self.app.config.heartbeat;
-        frames
+        Some(chunk)
     }
 }
 
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        self.app.metrics.streams_open.dec();
+/// Frames as one piece; a single one is not copied.
+fn joined(frames: &[Frame]) -> Bytes {
+    if let [frame] = frames {
+        return frame.sse().clone();
     }
-}
-
-/// Spreads the reconnects of all subscribers over a few seconds.
-fn come_back(ids: &Ids) -> Bytes {
-    let jitter = u64::from_le_bytes(ids.bytes()) % SHUTDOWN_RETRY_MS;
-    let retry = Duration::from_millis(500 + jitter).as_millis();
-    format!("retry: {retry}\n: the service is shutting down; reconnect with your last event id\n\n").into()
+    let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.sse().len()).sum());
+    frames.iter().for_each(|frame| bytes.extend_from_slice(frame.sse()));
+    bytes.freeze()
 }

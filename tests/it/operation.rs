@@ -94,6 +94,17 @@ async fn browsers_of_other_origins_are_let_in_only_where_that_is_set() {
 }
 
 #[tokio::test]
+async fn the_services_own_pages_are_no_other_origin() {
+    let server = Server::start().await;
+    let own = format!("http://{}", server.service.address);
+    for (origin, is_taken) in [(own.as_str(), true), ("http://evil.example", false)] {
+        let request =
+            server.stranger().request(reqwest::Method::GET, "/health/live").header("origin", origin);
+        assert_eq!(request.send().await.unwrap().status().is_success(), is_taken, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn the_committed_specification_is_the_one_that_is_served() {
     let committed = include_str!("../../openapi/openapi.json");
     let committed: serde_json::Value = serde_json::from_str(committed).unwrap();

@@ -32,6 +32,11 @@ impl Client {
         Self { key: None, ..self }
     }
 
+    /// An address of the service, for clients of another kind.
+    pub(crate) fn address(&self, scheme: &str, path: &str) -> String {
+        format!("{}{path}", self.base.replacen("http", scheme, 1))
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.key {
@@ -106,7 +111,7 @@ impl Answer {
         }
         assert_eq!(self.json["status"], status, "{body}");
         assert_ne!(status, 500, "nothing that a client does is our failure: {body}");
-        if status == 503 {
+        if matches!(status, 429 | 503) {
             assert!(self.headers.contains_key("retry-after"), "{body}");
         }
     }

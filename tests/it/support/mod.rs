@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod process;
+pub(crate) mod socket;
 pub(crate) mod stream;
 
 use std::{path::PathBuf, time::Duration};
@@ -25,6 +26,7 @@ use trackside::{
 
 pub(crate) use self::{
     client::{Answer, Client},
+    socket::Socket,
     stream::EventStream,
 };
 
@@ -36,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) service: Service,
     pub(crate) clock: Clock,
     pub(crate) folder: TempDir,
+    settings: Vec<(String, String)>,
 }
 
 /// When every mock clock starts.
@@ -70,18 +73,27 @@ impl Server {
             trackside::logs::start(&config); // RUST_LOG=debug cargo nextest run --no-capture NAME
         }
         let service = Service::start(config, clock.clone(), Ids::system(clock.clone())).await.unwrap();
-        Self { service, clock, folder }
+        let settings = settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Self { service, clock, folder, settings }
     }
 
     /// Stops the service and starts it again over the same database.
     pub(crate) async fn restart(self) -> Self {
         self.service.stop().await;
-        Self::start_in(self.folder, self.clock, &[]).await
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        Self::start_in(self.folder, self.clock, &settings).await
     }
 
     /// Moves the clock forward.
     pub(crate) fn advance(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    /// A project as the service that runs now is reached: a new start takes a new port.
+    pub(crate) fn again(&self, project: &Project) -> Project {
+        let client = self.client(project.client.key.as_deref().unwrap());
+        let tenant = Tenant { client: client.clone(), ..project.tenant.clone() };
+        Project { client, tenant, ..project.clone() }
     }
 
     /// A new tenant, with an owner's key.

@@ -1,0 +1,113 @@
+//! Tickets: how a client that cannot send headers shows its key, in an address, without showing the key.
+//!
+//! A ticket is sealed with the master key: nobody can make or read one, and nothing of it is stored. It has to be
+//! used within [`FIRST_USE`]; from then on it is good for as long as the key behind it is, so that a stream can
+//! reconnect. Every use looks the key up: a ticket may never do more than its key may do now, and ends with it.
+//!
+//! That a ticket was used is remembered by this process alone, for the newest [`REMEMBERED`]. After a restart, on
+//! another instance or once forgotten, an older ticket is refused, and its client makes a new one. When instances
+//! are to share what was used, [`UsedTickets`] is the place.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Principal, look_up};
+use crate::{
+    app::App,
+    clock::Time,
+    error::{Code, Error, Result},
+    vault::Place,
+};
+
+/// How soon a ticket has to be used for the first time.
+const FIRST_USE: TimeDelta = TimeDelta::seconds(30);
+/// Used tickets that are remembered; beyond it the one that was used longest ago is forgotten.
+const REMEMBERED: u64 = 100_000;
+/// What a ticket's text begins with, so that a leaked one is recognised.
+const PREFIX: &str = "tst_";
+const PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "stream_ticket", row: Uuid::nil() };
+
+/// A ticket that was just made.
+pub struct Ticket {
+    /// What its holder sends.
+    pub text: SecretString,
+    /// Until when it has to be used for the first time.
+    pub expires_at: Time,
+}
+
+/// The tickets that were used in time, and may be used again.
+#[derive(Clone)]
+pub(super) struct UsedTickets(moka::sync::Cache<Uuid, ()>);
+
+impl UsedTickets {
+    pub(super) fn new() -> Self {
+        let policy = moka::policy::EvictionPolicy::lru(); // a newcomer is always taken in
+        Self(moka::sync::Cache::builder().max_capacity(REMEMBERED).eviction_policy(policy).build())
+    }
+}
+
+/// What is sealed in a ticket.
+struct Contents {
+    id: Uuid,
+    made_at: Time,
+    key: [u8; 32],
+}
+
+impl Contents {
+    fn to_bytes(&self) -> Vec<u8> {
+        [self.id.as_bytes(), &self.made_at.timestamp_micros().to_be_bytes()[..], &self.key].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (made_at, key) = rest.split_first_chunk::<8>()?;
+        let made_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*made_at))?;
+        Some(Self { id: Uuid::from_bytes(*id), made_at, key: key.try_into().ok()? })
+    }
+}
+
+/// Makes a ticket for whoever holds a key.
+///
+/// # Errors
+/// None that a client could cause.
+pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
+    let made_at = app.clock.now();
+    let contents = Contents { id: app.ids.uuid(), made_at, key: principal.hash };
+    let sealed = app.vault.seal(PLACE, &contents.to_bytes())?;
+    let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)).into();
+    Ok(Ticket { text, expires_at: made_at + FIRST_USE })
+}
+
+/// Who a ticket stands for.
+///
+/// # Errors
+/// `unauthenticated` for a text that is no ticket, for a ticket whose time has passed, and for one whose key is
+/// expired or revoked.
+pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Principal> {
+    let sealed = text.strip_prefix(PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let contents = sealed
+        .and_then(|sealed| app.vault.open(PLACE, &sealed).ok())
+        .and_then(|plain| Contents::parse(&plain))
+        .ok_or_else(refused)?;
+    let used = &app.accounts.tickets.0;
+    if app.clock.now() - contents.made_at >= FIRST_USE && !used.contains_key(&contents.id) {
+        return Err(refused());
+    }
+    // A key's own refusal speaks of a key, which its holder has not shown here.
+    let principal = look_up(app, contents.key).await.map_err(|error| match error.code {
+        Code::Unauthenticated => refused(),
+        _ => error,
+    })?;
+    used.insert(contents.id, ());
+    Ok(Principal::clone(&principal))
+}
+
+/// One answer for all that may be wrong: whoever guesses learns nothing, whoever is late knows what to do.
+fn refused() -> Error {
+    Error::new(
+        Code::Unauthenticated,
+        "this ticket is not, or no longer, valid; make a new one with POST /api/v1/stream-tickets",
+    )
+}
