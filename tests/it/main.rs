@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod events;
 mod front_doors;
+mod hosts;
 mod isolation;
 mod operation;
 mod processing;
