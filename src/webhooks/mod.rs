@@ -17,6 +17,7 @@ mod codec;
 mod gitea;
 mod github;
 mod gitlab;
+mod ingest;
 mod payload;
 mod receive;
 mod rejected;
@@ -37,7 +38,8 @@ use serde_json::json;
 
 pub(crate) use self::source::Posted;
 pub use self::{
-    api::{IngestApi, WebhooksApi},
+    api::WebhooksApi,
+    ingest::IngestApi,
     receive::{Inbox, Receipt},
     rejected::Rejections,
     replay::{Replayed, replay_deliveries, replay_delivery, replay_many, replay_one},
