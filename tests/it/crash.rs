@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use trackside::samples::Repository;
 
 use crate::support::{
-    Client, Project, Tenant, dawn, eventually, number, open_database,
+    Client, Project, Socket, Tenant, dawn, eventually, number, open_database,
     process::{Process, free_port, output},
     text,
 };
@@ -142,6 +142,9 @@ async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
             })
         })
         .collect();
+    let mut socket = Socket::open(&project.client).await;
+    socket.subscribe(&project, None).await;
+    socket.control("subscribed").await;
     eventually("the load is under way", async || outcomes.lock().await.len() > 100).await;
     process.terminate();
     let mut farewell = None;
@@ -152,6 +155,8 @@ async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
         farewell.is_some_and(|words| words.contains("shutting down")),
         "the stream was told to come back"
     );
+    while socket.next().await.is_some_and(|frame| frame["type"] != "reconnect") {}
+    assert_eq!(socket.ended().await, Some(1012), "the socket too, before the process ended");
     let code =
         tokio::time::timeout(Duration::from_secs(30), process.ended()).await.expect("it exits in time");
     assert_eq!(code, Some(0));

@@ -309,3 +309,18 @@ async fn whatever_a_client_does_it_sees_every_position_of_what_it_follows_once_i
     }
     assert!(known.iter().all(|known| known.events > 0));
 }
+
+#[tokio::test]
+async fn a_socket_counts_among_the_open_connections() {
+    let server = Server::start_with(&[("TRACKSIDE_MAX_CONNECTIONS", "1")]).await;
+    let tenant = server.tenant("Acme").await;
+    let mut first = Socket::open(&tenant.client).await;
+    let second = tokio::spawn(async move { Socket::open(&tenant.client).await });
+    for _ in 0..200 {
+        first.send(json!({})).await;
+        first.control("error").await;
+    }
+    assert!(!second.is_finished(), "it waits for a place");
+    drop(first);
+    second.await.unwrap();
+}

@@ -69,15 +69,19 @@ impl Socket {
 
     /// The next frame; none when the socket has been closed.
     pub(crate) async fn next(&mut self) -> Option<Value> {
-        loop {
-            match timeout(PATIENCE, self.frames.next()).await.expect("something on the socket")? {
-                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("JSON")),
-                Ok(Message::Ping(_)) => self.pings += 1,
-                Ok(Message::Close(frame)) => self.closed = frame.map(|frame| frame.code.into()),
-                Ok(other) => panic!("an unexpected frame: {other:?}"),
-                Err(_) => return None,
+        let next = async {
+            loop {
+                match self.frames.next().await? {
+                    Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("JSON")),
+                    Ok(Message::Ping(_)) => self.pings += 1,
+                    Ok(Message::Close(frame)) => self.closed = frame.map(|frame| frame.code.into()),
+                    Ok(other) => panic!("an unexpected frame: {other:?}"),
+                    Err(_) => return None,
+                }
             }
-        }
+        };
+        // Pings alone do not keep a test waiting.
+        timeout(PATIENCE, next).await.expect("something on the socket")
     }
 
     /// The next frame, which has to be a control frame of this type.
