@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -121,6 +121,13 @@ impl DatabaseUrl {
     }
 }
 
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Sqlite(path) = self;
+        write!(f, "sqlite://{}", path.display())
+    }
+}
+
 impl FromStr for DatabaseUrl {
     type Err = String;
 
@@ -198,6 +205,43 @@ impl Sources {
     }
 }
 
+/// Variables with our prefix that commands read themselves.
+const COMMANDS_OWN: [&str; 2] = ["TRACKSIDE_API_KEY", "TRACKSIDE_WEBHOOK_SECRET"];
+
+impl Sources {
+    /// Variables with our prefix that mean nothing, each with the name that was probably meant.
+    pub fn unknown(&self) -> Vec<String> {
+        let mut known: Vec<String> = COMMANDS_OWN.map(str::to_owned).into();
+        for setting in SETTINGS {
+            known.push(setting.name.to_owned());
+            known.extend(setting.secret.then(|| format!("{}_FILE", setting.name)));
+        }
+        let ours = self.environment.keys().filter(|name| name.starts_with("TRACKSIDE_"));
+        ours.filter(|name| !known.contains(name))
+            .map(|name| {
+                let nearest =
+                    known.iter().min_by_key(|known| distance(name, known)).map_or("", String::as_str);
+                format!("{name} is not a setting and changes nothing; did you mean {nearest}?")
+            })
+            .collect()
+    }
+}
+
+/// How many letters have to be added, left out or changed to make one word of another (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, a) in one.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = line + 1;
+        for (column, b) in other.bytes().enumerate() {
+            let change = corner + usize::from(a != b);
+            corner = row[column + 1];
+            row[column + 1] = change.min(corner + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 impl Config {
     /// Reads and checks every setting.
     ///
@@ -205,7 +249,7 @@ impl Config {
     /// Everything that is wrong, each with what to do.
     pub fn load(sources: &Sources) -> Result<Self, BadSettings> {
         let mut reader = Reader::new(sources);
-        let host: IpAddr = reader.parse("HOST", "an address such as 127.0.0.1 or 0.0.0.0");
+        let host = reader.parse_or("HOST", address);
         let port: u16 = reader.parse("PORT", "a port between 0 and 65535");
         let config = Self {
             listen: SocketAddr::new(host, port),
@@ -337,6 +381,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// An address, or the first of what a name such as `localhost` stands for.
+fn address(text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.trim_matches(['[', ']']).parse() {
+        return Ok(address);
+    }
+    let known: Vec<_> = (text, 0).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    let first = known.iter().find(|address| address.is_ipv4()).or(known.first());
+    first
+        .map(SocketAddr::ip)
+        .ok_or_else(|| "use an address such as 127.0.0.1 or 0.0.0.0, or localhost".into())
+}
+
 fn default_of(name: &str) -> &'static str {
     SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
 }
@@ -385,6 +441,25 @@ mod tests {
         sources.file = Some(("trackside.toml".into(), "prot = 1".into()));
         let BadSettings(problems) = Config::load(&sources).expect_err("six problems");
         assert_eq!(problems.len(), 6, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_host_may_be_a_name_that_this_machine_knows() {
+        let host = |name| Config::load(&environment(&[("HOST", name)])).map(|config| config.listen.ip());
+        assert!(host("localhost").expect("every machine knows it").is_loopback());
+        assert!(host("::").expect("an address").is_unspecified());
+        assert!(host("no host has this name").is_err());
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_told_with_the_nearest_name() {
+        let sources =
+            environment(&[("TRACKSIDE_PUBLIC_ULR", "x"), ("TRACKSIDE_MASTER_KEY_FILE", "x"), ("HOME", "x")]);
+        let unknown = sources.unknown();
+        assert!(
+            matches!(&*unknown, [only] if only.ends_with("did you mean TRACKSIDE_PUBLIC_URL?")),
+            "{unknown:?}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod isolation;
 mod operation;
 mod processing;
 mod projects;
+mod remote;
 mod support;
 mod tidy;
 mod webhooks;
