@@ -3,7 +3,10 @@
 //! Architecture invariant: this is the composition root and the only spine module that knows slices. Parts are
 //! concrete; what a test replaces (time, randomness, settings) comes in from outside.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -93,9 +96,18 @@ impl App {
         Ok(app)
     }
 
-    /// Where clients reach the service, without a trailing slash.
+    /// Where clients reach the service, without a trailing slash. Of one that takes every address of its machine
+    /// and was not told, only this machine knows where that is.
     pub fn public_url(&self) -> String {
-        self.config.public_url.clone().unwrap_or_else(|| format!("http://{}", self.address))
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        self.config.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
     }
 }
 

@@ -7,7 +7,10 @@ use std::{path::Path, process::ExitCode};
 use anstream::println;
 use serde_json::{Value, json};
 
-use super::{BOLD, GREEN, RED, RESET, YELLOW};
+use super::{
+    say::{BOLD, GREEN, RED, RESET, YELLOW},
+    serve,
+};
 use crate::{
     clock::{Clock, Ids},
     config::{Config, DatabaseUrl, Sources},
@@ -45,6 +48,9 @@ pub(super) async fn run(sources: &Sources, json: bool) -> ExitCode {
     match Config::load(sources) {
         Ok(config) => {
             findings.note(State::Good, "settings", "all valid");
+            for unknown in sources.unknown() {
+                findings.note(State::Notice, "settings", unknown);
+            }
             examine(&config, &mut findings).await;
         }
         Err(bad) => bad.0.into_iter().for_each(|problem| findings.note(State::Bad, "settings", problem)),
@@ -71,6 +77,9 @@ async fn examine(config: &Config, findings: &mut Findings) {
     {
         let advice = "listens beyond this machine without https; put a TLS proxy in front and set TRACKSIDE_PUBLIC_URL";
         findings.note(State::Notice, "transport", advice);
+    }
+    if let Some(hint) = serve::unreachable(config) {
+        findings.note(State::Notice, "public url", hint);
     }
     let folder = config.database.folder();
     match writable(folder) {

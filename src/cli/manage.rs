@@ -6,7 +6,12 @@ use anstream::{eprintln, println};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{BOLD, DIM, KeyCommand, ProjectCommand, RESET, TenantArg, TenantCommand, is_watched, serve};
+use super::{
+    KeyCommand, ProjectCommand, TenantArg, TenantCommand,
+    choose::Choice,
+    say::{BOLD, DIM, RESET, YELLOW, is_watched},
+    serve,
+};
 use crate::{
     accounts::{self, KeyRecord, NewKey, Tenant},
     app::App,
@@ -52,6 +57,9 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
             println!("id              {}", project.id);
             println!("webhook url     {}", urls.get("github").map_or("", String::as_str));
             println!("webhook secret  {}", secret.expose_secret());
+            if let Some(hint) = serve::unreachable(&app.config) {
+                eprintln!("\n{YELLOW}{hint}{RESET}");
+            }
             if is_watched() {
                 eprintln!(
                     "\n{DIM}The secret is shown this once. On GitHub: Settings → Webhooks → Add webhook, with this"
@@ -63,7 +71,8 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
         }
         ProjectCommand::List { tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let projects = all(|page| projects::list_all(app, tenant.id, page), |project| project.id).await?;
+            let projects =
+                every(|page| projects::list_all(app, tenant.id, page), |project| project.id).await?;
             if json {
                 println!(
                     "{:#}",
@@ -101,7 +110,7 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
         }
         KeyCommand::List { tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let keys = all(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
+            let keys = every(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
             if json {
                 println!("{:#}", keys.iter().map(show_key).collect::<Value>());
             } else {
@@ -114,7 +123,7 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
         }
         KeyCommand::Revoke { key, tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let keys = all(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
+            let keys = every(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
             let found = keys.iter().find(|known| known.prefix == key || known.id.to_string() == key);
             let found = found.ok_or_else(|| {
                 Error::invalid(format!(
@@ -132,30 +141,18 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
 /// The tenant that is named or, if none is, the only one there is.
 async fn find_tenant(app: &App, named: &TenantArg) -> Result<Tenant> {
     let tenants = accounts::list_tenants(app).await?;
-    let names = || tenants.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>().join(", ");
-    match (&named.tenant, tenants.as_slice()) {
-        (None, []) => serve::first_tenant(app).await,
-        (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(Error::invalid(format!("name one of the tenants with --tenant: {}", names()))),
-        (Some(named), _) => {
-            let mut found =
-                tenants.iter().filter(|tenant| tenant.name == *named || tenant.id.to_string() == *named);
-            match (found.next(), found.next()) {
-                (Some(tenant), None) => Ok(tenant.clone()),
-                (Some(_), Some(_)) => {
-                    Err(Error::invalid(format!("several tenants are called {named}; give the id")))
-                }
-                (None, _) => Err(Error::invalid(format!(
-                    "there is no tenant `{named}` (there are: {}); make it with: trackside tenant create --name {named}",
-                    names()
-                ))),
-            }
-        }
+    if named.tenant.is_none() && tenants.is_empty() {
+        return serve::first_tenant(app).await;
     }
+    let choice = Choice { what: "tenant", how: "--tenant", make: "trackside tenant create --name NAME" };
+    choice.among(&tenants, named.tenant.as_deref(), |tenant| (tenant.id.to_string(), &tenant.name)).cloned()
 }
 
 /// Every row of a list, page by page.
-async fn all<T, K: Clone, F>(list: impl Fn(Page<K>) -> F, key: impl Fn(&T) -> K) -> Result<Vec<T>>
+pub(super) async fn every<T, K: Clone, F>(
+    list: impl Fn(Page<K>) -> F,
+    key: impl Fn(&T) -> K,
+) -> Result<Vec<T>>
 where
     F: Future<Output = Result<Vec<T>>>,
 {

@@ -4,15 +4,26 @@
 //! to standard error. `--json` answers with one JSON document. Exit codes: 0 done, 1 it did not work, 2 the
 //! call was wrong.
 
+mod choose;
+mod client;
 mod demo;
 mod doctor;
-mod loopback;
 mod manage;
+mod parse;
+mod say;
 mod serve;
+mod tail;
+mod trigger;
 
-use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
-use anstream::{eprintln, println};
+use anstream::{eprint, eprintln, println};
 use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
@@ -22,9 +33,11 @@ use crate::{
     clock::{Clock, Ids},
     config::{Config, Sources},
     database::{Database, Migrate},
-    error::{Result, chain},
+    error::{Error, Result, chain},
     http, logs,
+    projects::ProjectId,
 };
+use say::{RED, RESET};
 
 /// Project tracking for teams in which people and AI agents work side by side.
 #[derive(Parser)]
@@ -40,19 +53,19 @@ pub struct Cli {
 #[derive(Args)]
 struct SettingFlags {
     /// Settings file [default: trackside.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database, such as sqlite://data/trackside.db [env: DATABASE_URL]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "URL")]
     database_url: Option<String>,
     /// Address to listen on [env: HOST]
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "ADDRESS")]
     host: Option<String>,
     /// Port to listen on [env: PORT]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Settings")]
     port: Option<String>,
     /// Where clients reach the service [env: TRACKSIDE_PUBLIC_URL]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "URL")]
     public_url: Option<String>,
     /// Answer with JSON
     #[arg(long, global = true)]
@@ -63,8 +76,12 @@ struct SettingFlags {
 enum Command {
     /// Run the service (what happens without a command)
     Serve,
-    /// Run a service with sample data that sends itself GitHub deliveries, and tell what happens
+    /// Run a service with sample data that sends itself what Git hosts send, and tell what happens
     Demo(demo::DemoArgs),
+    /// Send one realistic signed delivery to a running service
+    Trigger(trigger::TriggerArgs),
+    /// Follow the events of a project on a running service
+    Tail(tail::TailArgs),
     /// Look at the schema, or move it
     #[command(subcommand)]
     Migrate(MigrateCommand),
@@ -92,11 +109,14 @@ enum Command {
 enum MigrateCommand {
     /// Apply what is pending
     Up,
-    /// Undo the newest steps, and with them what they hold
+    /// Undo the newest steps, and drop what they hold
     Down {
         /// How many
         #[arg(long, default_value_t = 1)]
         steps: u32,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Show which steps the database has
     Status,
@@ -148,10 +168,10 @@ enum KeyCommand {
         #[arg(long, value_delimiter = ',')]
         scopes: Option<Vec<Scope>>,
         /// The projects to limit it to, by id [default: all]
-        #[arg(long, value_delimiter = ',', value_name = "IDS")]
-        projects: Option<Vec<crate::projects::ProjectId>>,
-        /// From when on it is refused, such as 2030-01-31T00:00:00Z [default: never]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = parse::project)]
+        projects: Option<Vec<ProjectId>>,
+        /// From when on it is refused, such as 2030-01-31 or 2030-01-31T18:00:00Z [default: never]
+        #[arg(long, value_name = "TIME", value_parser = parse::time)]
         expires_at: Option<DateTime<Utc>>,
         #[command(flatten)]
         tenant: TenantArg,
@@ -191,7 +211,14 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("{RED}error:{RESET} {}", chain(error));
+    let fields = error.downcast_ref::<Error>().map_or(&[][..], |error| &error.fields);
+    match fields {
+        [] => eprintln!("{RED}error:{RESET} {}", chain(error)),
+        // What a field is to a client is a flag to whoever types.
+        fields => fields.iter().for_each(|field| {
+            eprintln!("{RED}error:{RESET} {}: {}", parse::flag(&field.pointer), field.detail);
+        }),
+    }
     ExitCode::FAILURE
 }
 
@@ -203,11 +230,20 @@ async fn run(cli: Cli) -> Outcome {
         // These need no settings.
         Some(Command::Openapi) => println!("{:#}", http::specification()),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "trackside", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "trackside", &mut script);
+            match io::stdout().write_all(&script) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+                _ => {}
+            }
         }
         Some(Command::Doctor) => return Ok(doctor::run(&sources(&cli.settings)?, json).await),
         None | Some(Command::Serve) => serve::run(configure(&cli.settings)?).await?,
-        Some(Command::Demo(args)) => demo::run(Config::load(&sources(&cli.settings)?)?, args).await?,
+        Some(Command::Demo(args)) => {
+            demo::run(Config::load(&sources(&cli.settings)?)?, args, json).await?;
+        }
+        Some(Command::Trigger(args)) => trigger::run(configure(&cli.settings)?, args, json).await?,
+        Some(Command::Tail(args)) => tail::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Migrate(command)) => migrate(&configure(&cli.settings)?, &command, json).await?,
         Some(Command::Tenant(command)) => {
             let app = open(&cli.settings).await?;
@@ -216,7 +252,10 @@ async fn run(cli: Cli) -> Outcome {
             outcome?;
         }
         Some(Command::Project(command)) => {
-            manage::project(&open(&cli.settings).await?, command, json).await?
+            let app = open(&cli.settings).await?;
+            let outcome = manage::project(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
         }
         Some(Command::Key(command)) => {
             let app = open(&cli.settings).await?;
@@ -240,8 +279,12 @@ fn sources(flags: &SettingFlags) -> std::result::Result<Sources, crate::config::
 }
 
 fn configure(flags: &SettingFlags) -> std::result::Result<Config, crate::config::BadSettings> {
-    let config = Config::load(&sources(flags)?)?;
+    let sources = sources(flags)?;
+    let config = Config::load(&sources)?;
     logs::start(&config);
+    for unknown in sources.unknown() {
+        tracing::warn!("{unknown}");
+    }
     Ok(config)
 }
 
@@ -255,7 +298,15 @@ async fn open(flags: &SettingFlags) -> std::result::Result<Arc<App>, Box<dyn std
 async fn migrate(config: &Config, command: &MigrateCommand, json: bool) -> Result<()> {
     let direction = match command {
         MigrateCommand::Up => Migrate::Up,
-        MigrateCommand::Down { steps } => Migrate::Down(*steps),
+        MigrateCommand::Down { steps, yes } => {
+            if !yes {
+                confirm(&format!(
+                    "This undoes {steps} steps of {} and drops what they hold.",
+                    config.database
+                ))?;
+            }
+            Migrate::Down(*steps)
+        }
         MigrateCommand::Status => Migrate::Status,
     };
     let steps = Database::migrate(&config.database, direction).await?;
@@ -270,15 +321,16 @@ async fn migrate(config: &Config, command: &MigrateCommand, json: bool) -> Resul
     Ok(())
 }
 
-/// Whether somebody is watching, who wants words rather than one value.
-fn is_watched() -> bool {
-    std::io::stdout().is_terminal()
+/// Asks at a terminal before something is lost.
+fn confirm(what: &str) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::invalid(format!("{what} Nobody is here to be asked: say --yes to do it")));
+    }
+    eprint!("{what} Go on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(Error::internal)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Error::invalid("nothing was changed"))
 }
-
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const GREEN: &str = "\x1b[32m";
-const YELLOW: &str = "\x1b[33m";
-const CYAN: &str = "\x1b[36m";
-const RESET: &str = "\x1b[0m";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anstream::eprintln;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{BOLD, RESET};
+use super::say::{BOLD, RESET, program};
 use crate::{
     accounts,
     app::App,
@@ -29,16 +29,30 @@ pub(super) async fn run(config: Config) -> Result<()> {
         service.address,
         service.app.public_url()
     );
+    if let Some(hint) = unreachable(&service.app.config) {
+        tracing::warn!("{hint}");
+    }
     until_told_to_stop().await?;
     tracing::info!("stopping: requests in flight finish, streams are told to come back");
     service.stop().await;
     Ok(())
 }
 
+/// Why the webhook addresses are of no use to a Git host, if they are not.
+pub(super) fn unreachable(config: &Config) -> Option<&'static str> {
+    (config.public_url.is_none() && config.listen.ip().is_unspecified()).then_some(
+        "HOST takes every address of this machine and TRACKSIDE_PUBLIC_URL is not set, so webhook addresses name \
+         this machine only; set TRACKSIDE_PUBLIC_URL to where Git hosts reach the service, such as \
+         https://trackside.example.org",
+    )
+}
+
 /// Tells whoever starts a new installation what comes next.
 fn greet(format: LogFormat) {
-    let key = "trackside key create --name me --role owner";
-    let project = "trackside project create --name NAME --repo-url https://github.com/your-org/your-repo";
+    let program = program();
+    let key = format!("{program} key create --name me --role owner");
+    let project =
+        format!("{program} project create --name NAME --repo-url https://github.com/your-org/your-repo");
     match format {
         LogFormat::Json => {
             tracing::info!(key, project, "this is a new installation: make a key, then a project")

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Branch, Commit, DEVELOPER, OWNER, RELEASER, Record, Repository, Sample, TESTER, WorkflowRun};
 
 pub(super) const MAIN: &str = "main";
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+pub(super) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 /// When every repository and workflow was made.
 const FOUNDED: DateTime<Utc> = DateTime::from_timestamp_nanos(1_700_000_000_000_000_000);
 /// The links of an account, see [`add_urls`].
@@ -327,7 +327,7 @@ impl Repository {
         add_urls(&mut organization, &url, "repos events hooks issues members=members{/member}");
         let (repository, sender) = (self.repository(event == "push"), account(sender));
         let rest = json!({ "repository": repository, "organization": organization, "sender": sender });
-        Sample { event, about, body: with(body, rest) }
+        Sample { source: "github", event, about, body: with(body, rest) }
     }
 
     /// The repository as events name it. Pushes are older than GitHub's API and tell some times in seconds.
@@ -401,7 +401,7 @@ pub(super) fn account(login: &str) -> Value {
     account
 }
 
-fn email(login: &str) -> String {
+pub(super) fn email(login: &str) -> String {
     format!("{}@example.com", login.trim_end_matches("[bot]"))
 }
 
@@ -414,7 +414,7 @@ fn add_urls(object: &mut Value, base: &str, urls: &str) {
     }
 }
 
-fn with(mut object: Value, more: Value) -> Value {
+pub(super) fn with(mut object: Value, more: Value) -> Value {
     if let (Some(fields), Value::Object(more)) = (object.as_object_mut(), more) {
         fields.extend(more);
     }
@@ -430,7 +430,7 @@ fn node(kind: &str, id: u64) -> String {
     format!("{kind}_kwDO{id:08x}")
 }
 
-fn stamp(time: DateTime<Utc>) -> String {
+pub(super) fn stamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -1,19 +1,33 @@
-//! Deliveries as GitHub would post them, built in code, for the demo, the tests and the benchmark.
+//! Deliveries as the Git hosts would post them, built in code, for the demo, `trigger`, the tests and the
+//! benchmark.
 //!
-//! A [`Repository`] is a stand-in for one on GitHub: what happens to it comes back as a [`Sample`], and later
-//! samples agree with earlier ones. A [`Story`] strings them together for ever. All of it is deterministic:
-//! times are passed in, ids are counted or hashed, so the same calls give the same bytes.
+//! A [`Repository`] is a stand-in for one on GitHub, in full; a [`Forge`] for one on any of the five hosts, as
+//! far as they have things in common. What happens to it comes back as a [`Sample`], and later samples agree
+//! with earlier ones. A [`Story`] strings them together for ever, an [`Episode`] does on any host. All of it is
+//! deterministic: times are passed in, ids are counted or hashed, so the same calls give the same bytes.
 
+mod bitbucket;
+mod forge;
+mod gitea;
 mod github;
+mod gitlab;
+mod signing;
+mod story;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
-use sha2::Sha256;
 
-use github::{MAIN, account, number_of};
+pub use self::{
+    forge::{Forge, Happening, SOURCES, Stage},
+    signing::sign,
+    story::{Episode, Story},
+};
+use self::{
+    github::{MAIN, account, number_of},
+    story::FEATURES,
+};
 
 const DEVELOPER: &str = "octavia-dev";
 const OWNER: &str = "product-owner";
@@ -28,7 +42,9 @@ const REMEMBERED: usize = 64;
 /// One delivery as a Git host would post it, before signing.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// The value of `X-GitHub-Event`.
+    /// The host, by its name in webhook addresses, such as `github`.
+    pub source: &'static str,
+    /// The host's name of the event, as its event header says it.
     pub event: &'static str,
     /// One line for people, such as `push to main: adds docs/prd.md`.
     pub about: String,
@@ -41,18 +57,6 @@ impl Sample {
     pub fn bytes(&self) -> Vec<u8> {
         self.body.to_string().into_bytes()
     }
-}
-
-/// `sha256=…` for a body, as GitHub writes `X-Hub-Signature-256`.
-///
-/// ```
-/// let signature = trackside::samples::sign("It's a Secret to Everybody", b"Hello, World!");
-/// assert_eq!(signature, "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
-/// ```
-pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(body);
-    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// One commit of a push; [`Commit::default`] has no files and a developer as its author.
@@ -68,6 +72,14 @@ pub struct Commit<'a> {
     pub modified: &'a [&'a str],
     /// Paths of deleted files.
     pub removed: &'a [&'a str],
+}
+
+impl<'a> Commit<'a> {
+    /// A commit of files that are new, or of files that were there before.
+    pub fn of(new: bool, message: &'a str, author: &'a str, paths: &'a [&'a str]) -> Self {
+        let (added, modified): (&[_], &[_]) = if new { (paths, &[]) } else { (&[], paths) };
+        Self { message, author, added, modified, removed: &[] }
+    }
 }
 
 impl Default for Commit<'_> {
@@ -162,11 +174,11 @@ impl Repository {
             html: format!("https://github.com/{owner}/{name}"),
             now,
             pushed: now,
-            seed: now.timestamp(),
+            seed: now.timestamp_millis(),
             hashes: 0,
             runs: 0,
             // GitHub's ids rise with time; so do these, also from one start of the demo to the next.
-            last_id: u64::try_from(now.timestamp()).unwrap_or_default() * 10,
+            last_id: u64::try_from(now.timestamp_millis()).unwrap_or_default(),
             last_number: 0,
             branch: MAIN.to_owned(),
             branches: BTreeMap::new(),
@@ -284,170 +296,15 @@ const PROSE: &[&str] = &[
     "On the staging data the slowest twentieth of the requests went from 240 ms to 31 ms.",
 ];
 
-/// What the rounds of the story build: a short name, a title and what goes wrong with it.
-const FEATURES: &[(&str, &str, &str)] = &[
-    ("search", "Search across projects", "Search misses umlauts"),
-    ("sign-in", "Sign-in with a passkey", "Sign-in loops without cookies"),
-    ("export", "Export of a project", "Export quotes line breaks wrongly"),
-];
-
-/// The demo's story: a product is planned, built, checked and released, round after round, each round with
-/// new commits, numbers and versions.
-#[derive(Debug, Clone)]
-pub struct Story {
-    repository: Repository,
-    told: usize,
-    issue: u64,
-    pull: u64,
-    run: u64,
-}
-
-impl Story {
-    /// Samples in one round.
-    pub const ROUND: usize = 21;
-
-    /// The story of a repository such as `acme/rocket`, from its beginning.
-    pub fn new(full_name: &str, now: DateTime<Utc>) -> Self {
-        Self { repository: Repository::new(full_name, now), told: 0, issue: 0, pull: 0, run: 0 }
-    }
-
-    /// What happens next, at `now`.
-    pub fn next(&mut self, now: DateTime<Utc>) -> Sample {
-        let (round, step) = (self.told / Self::ROUND + 1, self.told % Self::ROUND);
-        let (slug, title, bug) = FEATURES[(round - 1) % FEATURES.len()];
-        let (branch, tag) = (format!("feature/{round}-{slug}"), format!("v0.{round}.0"));
-        let code = [&*format!("src/{slug}/round_{round}.rs")];
-        self.told += 1;
-        self.repository.at(now);
-        match step {
-            // Only the first round can add a document; the others rewrite it.
-            0 => self.require(round == 1, &format!("docs: PRD version {round}.0, {title}")),
-            1 => self.design(round, slug),
-            2 => self.require(false, &format!("docs: PRD version {round}.1, a smaller first step")),
-            3 => {
-                self.issue = self.repository.next_number();
-                self.repository.issue("opened", self.issue, bug)
-            }
-            4 => self.code(&branch, true, &format!("{title}: first version"), &code),
-            5 => {
-                self.pull = self.repository.next_number();
-                self.repository.pull_request("opened", self.pull, title, false)
-            }
-            6 | 11 => {
-                self.run = self.repository.new_id();
-                self.run(&branch, "queued", None)
-            }
-            7 | 12 => self.run(&branch, "in_progress", None),
-            8 => self.run(&branch, "completed", Some("failure")),
-            9 => self.code(&branch, false, &format!("Fix: {bug}\n\nFixes #{}", self.issue), &code),
-            10 => self.repository.pull_request("synchronize", self.pull, title, false),
-            13 => self.run(&branch, "completed", Some("success")),
-            14 => {
-                let id = self.repository.new_id();
-                self.repository.check_run(id, "clippy", "completed", Some("success"))
-            }
-            15 => self.repository.status("ci/preview", "success"),
-            16 => self.code(MAIN, true, &format!("{title} (#{})", self.pull), &code),
-            17 => self.repository.pull_request("closed", self.pull, title, true),
-            18 => self.repository.issue("closed", self.issue, bug),
-            19 => self.repository.push_tag(&tag),
-            _ => self.repository.release(&tag),
-        }
-    }
-
-    fn require(&mut self, new: bool, message: &str) -> Sample {
-        self.repository.push(MAIN, &[commit(new, message, OWNER, &["docs/prd.md"])])
-    }
-
-    fn code(&mut self, branch: &str, new: bool, message: &str, paths: &[&str]) -> Sample {
-        self.repository.push(branch, &[commit(new, message, DEVELOPER, paths)])
-    }
-
-    fn design(&mut self, round: usize, slug: &str) -> Sample {
-        let message = format!("docs: where {slug} lives");
-        let architecture = commit(round == 1, &message, DEVELOPER, &["docs/architecture.md"]);
-        let message = format!("docs: stories {round}.1 and {round}.2");
-        let happy = format!("docs/stories/{round}.1.{slug}-when-all-is-well.md");
-        let sad = format!("docs/stories/{round}.2.{slug}-when-it-fails.md");
-        let added = [happy.as_str(), sad.as_str()];
-        self.repository.push(MAIN, &[architecture, commit(true, &message, PLANNER, &added)])
-    }
-
-    fn run(&mut self, branch: &str, status: &str, conclusion: Option<&str>) -> Sample {
-        let run = WorkflowRun { id: self.run, name: "CI", attempt: 1, status, conclusion, branch };
-        self.repository.workflow_run(&run)
-    }
-}
-
-/// A commit of files that are new, or of files that were there before.
-fn commit<'a>(new: bool, message: &'a str, author: &'a str, paths: &'a [&'a str]) -> Commit<'a> {
-    let (added, modified): (&[_], &[_]) = if new { (paths, &[]) } else { (&[], paths) };
-    Commit { message, author, added, modified, removed: &[] }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn noon() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_760_000_000, 0).expect("in range")
-    }
-
-    fn told(samples: usize, start: DateTime<Utc>) -> Vec<Sample> {
-        let mut story = Story::new("acme/rocket", start);
-        (0..samples).map(|_| story.next(start)).collect()
-    }
-
-    #[test]
-    fn a_signature_is_the_one_that_github_documents() {
-        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        assert_eq!(sign("It's a Secret to Everybody", b"Hello, World!"), expected);
-    }
-
-    #[test]
-    fn the_same_times_give_the_same_bytes_and_another_start_gives_other_commits() {
-        let bytes = |start| told(2 * Story::ROUND, start).iter().map(Sample::bytes).collect::<Vec<_>>();
-        assert_eq!(bytes(noon()), bytes(noon()));
-        let head = |start| told(1, start)[0].body["after"].clone();
-        assert_ne!(head(noon()), head(noon() + chrono::TimeDelta::seconds(1)));
-    }
-
-    #[test]
-    fn the_story_repeats_with_new_commits_and_rising_numbers() {
-        let samples = told(3 * Story::ROUND, noon());
-        let commits = samples.iter().filter_map(|sample| sample.body["commits"].as_array()).flatten();
-        let commits: Vec<_> = commits.map(|commit| commit["id"].as_str().expect("an id")).collect();
-        assert_eq!(commits.iter().collect::<std::collections::BTreeSet<_>>().len(), commits.len());
-        for (first, second) in samples.iter().zip(&samples[Story::ROUND..]) {
-            assert_eq!((first.event, &first.body["action"]), (second.event, &second.body["action"]));
-            for path in ["/number", "/issue/number", "/workflow_run/id", "/check_run/id"] {
-                let number = |sample: &Sample| sample.body.pointer(path).and_then(Value::as_u64);
-                assert!(number(first).is_none() || number(first) < number(second), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_push_begins_where_the_one_before_it_ended() {
-        let mut heads = BTreeMap::new();
-        for Sample { event, about, body } in told(2 * Story::ROUND, noon()) {
-            let before = heads.insert(body["ref"].to_string(), body["after"].clone());
-            assert!(event != "push" || before.is_none_or(|before| before == body["before"]), "{about}");
-        }
-    }
-
-    #[test]
-    fn a_push_weighs_what_pushes_on_github_weigh() {
-        for sample in told(Story::ROUND, noon()).iter().filter(|sample| sample.event == "push") {
-            let bytes = sample.bytes().len();
-            assert!((5_000..10_000).contains(&bytes), "{}: {bytes}", sample.about);
-        }
-    }
-
     #[test]
     fn a_padded_push_has_its_size_within_a_twentieth() {
+        let noon = DateTime::from_timestamp(1_760_000_000, 0).expect("in range");
         for bytes in [8_000, 9_000, 10_000, 64_000, 250_000, 1_000_000, 5_000_000] {
-            let got = Repository::new("acme/rocket", noon()).push_of_size("main", bytes).bytes().len();
+            let got = Repository::new("acme/rocket", noon).push_of_size("main", bytes).bytes().len();
             assert!(got.abs_diff(bytes) * 20 <= bytes, "{got} for {bytes}");
         }
     }

@@ -4,10 +4,12 @@
 //! [`SETTINGS`]. A secret may also come from a file that `NAME_FILE` names. All settings are read together,
 //! so that one start tells everything that is wrong.
 
+mod settings;
+
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -16,83 +18,7 @@ use std::{
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-/// One setting as operators meet it.
-pub struct Setting {
-    /// Environment variable. In `trackside.toml` it is the same name in lower case without `TRACKSIDE_`.
-    pub name: &'static str,
-    /// What holds when it is not set, as text.
-    pub default: &'static str,
-    /// What it does, with its unit.
-    pub about: &'static str,
-    /// Whether `NAME_FILE` may name a file that holds the value.
-    pub secret: bool,
-}
-
-const fn setting(name: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { name, default, about, secret: false }
-}
-
-/// What is logged unless somebody asks for more.
-pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn";
-
-/// Every setting there is. `.env.example` lists the same, and a test compares the two.
-pub const SETTINGS: &[Setting] = &[
-    setting("HOST", "127.0.0.1", "Address to listen on."),
-    setting("PORT", "8080", "Port to listen on."),
-    setting(
-        "TRACKSIDE_PUBLIC_URL",
-        "",
-        "Where clients reach the service, such as https://trackside.example.org; empty means http://HOST:PORT.",
-    ),
-    setting(
-        "DATABASE_URL",
-        "sqlite://data/trackside.db",
-        "The database. The file and its folder are made if they are missing.",
-    ),
-    setting("TRACKSIDE_AUTO_MIGRATE", "true", "Whether `serve` brings the schema up to date at start."),
-    Setting {
-        name: "TRACKSIDE_MASTER_KEY",
-        default: "",
-        about: "32 bytes in base64 that seal webhook secrets; empty means the file `master.key` beside the \
-                database, made at first start.",
-        secret: true,
-    },
-    setting(
-        "TRACKSIDE_ALLOWED_ORIGINS",
-        "",
-        "Comma-separated web origins that may call the API from a browser.",
-    ),
-    setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
-    setting(
-        "TRACKSIDE_REST_PER_MINUTE",
-        "600",
-        "Requests to the REST API per minute and principal; 0 for no limit.",
-    ),
-    setting("TRACKSIDE_INGEST_PER_MINUTE", "60000", "Webhooks per minute and project; 0 for no limit."),
-    setting(
-        "TRACKSIDE_JOB_LEASE_SECONDS",
-        "30",
-        "Seconds after which the job of a killed worker is taken up.",
-    ),
-    setting(
-        "TRACKSIDE_PAYLOAD_RETENTION_DAYS",
-        "30",
-        "Days that the bodies of webhooks are kept, 1 to 90; ids are kept for 90.",
-    ),
-    setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
-    setting(
-        "TRACKSIDE_STREAMS_PER_PRINCIPAL",
-        "100",
-        "Event streams and sockets that one principal may have open at once; 0 means no limit.",
-    ),
-    setting(
-        "TRACKSIDE_SHUTDOWN_SECONDS",
-        "25",
-        "Seconds that requests in flight have to finish at shutdown.",
-    ),
-    setting("LOG_FORMAT", "text", "text for people, json for collectors."),
-    setting("RUST_LOG", DEFAULT_LOG, "What is logged, as in the tracing crate: info, trackside=debug, …"),
-];
+pub use self::settings::{DEFAULT_LOG, SETTINGS, Setting};
 
 /// Everything the service needs to know, checked.
 #[derive(Clone, Debug)]
@@ -143,6 +69,13 @@ impl DatabaseUrl {
     pub fn folder(&self) -> &Path {
         let Self::Sqlite(path) = self;
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Sqlite(path) = self;
+        write!(f, "sqlite://{}", path.display())
     }
 }
 
@@ -223,6 +156,43 @@ impl Sources {
     }
 }
 
+/// Variables with our prefix that commands read themselves.
+const COMMANDS_OWN: [&str; 2] = ["TRACKSIDE_API_KEY", "TRACKSIDE_WEBHOOK_SECRET"];
+
+impl Sources {
+    /// Variables with our prefix that mean nothing, each with the name that was probably meant.
+    pub fn unknown(&self) -> Vec<String> {
+        let mut known: Vec<String> = COMMANDS_OWN.map(str::to_owned).into();
+        for setting in SETTINGS {
+            known.push(setting.name.to_owned());
+            known.extend(setting.secret.then(|| format!("{}_FILE", setting.name)));
+        }
+        let ours = self.environment.keys().filter(|name| name.starts_with("TRACKSIDE_"));
+        ours.filter(|name| !known.contains(name))
+            .map(|name| {
+                let nearest =
+                    known.iter().min_by_key(|known| distance(name, known)).map_or("", String::as_str);
+                format!("{name} is not a setting and changes nothing; did you mean {nearest}?")
+            })
+            .collect()
+    }
+}
+
+/// How many letters have to be added, left out or changed to make one word of another (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, a) in one.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = line + 1;
+        for (column, b) in other.bytes().enumerate() {
+            let change = corner + usize::from(a != b);
+            corner = row[column + 1];
+            row[column + 1] = change.min(corner + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 impl Config {
     /// Reads and checks every setting.
     ///
@@ -230,7 +200,7 @@ impl Config {
     /// Everything that is wrong, each with what to do.
     pub fn load(sources: &Sources) -> Result<Self, BadSettings> {
         let mut reader = Reader::new(sources);
-        let host: IpAddr = reader.parse("HOST", "an address such as 127.0.0.1 or 0.0.0.0");
+        let host = reader.parse_or("HOST", address);
         let port: u16 = reader.parse("PORT", "a port between 0 and 65535");
         let config = Self {
             listen: SocketAddr::new(host, port),
@@ -374,6 +344,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// An address, or the first of what a name such as `localhost` stands for.
+fn address(text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.trim_matches(['[', ']']).parse() {
+        return Ok(address);
+    }
+    let known: Vec<_> = (text, 0).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    let first = known.iter().find(|address| address.is_ipv4()).or(known.first());
+    first
+        .map(SocketAddr::ip)
+        .ok_or_else(|| "use an address such as 127.0.0.1 or 0.0.0.0, or localhost".into())
+}
+
 fn default_of(name: &str) -> &'static str {
     SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
 }
@@ -422,6 +404,25 @@ mod tests {
         sources.file = Some(("trackside.toml".into(), "prot = 1".into()));
         let BadSettings(problems) = Config::load(&sources).expect_err("six problems");
         assert_eq!(problems.len(), 6, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_host_may_be_a_name_that_this_machine_knows() {
+        let host = |name| Config::load(&environment(&[("HOST", name)])).map(|config| config.listen.ip());
+        assert!(host("localhost").expect("every machine knows it").is_loopback());
+        assert!(host("::").expect("an address").is_unspecified());
+        assert!(host("no host has this name").is_err());
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_told_with_the_nearest_name() {
+        let sources =
+            environment(&[("TRACKSIDE_PUBLIC_ULR", "x"), ("TRACKSIDE_MASTER_KEY_FILE", "x"), ("HOME", "x")]);
+        let unknown = sources.unknown();
+        assert!(
+            matches!(&*unknown, [only] if only.ends_with("did you mean TRACKSIDE_PUBLIC_URL?")),
+            "{unknown:?}"
+        );
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! How the command line speaks: colours, and events on one line.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde_json::Value;
+
+pub(super) const BOLD: &str = "\x1b[1m";
+pub(super) const DIM: &str = "\x1b[2m";
+pub(super) const RED: &str = "\x1b[31m";
+pub(super) const GREEN: &str = "\x1b[32m";
+pub(super) const YELLOW: &str = "\x1b[33m";
+pub(super) const CYAN: &str = "\x1b[36m";
+pub(super) const RESET: &str = "\x1b[0m";
+
+/// Whether somebody is watching, who wants words rather than one value.
+pub(super) fn is_watched() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// This program as it was called, for commands that people copy.
+pub(super) fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "trackside".to_owned())
+}
+
+/// Prints a line of a program's output at once; an error when nobody reads it any more.
+pub(super) fn line(text: &str) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// The colour of an event's mark.
+pub(super) fn mark(event: &Value) -> &'static str {
+    let payload = &event["payload"];
+    if payload["status"] == "failed" || event["event"] == "delivery_failed" { RED } else { GREEN }
+}
+
+/// What of a payload a person wants to see on one line.
+pub(super) fn describe(payload: &Value) -> String {
+    let shown = [
+        "source",
+        "eventType",
+        "kind",
+        "path",
+        "number",
+        "title",
+        "name",
+        "tag",
+        "branch",
+        "action",
+        "status",
+        "state",
+        "message",
+    ];
+    let words = shown.iter().filter_map(|field| match &payload[*field] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(format!("#{number}")),
+        _ => None,
+    });
+    // A message may be of many lines, and of a stranger's making.
+    words.collect::<Vec<_>>().join(" · ").replace(|c: char| c.is_control(), " ")
+}

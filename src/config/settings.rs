@@ -1,0 +1,79 @@
+//! The settings, as operators meet them.
+
+/// One setting as operators meet it.
+pub struct Setting {
+    /// Environment variable. In `trackside.toml` it is the same name in lower case without `TRACKSIDE_`.
+    pub name: &'static str,
+    /// What holds when it is not set, as text.
+    pub default: &'static str,
+    /// What it does, with its unit.
+    pub about: &'static str,
+    /// Whether `NAME_FILE` may name a file that holds the value.
+    pub secret: bool,
+}
+
+const fn setting(name: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, default, about, secret: false }
+}
+
+/// What is logged unless somebody asks for more.
+pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn";
+
+/// Every setting there is. `.env.example` lists the same, and a test compares the two.
+pub const SETTINGS: &[Setting] = &[
+    setting("HOST", "127.0.0.1", "Address to listen on."),
+    setting("PORT", "8080", "Port to listen on."),
+    setting(
+        "TRACKSIDE_PUBLIC_URL",
+        "",
+        "Where clients reach the service, such as https://trackside.example.org; empty means http://HOST:PORT.",
+    ),
+    setting(
+        "DATABASE_URL",
+        "sqlite://data/trackside.db",
+        "The database. The file and its folder are made if they are missing.",
+    ),
+    setting("TRACKSIDE_AUTO_MIGRATE", "true", "Whether `serve` brings the schema up to date at start."),
+    Setting {
+        name: "TRACKSIDE_MASTER_KEY",
+        default: "",
+        about: "32 bytes in base64 that seal webhook secrets; empty means the file `master.key` beside the \
+                database, made at first start.",
+        secret: true,
+    },
+    setting(
+        "TRACKSIDE_ALLOWED_ORIGINS",
+        "",
+        "Comma-separated web origins that may call the API from a browser.",
+    ),
+    setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
+    setting(
+        "TRACKSIDE_REST_PER_MINUTE",
+        "600",
+        "Requests to the REST API per minute and principal; 0 for no limit.",
+    ),
+    setting("TRACKSIDE_INGEST_PER_MINUTE", "60000", "Webhooks per minute and project; 0 for no limit."),
+    setting(
+        "TRACKSIDE_JOB_LEASE_SECONDS",
+        "30",
+        "Seconds after which the job of a killed worker is taken up.",
+    ),
+    setting(
+        "TRACKSIDE_PAYLOAD_RETENTION_DAYS",
+        "30",
+        "Days that the bodies of webhooks are kept, 1 to 90; ids are kept for 90.",
+    ),
+    setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
+    setting(
+        "TRACKSIDE_STREAMS_PER_PRINCIPAL",
+        "100",
+        "Event streams and sockets that one principal may have open at once; 0 means no limit.",
+    ),
+    setting(
+        "TRACKSIDE_SHUTDOWN_SECONDS",
+        "25",
+        "Seconds that requests in flight have to finish at shutdown.",
+    ),
+    setting("LOG_FORMAT", "text", "text for people, json for collectors."),
+    setting("RUST_LOG", DEFAULT_LOG, "What is logged, as in the tracing crate: info, trackside=debug, …"),
+];
