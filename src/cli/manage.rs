@@ -50,15 +50,13 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
                 return Ok(());
             }
             println!("id              {}", project.id);
-            println!("webhook url     {}", urls.get("github").map_or("", String::as_str));
             println!("webhook secret  {}", secret.expose_secret());
+            urls.iter().for_each(|(host, url)| println!("{host:<14}  {url}"));
             if is_watched() {
                 eprintln!(
-                    "\n{DIM}The secret is shown this once. On GitHub: Settings → Webhooks → Add webhook, with this"
+                    "\n{DIM}The secret is shown this once. Give your Git host's webhook its address above and the"
                 );
-                eprintln!(
-                    "URL and secret, content type application/json, and the events you want to see.{RESET}"
-                );
+                eprintln!("secret, content type application/json, and the events you want to see.{RESET}");
             }
         }
         ProjectCommand::List { tenant } => {

@@ -26,7 +26,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    wire::Page,
+    wire::{Page, wire_enum},
 };
 
 /// A project.
@@ -48,7 +48,17 @@ pub struct Project {
     pub updated_at: Time,
 }
 
-/// What Trackside looks at in a repository.
+wire_enum! {
+    /// How GitLab has to prove that a webhook is its own.
+    GitLabVerification {
+        /// By the secret itself, in `X-Gitlab-Token`; a signature is not looked at.
+        Token = "token",
+        /// By a signature, in `webhook-signature`; a token alone is refused.
+        Signature = "signature",
+    }
+}
+
+/// What Trackside looks at in a repository, and what it asks of those who post to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -60,11 +70,16 @@ pub struct ProjectConfig {
     /// also stands for `/`.
     #[oai(default = "default_paths")]
     pub artifact_paths: BTreeMap<String, Vec<String>>,
+    /// How GitLab has to prove that a webhook is its own: `token` or `signature`. Left out, either will do, and a
+    /// delivery that carries a signature is judged by it alone.
+    #[serde(rename = "gitlabVerification", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "gitlabVerification", skip_serializing_if_is_none)]
+    pub gitlab_verification: Option<GitLabVerification>,
 }
 
 impl Default for ProjectConfig {
     fn default() -> Self {
-        Self { branch: None, artifact_paths: default_paths() }
+        Self { branch: None, artifact_paths: default_paths(), gitlab_verification: None }
     }
 }
 
@@ -205,7 +220,8 @@ pub async fn update_project(
     let repo_url = patch.repo_url.map(|url| parse_repo_url(&url)).transpose()?;
     let config = patch.config.map(parse_config).transpose()?;
     let app_ = Arc::clone(app);
-    app.database
+    let changed = app
+        .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
                 let before = find(tx, id).await?;
@@ -225,7 +241,9 @@ pub async fn update_project(
                 Ok(after)
             })
         })
-        .await
+        .await?;
+    app.endpoints.forget(id);
+    Ok(changed)
 }
 
 /// Deletes a project: it is out of reach at once, and its rows go in small batches.

@@ -120,11 +120,11 @@ pub(super) async fn retire_secrets(tx: &Tx<'_>, project: ProjectId, now: Time, u
     Ok(())
 }
 
-/// Whose a project is, and its sealed secrets, newest first.
+/// Whose a project is, its configuration, and its sealed secrets, newest first.
 pub(super) async fn endpoint(
     tx: &DoorTx<'_>,
     id: ProjectId,
-) -> Result<Option<(TenantId, Vec<SealedSecret>)>> {
+) -> Result<Option<(TenantId, ProjectConfig, Vec<SealedSecret>)>> {
     let project =
         project::Entity::find_by_id(id.0).filter(project::Column::DeletedAt.is_null()).one(tx.conn()).await?;
     let Some(project) = project else { return Ok(None) };
@@ -140,7 +140,8 @@ pub(super) async fn endpoint(
         created_at: row.created_at,
         expires_at: row.expires_at,
     });
-    Ok(Some((TenantId(project.tenant_id), secrets.collect())))
+    let (tenant, config) = (TenantId(project.tenant_id), to_project(project)?.config);
+    Ok(Some((tenant, config, secrets.collect())))
 }
 
 fn to_project(row: project::Model) -> Result<Project> {

@@ -49,7 +49,7 @@ impl IngestApi {
         &self,
         app: Data<&Arc<App>>,
         headers: &HeaderMap,
-        /// The Git host: `github`.
+        /// The Git host: `github`, `gitlab`, `bitbucket`, `gitea` or `forgejo`.
         source: Path<String>,
         /// The project.
         project_id: Path<String>,
@@ -174,7 +174,9 @@ impl<'a> ApiExtractor<'a> for RawBody {
             schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("object"))),
         };
         Some(MetaRequest {
-            description: Some("What the Git host sends; GitHub's form encoding is understood too."),
+            description: Some(
+                "What the Git host sends; the form encoding of GitHub, Gitea and Forgejo is understood too.",
+            ),
             content: vec![media("application/json"), media("application/x-www-form-urlencoded")],
             required: true,
         })

@@ -6,14 +6,19 @@
 //!
 //! In the transaction that stores it a delivery gets a job. The job turns it into changes of the domain and
 //! events, all in one transaction. Should that fail, the job is tried three times and then parked; the delivery
-//! shows as `failed` and can be replayed, from exactly the bytes that came. Each host is one file that
+//! shows as `failed` and can be replayed, from exactly the bytes that came. Each host is one folder that
 //! implements [`source::Host`]; what it does not understand is stored and logged, never refused.
 
 mod api;
+mod bitbucket;
 mod change;
 mod codec;
+mod gitea;
 mod github;
+mod gitlab;
+mod payload;
 mod receive;
+mod signature;
 mod source;
 mod store;
 mod text;

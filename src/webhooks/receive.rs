@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use poem::http::{HeaderMap, header};
-use secrecy::SecretString;
+use poem::http::HeaderMap;
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Delivery, Source, WebhookEventId, job_of, store};
+use super::{
+    Delivery, Source, WebhookEventId, job_of,
+    source::{Posted, Trust},
+    store,
+};
 use crate::{
     app::App,
     clock::{Clock, Ids},
@@ -116,10 +119,11 @@ pub(super) async fn receive(
     body: Bytes,
 ) -> Result<(String, Receipt)> {
     let (host, now) = (source.host(), app.inbox.clock.now());
-    let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
-    host.verify(headers, &body, &valid)?;
-    let delivery_id = host.delivery_id(headers)?;
-    check_json(&host.json(content_type(headers), &body)?)?;
+    let posted = Posted { headers, body: &body };
+    let trust = Trust { secrets: endpoint.secrets_at(now).collect(), now, gitlab: endpoint.gitlab };
+    host.verify(&posted, &trust)?;
+    let delivery_id = host.delivery_id(&posted)?;
+    check_json(&host.json(posted.content_type(), &body)?)?;
     let delivery = Delivery {
         id: WebhookEventId(app.inbox.ids.uuid()),
         tenant: endpoint.tenant,
@@ -156,10 +160,6 @@ fn check_json(json: &[u8]) -> Result<()> {
     serde_json::from_slice::<IgnoredAny>(json)
         .map(|_| ())
         .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))
-}
-
-pub(super) fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {

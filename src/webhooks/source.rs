@@ -2,12 +2,21 @@
 
 use std::borrow::Cow;
 
-use poem::http::HeaderMap;
+use poem::http::{HeaderMap, header};
 use secrecy::SecretString;
 
-use super::{change::Change, github::GitHub};
+use super::{
+    bitbucket::Bitbucket,
+    change::Change,
+    gitea::{FORGEJO, GITEA},
+    github::GitHub,
+    gitlab::GitLab,
+    signature::single,
+};
 use crate::{
+    clock::Time,
     error::{Code, Error, Result},
+    projects::GitLabVerification,
     wire::wire_enum,
 };
 
@@ -16,6 +25,14 @@ wire_enum! {
     Source {
         /// github.com and GitHub Enterprise.
         GitHub = "github",
+        /// gitlab.com and GitLab of one's own.
+        GitLab = "gitlab",
+        /// bitbucket.org.
+        Bitbucket = "bitbucket",
+        /// Gitea.
+        Gitea = "gitea",
+        /// Forgejo, and with it codeberg.org.
+        Forgejo = "forgejo",
     }
 }
 
@@ -24,8 +41,38 @@ impl Source {
     pub(super) fn host(self) -> &'static dyn Host {
         match self {
             Self::GitHub => &GitHub,
+            Self::GitLab => &GitLab,
+            Self::Bitbucket => &Bitbucket,
+            Self::Gitea => &GITEA,
+            Self::Forgejo => &FORGEJO,
         }
     }
+}
+
+/// A delivery as it was posted, before anything of it is believed.
+pub(super) struct Posted<'a> {
+    /// All its headers.
+    pub(super) headers: &'a HeaderMap,
+    /// The raw body.
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Posted<'a> {
+    /// What the body says it is; empty if it does not say.
+    pub(super) fn content_type(&self) -> &'a str {
+        let value = self.headers.get(header::CONTENT_TYPE);
+        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// What a delivery is verified against.
+pub(super) struct Trust<'a> {
+    /// The project's secrets that are valid now.
+    pub(super) secrets: Vec<&'a SecretString>,
+    /// The present.
+    pub(super) now: Time,
+    /// Which of GitLab's two ways the project insists on, if it does.
+    pub(super) gitlab: Option<GitLabVerification>,
 }
 
 /// What differs from host to host. A delivery is routed by the path it was posted to, never by which headers it
@@ -35,13 +82,13 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_signature`, with a reason a person can act on.
-    fn verify(&self, headers: &HeaderMap, body: &[u8], secrets: &[&SecretString]) -> Result<()>;
+    fn verify(&self, posted: &Posted<'_>, trust: &Trust<'_>) -> Result<()>;
 
     /// The host's id of the delivery, which a redelivery repeats.
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn delivery_id(&self, headers: &HeaderMap) -> Result<String>;
+    fn delivery_id(&self, posted: &Posted<'_>) -> Result<String>;
 
     /// The host's name of the event; empty if it sent none.
     fn event_type(&self, headers: &HeaderMap) -> String;
@@ -50,7 +97,9 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>>;
+    fn json<'a>(&self, _content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        Ok(Cow::Borrowed(body))
+    }
 
     /// What an event means; nothing, for an event that this version does not know.
     ///
@@ -59,16 +108,36 @@ pub(super) trait Host: Sync {
     fn changes(&self, event_type: &str, json: &[u8]) -> Result<Vec<Change>>;
 }
 
-/// A header that must be there once, as text.
+/// The id of a delivery in a header.
 ///
 /// # Errors
-/// `code`, saying what is wrong.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, code: Code) -> Result<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next().map(|value| value.to_str()), values.next()) {
-        (Some(Ok(value)), None) if !value.is_empty() => Ok(value),
-        (None | Some(Ok("")), _) => Err(Error::new(code, format!("the header {name} is missing or empty"))),
-        (_, Some(_)) => Err(Error::new(code, format!("the header {name} is there more than once"))),
-        _ => Err(Error::new(code, format!("the header {name} is not readable text"))),
+/// `invalid_request` when it is missing or too long to be one.
+pub(super) fn id_in(headers: &HeaderMap, name: &str) -> Result<String> {
+    let id = single(headers, name, Code::InvalidRequest)?;
+    if id.len() > 200 {
+        return Err(Error::invalid(format!("the header {name} is longer than 200 characters")));
     }
+    Ok(id.to_owned())
+}
+
+/// The name of an event in a header. It has been seen empty; that is no reason to lose a delivery.
+pub(super) fn event_in(headers: &HeaderMap, name: &str) -> String {
+    let event = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    event.chars().take(200).collect()
+}
+
+/// The JSON of a body that may be a form with the JSON in its field `payload`.
+///
+/// # Errors
+/// `invalid_request` for a form without that field.
+pub(super) fn json_or_form<'a>(host: &str, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    if !content_type.starts_with("application/x-www-form-urlencoded") {
+        return Ok(Cow::Borrowed(body));
+    }
+    form_urlencoded::parse(body)
+        .find(|(name, _)| name == "payload")
+        .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
+        .ok_or_else(|| {
+            Error::invalid(format!("the form has no field `payload`, in which {host} sends its JSON"))
+        })
 }

@@ -9,6 +9,7 @@ mod cli;
 mod corpus;
 mod crash;
 mod events;
+mod hosts;
 mod isolation;
 mod operation;
 mod processing;

@@ -1,19 +1,17 @@
 //! GitHub: `X-Hub-Signature-256` over the raw body, JSON or form; deliveries known by `X-GitHub-Delivery`.
 
-mod payload;
+pub(super) mod payload;
 
 use std::borrow::Cow;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use poem::http::HeaderMap;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
 
 use super::{
     change::Change,
-    source::{Host, single},
+    signature,
+    source::{Host, Posted, Trust, event_in, id_in, json_or_form},
 };
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 
 /// github.com and GitHub Enterprise.
 pub(super) struct GitHub;
@@ -21,40 +19,21 @@ pub(super) struct GitHub;
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
 impl Host for GitHub {
-    fn verify(&self, headers: &HeaderMap, body: &[u8], secrets: &[&SecretString]) -> Result<()> {
-        let signature = parse_signature(single(headers, SIGNATURE, Code::InvalidSignature)?)?;
-        // Every secret is tried, whether or not one fits: the time taken tells nothing.
-        let fits = secrets.iter().fold(false, |fits, secret| fits | is_signed(body, &signature, secret));
-        if fits {
-            return Ok(());
-        }
-        let why = "the signature does not match: check that the webhook's secret is the one this project was given, \
-                   and that nothing between GitHub and here changes the body";
-        Err(Error::new(Code::InvalidSignature, why))
+    fn verify(&self, posted: &Posted<'_>, trust: &Trust<'_>) -> Result<()> {
+        let signature = signature::hex_in(posted.headers, SIGNATURE, "sha256=")?;
+        signature::check("GitHub", posted.body, &signature, &trust.secrets)
     }
 
-    fn delivery_id(&self, headers: &HeaderMap) -> Result<String> {
-        let id = single(headers, "X-GitHub-Delivery", Code::InvalidRequest)?;
-        if id.len() > 200 {
-            return Err(Error::invalid("the header X-GitHub-Delivery is longer than 200 characters"));
-        }
-        Ok(id.to_owned())
+    fn delivery_id(&self, posted: &Posted<'_>) -> Result<String> {
+        id_in(posted.headers, "X-GitHub-Delivery")
     }
 
     fn event_type(&self, headers: &HeaderMap) -> String {
-        // It has been seen empty; that is no reason to lose a delivery.
-        let event = headers.get("X-GitHub-Event").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        event.chars().take(200).collect()
+        event_in(headers, "X-GitHub-Event")
     }
 
     fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        if !content_type.starts_with("application/x-www-form-urlencoded") {
-            return Ok(Cow::Borrowed(body));
-        }
-        form_urlencoded::parse(body)
-            .find(|(name, _)| name == "payload")
-            .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
-            .ok_or_else(|| Error::invalid("the form has no field `payload`, in which GitHub sends its JSON"))
+        json_or_form("GitHub", content_type, body)
     }
 
     fn changes(&self, event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
@@ -62,30 +41,11 @@ impl Host for GitHub {
     }
 }
 
-/// `sha256=` and 64 lower-case hexadecimal digits, exactly.
-fn parse_signature(header: &str) -> Result<[u8; 32]> {
-    let malformed = || {
-        let why = format!("the header {SIGNATURE} must be `sha256=` and 64 lower-case hexadecimal digits");
-        Error::new(Code::InvalidSignature, why)
-    };
-    let digits = header.strip_prefix("sha256=").ok_or_else(malformed)?;
-    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(malformed());
-    }
-    let mut signature = [0; 32];
-    hex::decode_to_slice(digits, &mut signature).map_err(|_| malformed())?;
-    Ok(signature)
-}
-
-fn is_signed(body: &[u8], signature: &[u8; 32], secret: &SecretString) -> bool {
-    Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-        .is_ok_and(|hmac| hmac.chain_update(body).verify_slice(signature).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use poem::http::HeaderValue;
     use proptest::prelude::*;
+    use secrecy::SecretString;
 
     use super::*;
 
@@ -99,7 +59,8 @@ mod tests {
             headers.append(SIGNATURE, HeaderValue::from_bytes(signature.as_bytes()).expect("a header"));
         }
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
-        GitHub.verify(&headers, body, &secrets.iter().collect::<Vec<_>>())
+        let trust = Trust { secrets: secrets.iter().collect(), now: Default::default(), gitlab: None };
+        GitHub.verify(&Posted { headers: &headers, body }, &trust)
     }
 
     #[test]

@@ -3,60 +3,37 @@
 //! The types name only the fields that are used, and none of them is required: what GitHub adds or leaves out
 //! never fails a delivery.
 
-use std::collections::BTreeMap;
-
 use chrono::DateTime;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde::Deserialize;
 
 use crate::{
-    artifacts::Touch,
-    clock::{Time, whole_microseconds},
-    error::{Code, Error, Result},
-    events::EventName,
+    error::Result,
     runs::{RunKind, RunState, RunStatus},
     webhooks::{
-        change::{Change, Push},
+        change::{Change, IssueLog, PullRequestLog, Push, PushLog, ReleaseLog},
+        payload::{
+            Commit, User, attempt_revision, branch_and_tag, first_line, nullable, parse, time, time_revision,
+            touches,
+        },
         source::Source,
         text::Text,
     },
 };
 
+const HOST: &str = "GitHub";
+
 /// What an event means; nothing, for one that is not in this list.
 pub(super) fn changes(event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
     Ok(match event_type {
-        "push" => vec![Change::Push(push(parse(json)?))],
-        "workflow_run" => workflow_run(parse(json)?).into_iter().map(Change::Run).collect(),
-        "check_run" => check_run(parse(json)?).into_iter().map(Change::Run).collect(),
-        "status" => status(parse(json)?).into_iter().map(Change::Run).collect(),
-        "pull_request" => vec![pull_request(parse(json)?)],
-        "issues" => vec![issue(parse(json)?)],
-        "release" => release(parse(json)?).into_iter().collect(),
+        "push" => vec![Change::Push(push(parse(HOST, json)?))],
+        "workflow_run" => workflow_run(parse(HOST, json)?).into_iter().map(Change::Run).collect(),
+        "check_run" => check_run(parse(HOST, json)?).into_iter().map(Change::Run).collect(),
+        "status" => status(parse(HOST, json)?, Source::GitHub).into_iter().map(Change::Run).collect(),
+        "pull_request" => vec![pull_request(parse(HOST, json)?)],
+        "issues" => vec![issue(parse(HOST, json)?)],
+        "release" => release(parse(HOST, json)?).into_iter().collect(),
         _ => Vec::new(),
     })
-}
-
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| {
-        // serde quotes the value that it did not expect, which may be as long as the body.
-        let error: String = error.to_string().chars().take(200).collect();
-        let why = format!("the payload is not what GitHub documents for this event: {error}");
-        Error::new(Code::Unprocessable, why)
-    })
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct User {
-    login: Option<Text>,
-    username: Option<Text>,
-    name: Option<Text>,
-}
-
-impl User {
-    fn shown(self) -> Option<String> {
-        self.login.or(self.username).or(self.name).map(Text::into_string)
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -78,6 +55,7 @@ struct PushPayload {
     deleted: bool,
     forced: bool,
     compare: Text,
+    #[serde(deserialize_with = "nullable")]
     commits: Vec<Commit>,
     head_commit: Option<Commit>,
     repository: Repository,
@@ -85,57 +63,30 @@ struct PushPayload {
     sender: Option<User>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Commit {
-    id: Text,
-    message: Text,
-    timestamp: Option<Text>,
-    author: User,
-    added: Vec<Text>,
-    modified: Vec<Text>,
-    removed: Vec<Text>,
-}
-
 fn push(payload: PushPayload) -> Push {
-    let branch = payload.reference.strip_prefix("refs/heads/").map(str::to_owned);
-    let tag = payload.reference.strip_prefix("refs/tags/").map(str::to_owned);
-    let commits = payload.commits.len();
+    let (branch, tag) = branch_and_tag(&payload.reference);
+    let commits = payload.commits.len() as u64;
     let head = payload.head_commit.unwrap_or_default();
     let pushed_at = payload.repository.pushed_at.as_ref().and_then(serde_json::Value::as_i64);
     let pushed_at = pushed_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let pushed_at = pushed_at.or_else(|| time(head.timestamp.as_deref()));
     let touches = touches(payload.commits);
-    let log = json!({
-        "branch": branch,
-        "tag": tag,
-        "before": &*payload.before,
-        "after": &*payload.after,
-        "created": payload.created,
-        "deleted": payload.deleted,
-        "forced": payload.forced,
-        "commits": commits,
-        "message": first_line(&head.message),
-        "author": payload.sender.unwrap_or(payload.pusher).shown(),
-        "files": touches.len(),
-        "url": &*payload.compare,
-    });
+    let log = PushLog {
+        branch,
+        tag,
+        before: Some(payload.before),
+        after: Some(payload.after),
+        created: payload.created,
+        deleted: payload.deleted,
+        forced: Some(payload.forced),
+        commits: Some(commits),
+        message: first_line(&head.message),
+        author: payload.sender.unwrap_or(payload.pusher).shown(),
+        files: Some(touches.len()),
+        url: payload.compare.into_string(),
+    };
     let default_branch = payload.repository.default_branch.map(Text::into_string);
-    Push { branch, default_branch, touches, pushed_at, payload: log }
-}
-
-/// What a list of commits does to each path in the end: a later commit has the last word.
-fn touches(commits: Vec<Commit>) -> Vec<Touch> {
-    let mut touched = BTreeMap::new();
-    for commit in commits {
-        let (id, author) = (commit.id.into_string(), commit.author.shown());
-        let changed = commit.added.into_iter().chain(commit.modified).map(|path| (path, false));
-        for (path, removed) in changed.chain(commit.removed.into_iter().map(|path| (path, true))) {
-            let path = path.into_string();
-            touched.insert(path.clone(), Touch { path, removed, commit: id.clone(), author: author.clone() });
-        }
-    }
-    touched.into_values().collect()
+    Push { default_branch, touches, pushed_at, log }
 }
 
 #[derive(Default, Deserialize)]
@@ -176,7 +127,7 @@ fn workflow_run(payload: WorkflowRunPayload) -> Option<RunState> {
         url: run.html_url.map(Text::into_string),
         started_at: time(run.run_started_at.as_deref()).filter(|_| status != RunStatus::Queued),
         finished_at: status.is_final().then_some(stated_at),
-        revision: revision(run.run_attempt.unwrap_or(1), status),
+        revision: attempt_revision(run.run_attempt.unwrap_or(1), status),
         stated_at,
     })
 }
@@ -223,18 +174,19 @@ fn check_run(payload: CheckRunPayload) -> Option<RunState> {
         url: run.html_url.map(Text::into_string),
         started_at,
         finished_at,
-        revision: revision(1, status),
+        revision: attempt_revision(1, status),
         stated_at: finished_at.or(started_at).unwrap_or_default(),
     })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct StatusPayload {
+pub(in crate::webhooks) struct StatusPayload {
     sha: Option<Text>,
     context: Text,
     state: Text,
     target_url: Option<Text>,
+    #[serde(deserialize_with = "nullable")]
     branches: Vec<Branch>,
     created_at: Option<Text>,
     updated_at: Option<Text>,
@@ -247,16 +199,17 @@ struct Branch {
 }
 
 /// A commit status may go back from `success` to `pending`: only its time orders it.
-fn status(payload: StatusPayload) -> Option<RunState> {
+pub(in crate::webhooks) fn status(payload: StatusPayload, source: Source) -> Option<RunState> {
     let commit = payload.sha?.into_string();
     let stated_at = time(payload.updated_at.as_deref()).or_else(|| time(payload.created_at.as_deref()))?;
     let status = match &*payload.state {
-        "success" => RunStatus::Success,
+        "success" | "warning" => RunStatus::Success,
         "failure" | "error" => RunStatus::Failed,
+        "skipped" => RunStatus::Cancelled,
         _ => RunStatus::Running,
     };
     Some(RunState {
-        source: Source::GitHub,
+        source,
         external_id: format!("status/{commit}/{}", &*payload.context),
         kind: RunKind::Status,
         name: payload.context.into_string(),
@@ -266,12 +219,12 @@ fn status(payload: StatusPayload) -> Option<RunState> {
         url: payload.target_url.map(Text::into_string),
         started_at: None,
         finished_at: status.is_final().then_some(stated_at),
-        revision: stated_at.timestamp().saturating_mul(4) + status.progress(),
+        revision: time_revision(stated_at, status),
         stated_at,
     })
 }
 
-fn run_status(status: &str, conclusion: Option<&str>) -> RunStatus {
+pub(in crate::webhooks) fn run_status(status: &str, conclusion: Option<&str>) -> RunStatus {
     match (status, conclusion) {
         ("completed", Some("success" | "neutral")) => RunStatus::Success,
         ("completed", Some("cancelled" | "skipped" | "stale")) => RunStatus::Cancelled,
@@ -281,14 +234,9 @@ fn run_status(status: &str, conclusion: Option<&str>) -> RunStatus {
     }
 }
 
-/// A later attempt comes after an earlier one; within an attempt a run only goes forward.
-fn revision(attempt: i64, status: RunStatus) -> i64 {
-    attempt.saturating_mul(4).saturating_add(status.progress())
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct PullRequestPayload {
+pub(in crate::webhooks) struct PullRequestPayload {
     action: Text,
     number: Option<u64>,
     pull_request: PullRequest,
@@ -318,28 +266,27 @@ struct Reference {
     sha: Text,
 }
 
-fn pull_request(payload: PullRequestPayload) -> Change {
+pub(in crate::webhooks) fn pull_request(payload: PullRequestPayload) -> Change {
     let request = payload.pull_request;
-    let log = json!({
-        "action": &*payload.action,
-        "number": payload.number.or(request.number),
-        "title": &*request.title,
-        "state": if request.merged == Some(true) { "merged" } else { &*request.state },
-        "draft": request.draft,
-        "author": request.user.and_then(User::shown),
-        "sender": payload.sender.shown(),
-        "branch": &*request.head.reference,
-        "base": &*request.base.reference,
-        "commit": &*request.head.sha,
-        "updatedAt": request.updated_at.as_deref(),
-        "url": &*request.html_url,
-    });
-    Change::Note(EventName::PullRequestChanged, log)
+    Change::from(PullRequestLog {
+        action: payload.action,
+        number: payload.number.or(request.number),
+        title: request.title,
+        state: if request.merged == Some(true) { "merged".into() } else { request.state },
+        draft: request.draft,
+        author: request.user.and_then(User::shown),
+        sender: payload.sender.shown(),
+        branch: request.head.reference,
+        base: request.base.reference,
+        commit: request.head.sha,
+        updated_at: request.updated_at,
+        url: request.html_url,
+    })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct IssuePayload {
+pub(in crate::webhooks) struct IssuePayload {
     action: Text,
     issue: Issue,
     sender: User,
@@ -356,24 +303,23 @@ struct Issue {
     updated_at: Option<Text>,
 }
 
-fn issue(payload: IssuePayload) -> Change {
+pub(in crate::webhooks) fn issue(payload: IssuePayload) -> Change {
     let issue = payload.issue;
-    let log = json!({
-        "action": &*payload.action,
-        "number": issue.number,
-        "title": &*issue.title,
-        "state": issue.state.as_deref(),
-        "author": issue.user.and_then(User::shown),
-        "sender": payload.sender.shown(),
-        "updatedAt": issue.updated_at.as_deref(),
-        "url": &*issue.html_url,
-    });
-    Change::Note(EventName::IssueChanged, log)
+    Change::from(IssueLog {
+        action: payload.action,
+        number: issue.number,
+        title: Some(issue.title),
+        state: issue.state,
+        author: issue.user.and_then(User::shown),
+        sender: payload.sender.shown(),
+        updated_at: issue.updated_at,
+        url: Some(issue.html_url),
+    })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ReleasePayload {
+pub(in crate::webhooks) struct ReleasePayload {
     action: Text,
     release: Release,
 }
@@ -389,26 +335,16 @@ struct Release {
     published_at: Option<Text>,
 }
 
-fn release(payload: ReleasePayload) -> Option<Change> {
-    if &*payload.action != "published" {
-        return None;
-    }
+pub(in crate::webhooks) fn release(payload: ReleasePayload) -> Option<Change> {
     let release = payload.release;
-    let log = json!({
-        "tag": &*release.tag_name,
-        "name": release.name.as_deref(),
-        "prerelease": release.prerelease,
-        "author": release.author.and_then(User::shown),
-        "publishedAt": release.published_at.as_deref(),
-        "url": &*release.html_url,
-    });
-    Some(Change::Note(EventName::ReleasePublished, log))
-}
-
-fn time(text: Option<&str>) -> Option<Time> {
-    DateTime::parse_from_rfc3339(text?).ok().map(|time| whole_microseconds(time.to_utc()))
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
+    (&*payload.action == "published").then(|| {
+        Change::from(ReleaseLog {
+            tag: release.tag_name,
+            name: release.name,
+            prerelease: release.prerelease,
+            author: release.author.and_then(User::shown),
+            published_at: release.published_at,
+            url: release.html_url,
+        })
+    })
 }
