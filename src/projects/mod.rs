@@ -49,16 +49,16 @@ pub struct Project {
 }
 
 wire_enum! {
-    /// How GitLab's deliveries are verified.
+    /// How GitLab has to prove that a webhook is its own.
     GitLabVerification {
-        /// By the token in their header.
+        /// By the secret itself, in `X-Gitlab-Token`; a signature is not looked at.
         Token = "token",
-        /// By their signature, which GitLab makes from version 19 on; a token is not enough then.
+        /// By a signature, in `webhook-signature`; a token alone is refused.
         Signature = "signature",
     }
 }
 
-/// What Trackside looks at in a repository.
+/// What Trackside looks at in a repository, and what it asks of those who post to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -66,18 +66,20 @@ pub struct ProjectConfig {
     /// The branch whose documents count; left out, the repository's default branch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// How GitLab proves that it is GitLab; left out, by whichever of the two it sends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gitlab_verification: Option<GitLabVerification>,
     /// Path patterns by the kind of document they find: `prd`, `architecture`, `story`, `qa` or `other`. A `*`
     /// also stands for `/`.
     #[oai(default = "default_paths")]
     pub artifact_paths: BTreeMap<String, Vec<String>>,
+    /// How GitLab has to prove that a webhook is its own: `token` or `signature`. Left out, either will do, and a
+    /// delivery that carries a signature is judged by it alone.
+    #[serde(rename = "gitlabVerification", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "gitlabVerification", skip_serializing_if_is_none)]
+    pub gitlab_verification: Option<GitLabVerification>,
 }
 
 impl Default for ProjectConfig {
     fn default() -> Self {
-        Self { branch: None, gitlab_verification: None, artifact_paths: default_paths() }
+        Self { branch: None, artifact_paths: default_paths(), gitlab_verification: None }
     }
 }
 

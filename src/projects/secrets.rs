@@ -22,13 +22,13 @@ pub const DEFAULT_OVERLAP: TimeDelta = TimeDelta::hours(24);
 /// The longest that an old secret may stay valid.
 pub const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
 
-/// A project as an incoming webhook meets it: whose it is, and the secrets that may have signed.
+/// A project as an incoming webhook meets it: whose it is, the secrets that may have signed, and how.
 pub struct Endpoint {
     /// The tenant it belongs to.
     pub tenant: TenantId,
     /// The project.
     pub project: ProjectId,
-    /// What it wants of GitLab.
+    /// How GitLab has to prove itself, if the project insists on one way.
     pub gitlab: Option<GitLabVerification>,
     secrets: Vec<(SecretString, Option<Time>)>,
 }
@@ -92,12 +92,8 @@ pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
     let (tenant, config, rows) =
         found.ok_or_else(|| Error::new(Code::NotFound, "there is no such webhook endpoint"))?;
     let secrets = rows.into_iter().map(|row| Ok((open(&app.vault, tenant, &row)?, row.expires_at)));
-    let endpoint = Arc::new(Endpoint {
-        tenant,
-        project,
-        gitlab: config.gitlab_verification,
-        secrets: secrets.collect::<Result<_>>()?,
-    });
+    let secrets = secrets.collect::<Result<_>>()?;
+    let endpoint = Arc::new(Endpoint { tenant, project, gitlab: config.gitlab_verification, secrets });
     app.endpoints.0.insert(project, Arc::clone(&endpoint));
     Ok(endpoint)
 }

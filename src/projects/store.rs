@@ -140,8 +140,8 @@ pub(super) async fn endpoint(
         created_at: row.created_at,
         expires_at: row.expires_at,
     });
-    let config = serde_json::from_value(project.config).map_err(Error::internal)?;
-    Ok(Some((TenantId(project.tenant_id), config, secrets.collect())))
+    let (tenant, config) = (TenantId(project.tenant_id), to_project(project)?.config);
+    Ok(Some((tenant, config, secrets.collect())))
 }
 
 fn to_project(row: project::Model) -> Result<Project> {

@@ -1,7 +1,11 @@
 //! What deliveries mean to the domain, whichever host sent them.
+//!
+//! What the log says of a thing has the same fields for every host; what a host does not tell is null.
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
+use super::text::Text;
 use crate::{
     artifacts::Touch,
     clock::Time,
@@ -23,8 +27,6 @@ pub(super) enum Change {
 /// A push to a branch or tag.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Push {
-    /// The branch, if it was one; its documents count when it is the tracked one.
-    pub(super) branch: Option<String>,
     /// The repository's default branch.
     pub(super) default_branch: Option<String>,
     /// What it did to each path, as its commits leave it.
@@ -32,17 +34,105 @@ pub(super) struct Push {
     /// When it happened, by the host's clock, if the host said.
     pub(super) pushed_at: Option<Time>,
     /// What the log says of it.
-    pub(super) payload: Value,
+    pub(super) log: PushLog,
 }
 
 impl Push {
     pub(super) fn event(&self) -> NewEvent {
-        NewEvent { name: EventName::Push, payload: self.payload.clone() }
+        NewEvent { name: EventName::Push, payload: json!(self.log) }
     }
 
     /// Whether its documents count, given the branch that the project names.
     pub(super) fn is_tracked(&self, configured: Option<&str>) -> bool {
         let tracked = configured.or(self.default_branch.as_deref());
-        self.branch.is_some() && self.branch.as_deref() == tracked
+        self.log.branch.is_some() && self.log.branch.as_deref() == tracked
+    }
+}
+
+/// What the log says of a push.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct PushLog {
+    /// The branch, if it was one; its documents count when it is the tracked one.
+    pub(super) branch: Option<String>,
+    /// The tag, if it was one.
+    pub(super) tag: Option<String>,
+    pub(super) before: Option<Text>,
+    pub(super) after: Option<Text>,
+    pub(super) created: bool,
+    pub(super) deleted: bool,
+    pub(super) forced: Option<bool>,
+    /// How many commits were pushed.
+    pub(super) commits: Option<u64>,
+    /// The newest commit's first line.
+    pub(super) message: String,
+    pub(super) author: Option<Text>,
+    /// How many files the listed commits touch.
+    pub(super) files: Option<usize>,
+    pub(super) url: String,
+}
+
+/// What the log says of a pull or merge request.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PullRequestLog {
+    /// In the host's own word.
+    pub(super) action: Text,
+    pub(super) number: Option<u64>,
+    pub(super) title: Text,
+    /// `open`, `closed` or `merged`.
+    pub(super) state: Text,
+    pub(super) draft: bool,
+    pub(super) author: Option<Text>,
+    pub(super) sender: Option<Text>,
+    pub(super) branch: Text,
+    pub(super) base: Text,
+    pub(super) commit: Text,
+    pub(super) updated_at: Option<Text>,
+    pub(super) url: Text,
+}
+
+impl From<PullRequestLog> for Change {
+    fn from(log: PullRequestLog) -> Self {
+        Self::Note(EventName::PullRequestChanged, json!(log))
+    }
+}
+
+/// What the log says of an issue.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct IssueLog {
+    /// In the host's own word.
+    pub(super) action: Text,
+    pub(super) number: Option<u64>,
+    pub(super) title: Option<Text>,
+    /// `open` or `closed`.
+    pub(super) state: Option<Text>,
+    pub(super) author: Option<Text>,
+    pub(super) sender: Option<Text>,
+    pub(super) updated_at: Option<Text>,
+    pub(super) url: Option<Text>,
+}
+
+impl From<IssueLog> for Change {
+    fn from(log: IssueLog) -> Self {
+        Self::Note(EventName::IssueChanged, json!(log))
+    }
+}
+
+/// What the log says of a release that was published.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReleaseLog {
+    pub(super) tag: Text,
+    pub(super) name: Option<Text>,
+    pub(super) prerelease: bool,
+    pub(super) author: Option<Text>,
+    pub(super) published_at: Option<Text>,
+    pub(super) url: Text,
+}
+
+impl From<ReleaseLog> for Change {
+    fn from(log: ReleaseLog) -> Self {
+        Self::Note(EventName::ReleasePublished, json!(log))
     }
 }

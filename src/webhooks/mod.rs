@@ -7,7 +7,7 @@
 //! In the transaction that stores it a delivery gets a job. The job turns it into changes of the domain and
 //! events, all in one transaction. Should that fail, the job is tried three times and then parked; the delivery
 //! shows as `failed` and can be replayed ([`replay`]), from exactly the bytes that came. What is refused is noted
-//! with its reason ([`rejected`]); bodies go after a while, and ids later ([`retention`]). Each host is one file that
+//! with its reason ([`rejected`]); bodies go after a while, and ids later ([`retention`]). Each host is one folder that
 //! implements [`source::Host`]; what it does not understand is stored and logged, never refused.
 
 mod api;
@@ -36,7 +36,7 @@ use poem::http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::json;
 
-pub(crate) use self::source::Posted;
+use self::source::{Posted, Trust};
 pub use self::{
     api::WebhooksApi,
     ingest::IngestApi,
@@ -235,19 +235,20 @@ fn job_of(tenant: TenantId, project: ProjectId, id: WebhookEventId, replay: bool
     }
 }
 
-/// Whether a delivery is signed with one of the secrets, as its host would have it.
+/// Whether a delivery is signed with a secret, as its host would have it.
 ///
 /// # Errors
 /// `invalid_signature`, with a reason a person can act on.
-pub(crate) fn verify(source: Source, posted: Posted<'_>, secrets: &[&SecretString]) -> Result<()> {
-    source.host().verify(posted, secrets)
+pub(crate) fn verify(source: Source, headers: &HeaderMap, body: &[u8], secret: &SecretString) -> Result<()> {
+    let trust = Trust { secrets: vec![secret], now: Time::UNIX_EPOCH, gitlab: None };
+    source.host().verify(&Posted { headers, body }, &trust)
 }
 
 /// What a delivery would cause, as far as it can be told without the database: the number of changes, or why it is
 /// refused.
 pub(crate) fn understand(source: Source, headers: &HeaderMap, body: &[u8]) -> Result<usize, String> {
     let host = source.host();
-    let json = host.json(receive::content_type(headers), body).map_err(|error| error.to_string())?;
+    let json = host.json(Posted { headers, body }.content_type(), body).map_err(|error| error.to_string())?;
     host.changes(&host.event_type(headers), &json)
         .map(|changes| changes.len())
         .map_err(|error| error.to_string())

@@ -1,62 +1,79 @@
-//! Reading payloads: what all hosts' have in common.
-//!
-//! The types of each host name only the fields that are used, and none of them is required: what a host adds or
-//! leaves out never fails a delivery.
+//! What the payloads of all hosts have in common: how they are read, their times, and what their commits touch.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDateTime};
-use serde::{Deserialize, de::DeserializeOwned};
+use chrono::{DateTime, Datelike as _};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use super::{source::Source, text::Text};
+use super::text::Text;
 use crate::{
     artifacts::Touch,
     clock::{Time, whole_microseconds},
     error::{Code, Error, Result},
     runs::RunStatus,
+    wire::Timestamp,
 };
 
-/// The id that hosts give instead of a commit that is not there.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
-
-/// Reads what a host documents.
+/// Reads a payload.
 ///
 /// # Errors
-/// `unprocessable` for anything else.
-pub(super) fn parse<T: DeserializeOwned>(source: Source, json: &[u8]) -> Result<T> {
+/// `unprocessable`, saying what does not fit.
+pub(super) fn parse<T: DeserializeOwned>(host: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| {
         // serde quotes the value that it did not expect, which may be as long as the body.
         let error: String = error.to_string().chars().take(200).collect();
-        let why = format!("the payload is not what {} documents for this event: {error}", source.title());
+        let why = format!("the payload is not what {host} documents for this event: {error}");
         Error::new(Code::Unprocessable, why)
     })
 }
 
-/// One commit of a push.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Commit {
-    id: Text,
-    pub(super) message: Text,
-    author: Author,
-    added: Vec<Text>,
-    modified: Vec<Text>,
-    removed: Vec<Text>,
+/// Reads `null` as if the field were not there.
+pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Somebody, by whichever names the host gives.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Author {
+pub(super) struct User {
+    pub(super) id: Option<serde_json::Value>,
+    login: Option<Text>,
     username: Option<Text>,
     name: Option<Text>,
 }
 
+impl User {
+    /// The name to show.
+    pub(super) fn shown(self) -> Option<Text> {
+        self.login.or(self.username).or(self.name)
+    }
+}
+
+/// A commit of a push that lists its files.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Commit {
+    pub(super) id: Text,
+    pub(super) message: Text,
+    pub(super) timestamp: Option<Text>,
+    pub(super) url: Text,
+    #[serde(deserialize_with = "nullable")]
+    author: User,
+    #[serde(deserialize_with = "nullable")]
+    added: Vec<Text>,
+    #[serde(deserialize_with = "nullable")]
+    modified: Vec<Text>,
+    #[serde(deserialize_with = "nullable")]
+    removed: Vec<Text>,
+}
+
 /// What a list of commits does to each path in the end: a later commit has the last word.
-pub(super) fn touches(commits: impl IntoIterator<Item = Commit>) -> Vec<Touch> {
+pub(super) fn touches(commits: Vec<Commit>) -> Vec<Touch> {
     let mut touched = BTreeMap::new();
     for commit in commits {
-        let id = commit.id.into_string();
-        let author = commit.author.username.or(commit.author.name).map(Text::into_string);
+        let (id, author) = (commit.id.into_string(), commit.author.shown().map(Text::into_string));
         let changed = commit.added.into_iter().chain(commit.modified).map(|path| (path, false));
         for (path, removed) in changed.chain(commit.removed.into_iter().map(|path| (path, true))) {
             let path = path.into_string();
@@ -66,42 +83,45 @@ pub(super) fn touches(commits: impl IntoIterator<Item = Commit>) -> Vec<Touch> {
     touched.into_values().collect()
 }
 
-/// A reference as the branch or the tag that it is.
-pub(super) fn branch_or_tag(reference: &str) -> (Option<String>, Option<String>) {
-    let name = |prefix| reference.strip_prefix(prefix).map(str::to_owned);
-    (name("refs/heads/"), name("refs/tags/"))
+/// The branch and the tag that a full reference names; at most one of them is there.
+pub(super) fn branch_and_tag(reference: &str) -> (Option<String>, Option<String>) {
+    let under = |folder| reference.strip_prefix(folder).map(str::to_owned);
+    (under("refs/heads/"), under("refs/tags/"))
 }
 
-/// Whether an id stands for a commit that is not there: before a branch was made, after it was deleted.
-pub(super) fn is_no_commit(id: &str) -> bool {
-    id == NO_COMMIT
+/// Whether a hash stands for no commit.
+pub(super) fn is_nothing(hash: &str) -> bool {
+    !hash.is_empty() && hash.bytes().all(|digit| digit == b'0')
 }
 
-/// A time as RFC 3339 and in the two other forms in which GitLab writes it; none, if it is none of these.
+/// A time in any of the forms that hosts write: RFC 3339, `2013-12-03 17:15:43 UTC`, `2013-12-03 17:23:34 +0200`.
+/// One that cannot be meant, such as the year 1 that stands for none in Go, is none.
 pub(super) fn time(text: Option<&str>) -> Option<Time> {
+    const SPACED: &str = "%Y-%m-%d %H:%M:%S%.f %z";
     let text = text?;
-    let read = DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S %z"))
-        .map(|time| time.to_utc())
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S UTC").map(|time| time.and_utc()));
-    read.ok().map(whole_microseconds)
+    let spaced = || DateTime::parse_from_str(&text.replace(" UTC", " +0000"), SPACED);
+    let time = DateTime::parse_from_rfc3339(text).or_else(|_| spaced()).ok()?.to_utc();
+    (1971..=9999).contains(&time.year()).then(|| whole_microseconds(time))
 }
 
-/// The subject of a commit message.
-pub(super) fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
+/// A time as our own surfaces write it.
+pub(super) fn shown_time(text: Option<&str>) -> Option<Text> {
+    time(text).map(|time| Timestamp(time).to_string().as_str().into())
 }
 
-/// Orders the states of one run: a later attempt comes after an earlier one, and within an attempt a run only goes
-/// forward.
-pub(super) fn revision(attempt: i64, status: RunStatus) -> i64 {
+/// A later attempt comes after an earlier one; within an attempt a run only goes forward.
+pub(super) fn attempt_revision(attempt: i64, status: RunStatus) -> i64 {
     attempt.saturating_mul(4).saturating_add(status.progress())
 }
 
-/// Orders the states of something that may go back, such as a commit status: its time does, to the second, and within
-/// one how far it has come.
-pub(super) fn revision_by_time(stated_at: Time, status: RunStatus) -> i64 {
-    stated_at.timestamp().saturating_mul(4).saturating_add(status.progress())
+/// For what may go back to an earlier state: only time orders it, and progress what has the same time.
+pub(super) fn time_revision(time: Time, status: RunStatus) -> i64 {
+    time.timestamp_micros().saturating_mul(4).saturating_add(status.progress())
+}
+
+/// The first line of a commit message, at most 200 characters.
+pub(super) fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -110,17 +130,28 @@ mod tests {
 
     #[test]
     fn times_are_read_in_every_form_that_hosts_write() {
-        let expected: Option<Time> = "2013-12-03T17:15:43Z".parse().ok();
-        for text in [
-            "2013-12-03T17:15:43Z",
-            "2013-12-03T18:15:43+01:00",
-            "2013-12-03 17:15:43 UTC",
-            "2013-12-03 19:15:43 +0200",
-        ] {
-            assert_eq!(time(Some(text)), expected, "{text}");
+        let cases = [
+            ("2013-12-03T17:15:43Z", "2013-12-03T17:15:43Z"),
+            ("2013-12-03T17:15:43.250+02:00", "2013-12-03T15:15:43.250Z"),
+            ("2013-12-03 17:15:43 UTC", "2013-12-03T17:15:43Z"),
+            ("2013-12-03 17:23:34 +0200", "2013-12-03T15:23:34Z"),
+            ("2013-12-03 17:23:34.5 -0100", "2013-12-03T18:23:34.500Z"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(shown_time(Some(text)).as_deref(), Some(shown), "{text}");
         }
-        for text in ["", "yesterday", "2013-12-03"] {
+        for text in ["", "yesterday", "2013-12-03", "0001-01-01T00:00:00Z", "2013-13-03 17:15:43 UTC"] {
             assert_eq!(time(Some(text)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_later_commit_has_the_last_word_on_a_path() {
+        let commits = br#"[{"id": "1", "added": ["a", "b"], "modified": null, "author": {"name": "me"}},
+                           {"id": "2", "removed": ["a"], "modified": ["b"], "author": null}]"#;
+        let touches = touches(parse("the host", commits).expect("readable"));
+        let told: Vec<_> =
+            touches.iter().map(|touch| (touch.path.as_str(), touch.removed, touch.commit.as_str())).collect();
+        assert_eq!(told, [("a", true, "2"), ("b", false, "2")]);
     }
 }

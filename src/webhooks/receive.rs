@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use poem::http::{HeaderMap, header};
-use secrecy::SecretString;
+use poem::http::HeaderMap;
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Delivery, Source, WebhookEventId, job_of, source::Posted, store};
+use super::{
+    Delivery, Source, WebhookEventId, job_of,
+    source::{Posted, Trust},
+    store,
+};
 use crate::{
     admission::Noted,
     app::App,
@@ -119,17 +122,17 @@ pub(super) async fn receive(
     noted: &Noted,
 ) -> Result<(String, Receipt)> {
     let (host, now) = (source.host(), app.inbox.clock.now());
-    let posted = Posted { headers, body: &body, now, gitlab: endpoint.gitlab };
-    let valid: Vec<&SecretString> = endpoint.secrets_at(now).collect();
-    host.verify(posted, &valid).map_err(|error| {
-        let fits = |secret: &SecretString| host.verify(posted, &[secret]).is_ok();
+    let posted = Posted { headers, body: &body };
+    let trust = |secrets| Trust { secrets, now, gitlab: endpoint.gitlab };
+    host.verify(&posted, &trust(endpoint.secrets_at(now).collect())).map_err(|error| {
+        let fits = |secret| host.verify(&posted, &trust(vec![secret])).is_ok();
         let expired = endpoint.expired_at(now).find(|(secret, _)| fits(secret));
         expired.map_or(error, |(_, expired_at)| signed_too_late(expired_at, now))
     })?;
     // After the signature: nobody else can use a project's limit up.
     noted.limit(app.limits.ingest.take(&endpoint.project))?;
-    let delivery_id = host.delivery_id(headers, &body)?;
-    check_json(&host.json(content_type(headers), &body)?)?;
+    let delivery_id = host.delivery_id(&posted)?;
+    check_json(&host.json(posted.content_type(), &body)?)?;
     let delivery = Delivery {
         id: WebhookEventId(app.inbox.ids.uuid()),
         tenant: endpoint.tenant,
@@ -183,10 +186,6 @@ fn check_json(json: &[u8]) -> Result<()> {
     serde_json::from_slice::<IgnoredAny>(json)
         .map(|_| ())
         .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))
-}
-
-pub(super) fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use poem::http::{HeaderMap, header};
 use tokio::sync::mpsc;
 
-use super::{RejectedDeliveryId, Source, store};
+use super::{RejectedDeliveryId, Source, source::Posted, store};
 use crate::{
     accounts::Principal,
     app::App,
@@ -83,7 +83,7 @@ impl Rejections {
         let rejected = RejectedDelivery {
             id: RejectedDeliveryId(ids.uuid()),
             source,
-            delivery_id: host.delivery_id(headers, &[]).ok(),
+            delivery_id: host.delivery_id(&Posted { headers, body: &[] }).ok(),
             event_type: host.event_type(headers),
             user_agent: header(header::USER_AGENT).map(|agent| agent.chars().take(WORDS).collect()),
             body_bytes: header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),

@@ -1,4 +1,4 @@
-//! How hosts sign: the pieces that they have in common. Comparison takes the same time whatever is compared.
+//! What the hosts have in common when they sign: HMAC-SHA256, compared in constant time, against every secret.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use poem::http::HeaderMap;
@@ -6,59 +6,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 use crate::error::{Code, Error, Result};
-
-/// Checks an HMAC-SHA256 in lower-case hexadecimal digits, behind `prefix`, over a body.
-///
-/// # Errors
-/// `invalid_signature` for a header that is missing, malformed or fits none of the secrets.
-pub(super) fn verify_hex(
-    headers: &HeaderMap,
-    header: &'static str,
-    prefix: &'static str,
-    body: &[u8],
-    secrets: &[&SecretString],
-) -> Result<()> {
-    let signature = parse_hex(single(headers, header, Code::InvalidSignature)?, header, prefix)?;
-    if any(secrets, |secret| is_signed(secret.expose_secret().as_bytes(), &[body], &signature)) {
-        return Ok(());
-    }
-    Err(mismatch())
-}
-
-/// What is told of a signature that fits no secret.
-pub(super) fn mismatch() -> Error {
-    let why = "the signature does not match: check that the webhook's secret is the one this project was given, and \
-               that nothing between the Git host and here changes the body";
-    Error::new(Code::InvalidSignature, why)
-}
-
-/// Whether a check holds for any of the secrets. Every one is tried, whether or not one fits: the time taken tells
-/// nothing.
-pub(super) fn any(secrets: &[&SecretString], holds: impl Fn(&SecretString) -> bool) -> bool {
-    secrets.iter().fold(false, |fits, secret| fits | holds(secret))
-}
-
-/// Whether a signature is the HMAC-SHA256 of a text, given in parts, under a key.
-pub(super) fn is_signed(key: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
-    let Ok(hmac) = Hmac::<Sha256>::new_from_slice(key) else { return false };
-    parts.iter().fold(hmac, |hmac, part| hmac.chain_update(part)).verify_slice(signature).is_ok()
-}
-
-/// `prefix` and 64 lower-case hexadecimal digits, exactly.
-fn parse_hex(text: &str, header: &str, prefix: &str) -> Result<[u8; 32]> {
-    let malformed = || {
-        let shape = if prefix.is_empty() { String::new() } else { format!("`{prefix}` and ") };
-        let why = format!("the header {header} must be {shape}64 lower-case hexadecimal digits");
-        Error::new(Code::InvalidSignature, why)
-    };
-    let digits = text.strip_prefix(prefix).ok_or_else(malformed)?;
-    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(malformed());
-    }
-    let mut signature = [0; 32];
-    hex::decode_to_slice(digits, &mut signature).map_err(|_| malformed())?;
-    Ok(signature)
-}
 
 /// A header that must be there once, as text.
 ///
@@ -74,20 +21,61 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, code: Code) -> Resu
     }
 }
 
-/// A header that names a delivery: there once, and of a length that can be kept.
+/// The signature in a header: `prefix` and 64 lower-case hexadecimal digits, exactly.
 ///
 /// # Errors
-/// `invalid_request`, saying what is wrong.
-pub(super) fn delivery_id(headers: &HeaderMap, name: &str) -> Result<String> {
-    let id = single(headers, name, Code::InvalidRequest)?;
-    if id.len() > 200 {
-        return Err(Error::invalid(format!("the header {name} is longer than 200 characters")));
+/// `invalid_signature`, saying what is wrong.
+pub(super) fn hex_in(headers: &HeaderMap, name: &str, prefix: &str) -> Result<[u8; 32]> {
+    let malformed = || {
+        let first = if prefix.is_empty() { String::new() } else { format!("`{prefix}` and ") };
+        refused(format!("the header {name} must be {first}64 lower-case hexadecimal digits"))
+    };
+    let header = single(headers, name, Code::InvalidSignature)?;
+    let digits = header.strip_prefix(prefix).ok_or_else(malformed)?;
+    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(malformed());
     }
-    Ok(id.to_owned())
+    let mut signature = [0; 32];
+    hex::decode_to_slice(digits, &mut signature).map_err(|_| malformed())?;
+    Ok(signature)
 }
 
-/// A header that names an event. It has been seen empty; that is no reason to lose a delivery.
-pub(super) fn event_type(headers: &HeaderMap, name: &str) -> String {
-    let event = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    event.chars().take(200).collect()
+/// Checks that one of the secrets, taken literally, signed these bytes.
+///
+/// # Errors
+/// `invalid_signature`, with what to look at.
+pub(super) fn check(
+    host: &str,
+    signed: &[u8],
+    signature: &[u8; 32],
+    secrets: &[&SecretString],
+) -> Result<()> {
+    let is_signed = |secret: &[u8]| {
+        hmac(secret).is_some_and(|mac| mac.chain_update(signed).verify_slice(signature).is_ok())
+    };
+    if fits_any(secrets, is_signed) { Ok(()) } else { Err(mismatch(host)) }
+}
+
+/// Whether something fits one of the secrets. Every one is tried, whether or not one fits: the time taken tells
+/// nothing.
+pub(super) fn fits_any(secrets: &[&SecretString], fits: impl Fn(&[u8]) -> bool) -> bool {
+    secrets.iter().fold(false, |fit, secret| fit | fits(secret.expose_secret().as_bytes()))
+}
+
+/// An HMAC-SHA256 to be fed; it takes keys of any length.
+pub(super) fn hmac(key: &[u8]) -> Option<Hmac<Sha256>> {
+    Hmac::<Sha256>::new_from_slice(key).ok()
+}
+
+/// A signature that no secret gives.
+pub(super) fn mismatch(host: &str) -> Error {
+    refused(format!(
+        "the signature does not match: check that the webhook's secret is the one this project was given, and \
+         that nothing between {host} and here changes the body"
+    ))
+}
+
+/// `invalid_signature`, with a reason a person can act on.
+pub(super) fn refused(why: impl Into<String>) -> Error {
+    Error::new(Code::InvalidSignature, why.into())
 }

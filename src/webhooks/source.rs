@@ -2,13 +2,20 @@
 
 use std::borrow::Cow;
 
-use poem::http::HeaderMap;
+use poem::http::{HeaderMap, header};
 use secrecy::SecretString;
 
-use super::{bitbucket::Bitbucket, change::Change, gitea::Gitea, github::GitHub, gitlab::GitLab};
+use super::{
+    bitbucket::Bitbucket,
+    change::Change,
+    gitea::{FORGEJO, GITEA},
+    github::GitHub,
+    gitlab::GitLab,
+    signature::single,
+};
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     projects::GitLabVerification,
     wire::wire_enum,
 };
@@ -20,11 +27,11 @@ wire_enum! {
         GitHub = "github",
         /// gitlab.com and GitLab of one's own.
         GitLab = "gitlab",
-        /// Bitbucket Cloud.
+        /// bitbucket.org.
         Bitbucket = "bitbucket",
         /// Gitea.
         Gitea = "gitea",
-        /// Forgejo.
+        /// Forgejo, and with it codeberg.org.
         Forgejo = "forgejo",
     }
 }
@@ -36,34 +43,36 @@ impl Source {
             Self::GitHub => &GitHub,
             Self::GitLab => &GitLab,
             Self::Bitbucket => &Bitbucket,
-            Self::Gitea => &Gitea::GITEA,
-            Self::Forgejo => &Gitea::FORGEJO,
-        }
-    }
-
-    /// What people call it.
-    pub(super) const fn title(self) -> &'static str {
-        match self {
-            Self::GitHub => "GitHub",
-            Self::GitLab => "GitLab",
-            Self::Bitbucket => "Bitbucket",
-            Self::Gitea => "Gitea",
-            Self::Forgejo => "Forgejo",
+            Self::Gitea => &GITEA,
+            Self::Forgejo => &FORGEJO,
         }
     }
 }
 
 /// A delivery as it was posted, before anything of it is believed.
-#[derive(Clone, Copy)]
-pub(crate) struct Posted<'a> {
-    /// Its headers.
-    pub(crate) headers: &'a HeaderMap,
+pub(super) struct Posted<'a> {
+    /// All its headers.
+    pub(super) headers: &'a HeaderMap,
     /// The raw body.
-    pub(crate) body: &'a [u8],
-    /// When it came.
-    pub(crate) now: Time,
-    /// What the project wants of GitLab, if it said so.
-    pub(crate) gitlab: Option<GitLabVerification>,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Posted<'a> {
+    /// What the body says it is; empty if it does not say.
+    pub(super) fn content_type(&self) -> &'a str {
+        let value = self.headers.get(header::CONTENT_TYPE);
+        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// What a delivery is verified against.
+pub(super) struct Trust<'a> {
+    /// The project's secrets that are valid now.
+    pub(super) secrets: Vec<&'a SecretString>,
+    /// The present.
+    pub(super) now: Time,
+    /// Which of GitLab's two ways the project insists on, if it does.
+    pub(super) gitlab: Option<GitLabVerification>,
 }
 
 /// What differs from host to host. A delivery is routed by the path it was posted to, never by which headers it
@@ -73,13 +82,13 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_signature`, with a reason a person can act on.
-    fn verify(&self, posted: Posted<'_>, secrets: &[&SecretString]) -> Result<()>;
+    fn verify(&self, posted: &Posted<'_>, trust: &Trust<'_>) -> Result<()>;
 
     /// The host's id of the delivery, which a redelivery repeats.
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn delivery_id(&self, headers: &HeaderMap, body: &[u8]) -> Result<String>;
+    fn delivery_id(&self, posted: &Posted<'_>) -> Result<String>;
 
     /// The host's name of the event; empty if it sent none.
     fn event_type(&self, headers: &HeaderMap) -> String;
@@ -88,8 +97,7 @@ pub(super) trait Host: Sync {
     ///
     /// # Errors
     /// `invalid_request` when there is none.
-    fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        let _ = content_type;
+    fn json<'a>(&self, _content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
         Ok(Cow::Borrowed(body))
     }
 
@@ -100,16 +108,36 @@ pub(super) trait Host: Sync {
     fn changes(&self, event_type: &str, json: &[u8]) -> Result<Vec<Change>>;
 }
 
-/// The JSON in a form's field `payload`, or the body itself where it is no form.
+/// The id of a delivery in a header.
+///
+/// # Errors
+/// `invalid_request` when it is missing or too long to be one.
+pub(super) fn id_in(headers: &HeaderMap, name: &str) -> Result<String> {
+    let id = single(headers, name, Code::InvalidRequest)?;
+    if id.len() > 200 {
+        return Err(Error::invalid(format!("the header {name} is longer than 200 characters")));
+    }
+    Ok(id.to_owned())
+}
+
+/// The name of an event in a header. It has been seen empty; that is no reason to lose a delivery.
+pub(super) fn event_in(headers: &HeaderMap, name: &str) -> String {
+    let event = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    event.chars().take(200).collect()
+}
+
+/// The JSON of a body that may be a form with the JSON in its field `payload`.
 ///
 /// # Errors
 /// `invalid_request` for a form without that field.
-pub(super) fn json_or_form<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+pub(super) fn json_or_form<'a>(host: &str, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     if !content_type.starts_with("application/x-www-form-urlencoded") {
         return Ok(Cow::Borrowed(body));
     }
     form_urlencoded::parse(body)
         .find(|(name, _)| name == "payload")
         .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
-        .ok_or_else(|| Error::invalid("the form has no field `payload`, in which the host sends its JSON"))
+        .ok_or_else(|| {
+            Error::invalid(format!("the form has no field `payload`, in which {host} sends its JSON"))
+        })
 }

@@ -1,14 +1,15 @@
 //! Text from outside, read so that nothing in it can stop a delivery.
 //!
 //! JSON may hold lone surrogates, which no Rust string can, and NUL, which PostgreSQL cannot store. Both become
-//! U+FFFD here, at the edge, rather than an error later.
+//! U+FFFD here, at the edge, rather than an error later. `null` where a text is expected is an empty one.
 
 use std::{fmt, ops::Deref};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// A string that can be stored and shown anywhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub(super) struct Text(String);
 
 impl Text {
@@ -18,6 +19,12 @@ impl Text {
 
     pub(super) fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text)
     }
 }
 
@@ -33,7 +40,7 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
-        impl de::Visitor<'_> for Visitor {
+        impl<'de> de::Visitor<'de> for Visitor {
             type Value = Text;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,10 +54,18 @@ impl<'de> Deserialize<'de> for Text {
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
                 Ok(Text::new(&String::from_utf8_lossy(bytes)))
             }
+
+            fn visit_none<E>(self) -> Result<Text, E> {
+                Ok(Text::default())
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
+                // Asked for bytes, serde_json hands out a string's bytes without insisting that they are UTF-8.
+                deserializer.deserialize_bytes(self)
+            }
         }
 
-        // Asked for bytes, serde_json hands out a string's bytes without insisting that they are UTF-8.
-        deserializer.deserialize_bytes(Visitor)
+        deserializer.deserialize_option(Visitor)
     }
 }
 
@@ -64,6 +79,7 @@ mod tests {
 
     #[test]
     fn ordinary_text_is_left_alone() {
+        assert_eq!(read(b"null"), "");
         assert_eq!(read("\"Grüße \\u00e9 🚀\"".as_bytes()), "Grüße é 🚀");
     }
 

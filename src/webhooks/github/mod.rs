@@ -1,17 +1,15 @@
 //! GitHub: `X-Hub-Signature-256` over the raw body, JSON or form; deliveries known by `X-GitHub-Delivery`.
 
-mod payload;
+pub(super) mod payload;
 
 use std::borrow::Cow;
 
 use poem::http::HeaderMap;
-use secrecy::SecretString;
 
-pub(super) use self::payload::changes;
 use super::{
     change::Change,
     signature,
-    source::{Host, Posted, Source, json_or_form},
+    source::{Host, Posted, Trust, event_in, id_in, json_or_form},
 };
 use crate::error::Result;
 
@@ -21,24 +19,25 @@ pub(super) struct GitHub;
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
 impl Host for GitHub {
-    fn verify(&self, posted: Posted<'_>, secrets: &[&SecretString]) -> Result<()> {
-        signature::verify_hex(posted.headers, SIGNATURE, "sha256=", posted.body, secrets)
+    fn verify(&self, posted: &Posted<'_>, trust: &Trust<'_>) -> Result<()> {
+        let signature = signature::hex_in(posted.headers, SIGNATURE, "sha256=")?;
+        signature::check("GitHub", posted.body, &signature, &trust.secrets)
     }
 
-    fn delivery_id(&self, headers: &HeaderMap, _: &[u8]) -> Result<String> {
-        signature::delivery_id(headers, "X-GitHub-Delivery")
+    fn delivery_id(&self, posted: &Posted<'_>) -> Result<String> {
+        id_in(posted.headers, "X-GitHub-Delivery")
     }
 
     fn event_type(&self, headers: &HeaderMap) -> String {
-        signature::event_type(headers, "X-GitHub-Event")
+        event_in(headers, "X-GitHub-Event")
     }
 
     fn json<'a>(&self, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        json_or_form(content_type, body)
+        json_or_form("GitHub", content_type, body)
     }
 
     fn changes(&self, event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
-        payload::changes(Source::GitHub, event_type, json)
+        payload::changes(event_type, json)
     }
 }
 
@@ -46,6 +45,7 @@ impl Host for GitHub {
 mod tests {
     use poem::http::HeaderValue;
     use proptest::prelude::*;
+    use secrecy::SecretString;
 
     use super::*;
 
@@ -59,8 +59,8 @@ mod tests {
             headers.append(SIGNATURE, HeaderValue::from_bytes(signature.as_bytes()).expect("a header"));
         }
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
-        let posted = Posted { headers: &headers, body, now: crate::clock::Time::UNIX_EPOCH, gitlab: None };
-        GitHub.verify(posted, &secrets.iter().collect::<Vec<_>>())
+        let trust = Trust { secrets: secrets.iter().collect(), now: Default::default(), gitlab: None };
+        GitHub.verify(&Posted { headers: &headers, body }, &trust)
     }
 
     #[test]

@@ -1,45 +1,39 @@
 //! What GitLab's payloads mean.
+//!
+//! The types name only the fields that are used, and none of them is required.
 
 use serde::Deserialize;
-use serde_json::json;
 
+use super::{HOST, runs};
 use crate::{
     error::Result,
-    events::EventName,
-    runs::{RunKind, RunState, RunStatus},
     webhooks::{
-        change::{Change, Push},
-        payload::{Commit, branch_or_tag, first_line, is_no_commit, parse, revision, time, touches},
-        source::Source,
+        change::{Change, IssueLog, PullRequestLog, Push, PushLog, ReleaseLog},
+        payload::{
+            Commit, User, branch_and_tag, first_line, is_nothing, nullable, parse, shown_time, touches,
+        },
         text::Text,
     },
 };
 
-const SOURCE: Source = Source::GitLab;
-
 /// What an event means; nothing, for one that is not in this list.
 pub(super) fn changes(event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
-    let kind = match event_type {
-        "Push Hook" => "push",
-        "Tag Push Hook" => "tag_push",
-        "Merge Request Hook" => "merge_request",
-        "Issue Hook" | "Confidential Issue Hook" => "issue",
-        "Release Hook" => "release",
-        "Pipeline Hook" => "pipeline",
-        "Job Hook" => "build",
-        // One header for all; the body says what it is about, in one of two fields.
-        "System Hook" => &serde_json::from_slice::<Kind>(json).unwrap_or_default().into_name(),
-        _ => "",
-    };
-    Ok(match kind {
-        "push" | "tag_push" => vec![Change::Push(push(parse(SOURCE, json)?))],
-        "merge_request" => vec![merge_request(parse(SOURCE, json)?)],
-        "issue" => vec![issue(parse(SOURCE, json)?, event_type.starts_with("Confidential"))],
-        "release" => release(parse(SOURCE, json)?).into_iter().collect(),
-        "pipeline" => pipeline(parse(SOURCE, json)?).into_iter().map(Change::Run).collect(),
-        "build" => job(parse(SOURCE, json)?).into_iter().map(Change::Run).collect(),
-        _ => Vec::new(),
-    })
+    match event_type {
+        "Push Hook" | "Tag Push Hook" => of_kind("push", false, json),
+        "Merge Request Hook" => of_kind("merge_request", false, json),
+        "Issue Hook" => of_kind("issue", false, json),
+        "Confidential Issue Hook" => of_kind("issue", true, json),
+        "Release Hook" => of_kind("release", false, json),
+        "Pipeline Hook" => of_kind("pipeline", false, json),
+        "Job Hook" => of_kind("build", false, json),
+        // These two are about anything, and say so inside.
+        "System Hook" | "Service Hook" => {
+            let Kind { object_kind, event_name, event_type } = parse(HOST, json)?;
+            let confidential = event_type.as_deref() == Some("confidential_issue");
+            of_kind(&object_kind.or(event_name).unwrap_or_default(), confidential, json)
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -47,32 +41,26 @@ pub(super) fn changes(event_type: &str, json: &[u8]) -> Result<Vec<Change>> {
 struct Kind {
     object_kind: Option<Text>,
     event_name: Option<Text>,
+    event_type: Option<Text>,
 }
 
-impl Kind {
-    fn into_name(self) -> String {
-        self.object_kind.or(self.event_name).map_or_else(String::new, Text::into_string)
-    }
+fn of_kind(kind: &str, confidential: bool, json: &[u8]) -> Result<Vec<Change>> {
+    Ok(match kind {
+        "push" | "tag_push" => vec![Change::Push(push(parse(HOST, json)?))],
+        "merge_request" => vec![merge_request(parse(HOST, json)?)],
+        "issue" | "work_item" => vec![issue(parse(HOST, json)?, confidential)],
+        "release" => release(parse(HOST, json)?).into_iter().collect(),
+        "pipeline" => runs::pipeline(parse(HOST, json)?).into_iter().map(Change::Run).collect(),
+        "build" => runs::job(parse(HOST, json)?).into_iter().map(Change::Run).collect(),
+        _ => Vec::new(),
+    })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Project {
     default_branch: Option<Text>,
-    web_url: Option<Text>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct User {
-    username: Option<Text>,
-    name: Option<Text>,
-}
-
-impl User {
-    fn shown(self) -> Option<String> {
-        self.username.or(self.name).map(Text::into_string)
-    }
+    web_url: Text,
 }
 
 #[derive(Default, Deserialize)]
@@ -84,125 +72,145 @@ struct PushPayload {
     after: Text,
     user_username: Option<Text>,
     user_name: Option<Text>,
+    #[serde(deserialize_with = "nullable")]
     project: Project,
+    #[serde(deserialize_with = "nullable")]
     commits: Vec<Commit>,
-    /// GitLab lists 20 commits at most.
     total_commits_count: Option<u64>,
 }
 
-/// GitLab does not say when something was pushed: when it was received counts.
+/// GitLab does not say when somebody pushed: when it was received counts. (A commit may be far older than its push.)
 fn push(payload: PushPayload) -> Push {
-    let (branch, tag) = branch_or_tag(&payload.reference);
-    let (before, after) = (payload.before.into_string(), payload.after.into_string());
-    let message = payload.commits.last().map(|commit| first_line(&commit.message)).unwrap_or_default();
-    let commits = payload.total_commits_count.unwrap_or(payload.commits.len() as u64);
+    let (branch, tag) = branch_and_tag(&payload.reference);
+    let (created, deleted) = (is_nothing(&payload.before), is_nothing(&payload.after));
+    let listed = &payload.commits;
+    let head = listed.iter().find(|commit| *commit.id == *payload.after).or_else(|| listed.last());
+    let message = head.map(|head| first_line(&head.message)).unwrap_or_default();
+    let web = &*payload.project.web_url;
+    let url = match head {
+        _ if web.is_empty() => String::new(),
+        _ if !created && !deleted => format!("{web}/-/compare/{}...{}", &*payload.before, &*payload.after),
+        Some(head) => head.url.to_string(),
+        None => web.to_owned(),
+    };
+    let commits = payload.total_commits_count.unwrap_or(listed.len() as u64);
     let touches = touches(payload.commits);
-    let url = payload.project.web_url.as_deref().map(|url| format!("{url}/-/compare/{before}...{after}"));
-    let log = json!({
-        "branch": branch,
-        "tag": tag,
-        "created": is_no_commit(&before),
-        "deleted": is_no_commit(&after),
-        "before": before,
-        "after": after,
-        "forced": null,
-        "commits": commits,
-        "message": message,
-        "author": payload.user_username.or(payload.user_name).map(Text::into_string),
-        "files": touches.len(),
-        "url": url,
-    });
+    let log = PushLog {
+        branch,
+        tag,
+        before: Some(payload.before),
+        after: Some(payload.after),
+        created,
+        deleted,
+        forced: None,
+        commits: Some(commits),
+        message,
+        author: payload.user_username.or(payload.user_name),
+        files: Some(touches.len()),
+        url,
+    };
     let default_branch = payload.project.default_branch.map(Text::into_string);
-    Push { branch, default_branch, touches, pushed_at: None, payload: log }
+    Push { default_branch, touches, pushed_at: None, log }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct MergeRequestPayload {
+struct Payload<T: Default> {
+    #[serde(deserialize_with = "nullable", bound(deserialize = "T: Default + Deserialize<'de>"))]
+    object_attributes: T,
+    #[serde(deserialize_with = "nullable")]
     user: User,
-    object_attributes: MergeRequest,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct MergeRequest {
     iid: Option<u64>,
+    action: Text,
     title: Text,
     state: Text,
-    action: Option<Text>,
     draft: Option<bool>,
     work_in_progress: Option<bool>,
+    author_id: Option<serde_json::Value>,
     source_branch: Text,
     target_branch: Text,
-    last_commit: Option<CommitId>,
+    #[serde(deserialize_with = "nullable")]
+    last_commit: Commit,
     updated_at: Option<Text>,
     url: Text,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CommitId {
-    id: Text,
-}
-
-fn merge_request(payload: MergeRequestPayload) -> Change {
+fn merge_request(payload: Payload<MergeRequest>) -> Change {
     let request = payload.object_attributes;
-    let log = json!({
-        "action": request.action.as_deref(),
-        "number": request.iid,
-        "title": &*request.title,
-        "state": open_or(&request.state),
-        "draft": request.draft.or(request.work_in_progress).unwrap_or_default(),
-        "author": null,
-        "sender": payload.user.shown(),
-        "branch": &*request.source_branch,
-        "base": &*request.target_branch,
-        "commit": request.last_commit.as_ref().map(|commit| &*commit.id),
-        "updatedAt": time(request.updated_at.as_deref()),
-        "url": &*request.url,
-    });
-    Change::Note(EventName::PullRequestChanged, log)
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct IssuePayload {
-    user: User,
-    object_attributes: Issue,
+    let (author, sender) = author_and_sender(payload.user, request.author_id);
+    Change::from(PullRequestLog {
+        action: request.action,
+        number: request.iid,
+        title: request.title,
+        state: state(&request.state),
+        draft: request.draft.or(request.work_in_progress) == Some(true),
+        author,
+        sender,
+        branch: request.source_branch,
+        base: request.target_branch,
+        commit: request.last_commit.id,
+        updated_at: shown_time(request.updated_at.as_deref()),
+        url: request.url,
+    })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Issue {
     iid: Option<u64>,
+    action: Text,
     title: Text,
-    state: Option<Text>,
-    action: Option<Text>,
-    confidential: bool,
+    state: Text,
+    confidential: Option<bool>,
+    author_id: Option<serde_json::Value>,
     updated_at: Option<Text>,
     url: Text,
 }
 
-/// Of a confidential issue only that it changed is told: not everybody who follows the log may read it.
-fn issue(payload: IssuePayload, confidential: bool) -> Change {
+/// Of a confidential issue the log says that it moved, and nothing of what it is about: whoever reads the log
+/// need not be among those who may read the issue.
+fn issue(payload: Payload<Issue>, confidential: bool) -> Change {
     let issue = payload.object_attributes;
-    let title = (!confidential && !issue.confidential).then_some(&*issue.title);
-    let log = json!({
-        "action": issue.action.as_deref(),
-        "number": issue.iid,
-        "title": title,
-        "state": issue.state.as_deref().map(open_or),
-        "author": null,
-        "sender": payload.user.shown(),
-        "updatedAt": time(issue.updated_at.as_deref()),
-        "url": &*issue.url,
-    });
-    Change::Note(EventName::IssueChanged, log)
+    let state = Some(state(&issue.state));
+    if confidential || issue.confidential == Some(true) {
+        return Change::from(IssueLog {
+            action: issue.action,
+            number: issue.iid,
+            state,
+            ..IssueLog::default()
+        });
+    }
+    let (author, sender) = author_and_sender(payload.user, issue.author_id);
+    Change::from(IssueLog {
+        action: issue.action,
+        number: issue.iid,
+        title: Some(issue.title),
+        state,
+        author,
+        sender,
+        updated_at: shown_time(issue.updated_at.as_deref()),
+        url: Some(issue.url),
+    })
 }
 
-/// GitLab says `opened` where all others say `open`.
-fn open_or(state: &str) -> &str {
-    if state == "opened" || state == "reopened" { "open" } else { state }
+/// GitLab names who acted, and the author by number alone: the name is known when they are the same.
+fn author_and_sender(user: User, author: Option<serde_json::Value>) -> (Option<Text>, Option<Text>) {
+    let is_author = author.is_some() && user.id == author;
+    let sender = user.shown();
+    (sender.clone().filter(|_| is_author), sender)
+}
+
+/// GitLab says `opened`, and `locked` while it merges.
+fn state(state: &Text) -> Text {
+    match &**state {
+        "opened" | "locked" => "open".into(),
+        _ => state.clone(),
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -211,120 +219,19 @@ struct ReleasePayload {
     action: Text,
     tag: Text,
     name: Option<Text>,
-    url: Text,
     released_at: Option<Text>,
+    url: Text,
 }
 
 fn release(payload: ReleasePayload) -> Option<Change> {
-    if &*payload.action != "create" {
-        return None;
-    }
-    let log = json!({
-        "tag": &*payload.tag,
-        "name": payload.name.as_deref(),
-        "prerelease": false,
-        "author": null,
-        "publishedAt": time(payload.released_at.as_deref()),
-        "url": &*payload.url,
-    });
-    Some(Change::Note(EventName::ReleasePublished, log))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PipelinePayload {
-    project: Project,
-    object_attributes: Pipeline,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Pipeline {
-    id: Option<u64>,
-    name: Option<Text>,
-    #[serde(rename = "ref")]
-    reference: Option<Text>,
-    tag: bool,
-    sha: Option<Text>,
-    status: Text,
-    created_at: Option<Text>,
-    finished_at: Option<Text>,
-    url: Option<Text>,
-}
-
-/// A pipeline that is run again keeps its id, and GitLab does not count its attempts. So a state goes only forward,
-/// and of two that are final the one that finished later holds.
-fn pipeline(payload: PipelinePayload) -> Option<RunState> {
-    let pipeline = payload.object_attributes;
-    let id = pipeline.id?;
-    let status = run_status(&pipeline.status);
-    let created_at = time(pipeline.created_at.as_deref());
-    let finished_at = time(pipeline.finished_at.as_deref()).filter(|_| status.is_final());
-    let web_url = payload.project.web_url;
-    Some(RunState {
-        source: SOURCE,
-        external_id: format!("pipeline/{id}"),
-        kind: RunKind::Workflow,
-        name: pipeline.name.map_or_else(|| "pipeline".to_owned(), Text::into_string),
-        status,
-        commit: pipeline.sha.map(Text::into_string),
-        branch: pipeline.reference.filter(|_| !pipeline.tag).map(Text::into_string),
-        url: pipeline
-            .url
-            .map(Text::into_string)
-            .or_else(|| web_url.map(|url| format!("{}/-/pipelines/{id}", &*url))),
-        started_at: created_at.filter(|_| status != RunStatus::Queued),
-        finished_at,
-        revision: revision(1, status),
-        stated_at: finished_at.or(created_at).unwrap_or_default(),
+    (&*payload.action == "create").then(|| {
+        Change::from(ReleaseLog {
+            tag: payload.tag,
+            name: payload.name,
+            prerelease: false,
+            author: None,
+            published_at: shown_time(payload.released_at.as_deref()),
+            url: payload.url,
+        })
     })
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct JobPayload {
-    build_id: Option<u64>,
-    build_name: Text,
-    build_status: Text,
-    build_created_at: Option<Text>,
-    build_started_at: Option<Text>,
-    build_finished_at: Option<Text>,
-    #[serde(rename = "ref")]
-    reference: Option<Text>,
-    tag: bool,
-    sha: Option<Text>,
-    project: Project,
-}
-
-/// A job that is run again is another job, with an id of its own.
-fn job(payload: JobPayload) -> Option<RunState> {
-    let id = payload.build_id?;
-    let status = run_status(&payload.build_status);
-    let started_at = time(payload.build_started_at.as_deref());
-    let finished_at = time(payload.build_finished_at.as_deref()).filter(|_| status.is_final());
-    let stated_at = finished_at.or(started_at).or_else(|| time(payload.build_created_at.as_deref()));
-    Some(RunState {
-        source: SOURCE,
-        external_id: format!("job/{id}"),
-        kind: RunKind::Check,
-        name: payload.build_name.into_string(),
-        status,
-        commit: payload.sha.map(Text::into_string),
-        branch: payload.reference.filter(|_| !payload.tag).map(Text::into_string),
-        url: payload.project.web_url.map(|url| format!("{}/-/jobs/{id}", &*url)),
-        started_at,
-        finished_at,
-        revision: revision(1, status),
-        stated_at: stated_at.unwrap_or_default(),
-    })
-}
-
-fn run_status(status: &str) -> RunStatus {
-    match status {
-        "running" | "canceling" => RunStatus::Running,
-        "success" => RunStatus::Success,
-        "failed" => RunStatus::Failed,
-        "canceled" | "skipped" => RunStatus::Cancelled,
-        _ => RunStatus::Queued, // created, waiting_for_resource, preparing, pending, manual, scheduled
-    }
 }

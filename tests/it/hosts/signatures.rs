@@ -1,144 +1,215 @@
-//! How each host signs, and how a repetition is known.
+//! What is taken in from each host, and what is refused.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
-use sha2::Sha256;
 
-use super::{
-    Host::{self, Bitbucket, Forgejo, GitLab, Gitea},
-    push,
+use super::{at, told};
+use crate::support::{
+    Project, Server, dawn,
+    hosts::{HOSTS, Host},
+    number, text,
 };
-use crate::support::{Server, dawn, text};
 
 #[tokio::test]
-async fn a_repetition_is_known_and_has_no_second_effect() {
+async fn each_hosts_delivery_is_accepted_once_and_a_repetition_is_told_so() {
     let server = Server::start().await;
-    for host in Host::ALL {
+    for host in HOSTS {
         let project = server.project().await;
-        let (event, body) = push(host, "refs/heads/main");
-        assert_eq!(project.post_as(host, "same", event, &body).await.expect(202).json["status"], "accepted");
-        assert_eq!(project.post_as(host, "same", event, &body).await.expect(202).json["status"], "duplicate");
-        assert_eq!(project.all("/deliveries").await.len(), 1, "{host:?}");
-        let shown = &project.all("/deliveries").await[0];
-        assert_eq!(
-            (text(&shown["source"]).as_str(), text(&shown["eventType"]).as_str()),
-            (host.source(), event)
-        );
+        let push = host.push(dawn());
+        let first = project.post_as(host, "d-1", &push).await.expect(202).json;
+        assert_eq!((&first["status"], &first["deliveryId"]), (&json!("accepted"), &json!("d-1")), "{host:?}");
+        let second = project.post_as(host, "d-1", &push).await.expect(202).json;
+        assert_eq!(second["status"], "duplicate", "{host:?}");
+        assert_eq!(project.event_names().await.iter().filter(|name| *name == "push").count(), 1, "{host:?}");
+        let listed = project.all("/deliveries").await;
+        assert_eq!((&listed[0]["source"], &listed[0]["eventType"]), (&json!(host.source()), &json!(push.0)));
     }
 }
 
 #[tokio::test]
-async fn a_gitlab_delivery_without_an_id_is_known_by_its_content() {
+async fn nothing_that_is_unsigned_badly_signed_or_changed_on_its_way_is_accepted() {
     let server = Server::start().await;
     let project = server.project().await;
-    let (event, body) = push(GitLab, "refs/heads/main");
-    let body = body.to_string().into_bytes();
-    let mut headers = GitLab.headers(&project.secret, "", event, &body);
-    headers.retain(|(name, _)| *name != "idempotency-key");
-    for (uuid, status) in [("one", "accepted"), ("another", "duplicate")] {
-        let mut headers = headers.clone();
-        headers.push(("x-gitlab-webhook-uuid", uuid.to_owned()));
-        let answer = project.post_to(GitLab, &headers, body.clone()).await.expect(202);
-        assert_eq!(answer.json["status"], status);
-    }
-}
-
-#[tokio::test]
-async fn what_is_not_signed_with_the_projects_secret_is_refused() {
-    let server = Server::start().await;
-    let project = server.project().await;
-    let (_, body) = push(Gitea, "refs/heads/main");
-    let body = body.to_string().into_bytes();
-    for host in Host::ALL {
-        let forged = host.headers("whsec_Zm9yZ2Vk", "d-1", "push", &body);
-        project.post_to(host, &forged, body.clone()).await.refused(401, "invalid_signature");
-        for missing in [2, 1] {
-            let mut headers = host.headers(&project.secret, "d-1", "push", &body);
-            headers.remove(missing);
-            let answer = project.post_to(host, &headers, body.clone()).await;
-            match (missing, host) {
-                (2, _) => drop(answer.refused(401, "invalid_signature")),
-                (_, GitLab) => drop(answer.expect(202)), // known by its content
-                _ => drop(answer.refused(400, "invalid_request")),
-            }
-        }
-        for other in Host::ALL.into_iter().filter(|other| *other != host && *other != Bitbucket) {
-            let headers = host.headers(&project.secret, "d-2", "push", &body);
-            project.post_to(other, &headers, body.clone()).await.refused(401, "invalid_signature");
+    let other = Project { secret: format!("whsec_{}", "A".repeat(43) + "="), ..project.clone() };
+    for host in HOSTS {
+        let (event, body) = host.push(dawn());
+        let body = body.to_string().into_bytes();
+        other.post_bytes_as(host, "d-1", event, body.clone()).await.refused(401, "invalid_signature");
+        let headers = host.headers(&project.secret, "d-1", event, &body, dawn());
+        let proofs = [
+            "x-gitlab-token",
+            "webhook-signature",
+            "x-hub-signature",
+            "x-gitea-signature",
+            "x-forgejo-signature",
+        ];
+        let own = headers.iter().map(|(name, _)| *name).find(|name| proofs.contains(name)).unwrap();
+        let without: Vec<_> = headers.iter().filter(|(name, _)| *name != own).cloned().collect();
+        project
+            .post_headers(&host.endpoint(&project), &without, body.clone())
+            .await
+            .refused(401, "invalid_signature");
+        let doubled = [&headers[..], &headers[..]].concat();
+        project
+            .post_headers(&host.endpoint(&project), &doubled, body.clone())
+            .await
+            .refused(401, "invalid_signature");
+        if host != Host::GitLabToken {
+            let mut changed = body.clone();
+            changed[20] ^= 1;
+            project
+                .post_headers(&host.endpoint(&project), &headers, changed)
+                .await
+                .refused(401, "invalid_signature");
         }
     }
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM webhook_event").await, 0);
 }
 
 #[tokio::test]
-async fn a_webhook_of_gitea_on_the_path_of_github_counts_as_what_its_headers_for_github_say() {
+async fn while_a_secret_is_rotated_each_host_may_use_either() {
     let server = Server::start().await;
-    let project = server.project().await;
-    let (event, body) = push(Gitea, "refs/heads/main");
-    let body = body.to_string().into_bytes();
-    let mut headers = Gitea.headers(&project.secret, "d-1", event, &body);
-    let post = async |headers: &[(&str, String)]| {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        project.client.clone().without_key().post_bytes(&project.endpoint(), &headers, body.clone()).await
-    };
-    post(&headers).await.refused(401, "invalid_signature");
-    headers.push(("x-hub-signature-256", "sha256=00".to_owned()));
-    post(&headers).await.refused(401, "invalid_signature");
-    let empty = [("x-gitea-signature", String::new()), ("x-gitea-delivery", "d-2".to_owned())];
-    let refused = project.post_to(Gitea, &empty, body.clone()).await.refused(401, "invalid_signature");
-    assert!(text(&refused.json["detail"]).contains("no secret is set"));
-}
-
-#[tokio::test]
-async fn a_form_of_gitea_is_signed_over_the_json_inside() {
-    let server = Server::start().await;
-    let project = server.project().await;
-    let (event, body) = push(Forgejo, "refs/heads/main");
-    let json = body.to_string();
-    let form =
-        form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish().into_bytes();
-    let mut headers = Forgejo.headers(&project.secret, "d-1", event, json.as_bytes());
-    headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
-    project.post_to(Forgejo, &headers, form).await.expect(202);
-    assert_eq!(project.event_names().await, ["push", "artifact_updated"]);
-}
-
-fn signed(secret: &str, id: &str, seconds: i64, body: &[u8]) -> Vec<(&'static str, String)> {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
-    let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(format!("{id}.{seconds}."));
-    let signature = STANDARD.encode(mac.chain_update(body).finalize().into_bytes());
-    vec![
-        ("x-gitlab-event", "Push Hook".to_owned()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", seconds.to_string()),
-        ("webhook-signature", format!("v1,AAAA v1,{signature}")),
-    ]
-}
-
-#[tokio::test]
-async fn gitlab_may_sign_and_a_project_may_insist_on_it() {
-    let server = Server::start().await;
-    let project = server.project().await;
-    let body = push(GitLab, "refs/heads/main").1.to_string().into_bytes();
-    let now = dawn().timestamp();
-    let post = async |id: &str, seconds: i64| {
-        project.post_to(GitLab, &signed(&project.secret, id, seconds, &body), body.clone()).await
-    };
-    assert_eq!(post("d-1", now).await.expect(202).json["status"], "accepted");
-    assert_eq!(post("d-1", now + 60).await.expect(202).json["status"], "duplicate");
-    for off in [-600, 600] {
-        let refused = post("d-2", now + off).await.refused(401, "invalid_signature");
-        assert!(text(&refused.json["detail"]).contains("check that the clocks"));
+    let old = server.project().await;
+    let rotate = old.path("/webhook-secret/rotate");
+    let answer = old.client.post(&rotate, json!({"overlapSeconds": 60})).await.expect(200).json;
+    let new = Project { secret: text(&answer["webhookSecret"]), ..old.clone() };
+    for host in HOSTS {
+        old.post_as(host, &format!("old-{host:?}"), &host.issue()).await.expect(202);
+        new.post_as(host, &format!("new-{host:?}"), &host.issue()).await.expect(202);
     }
-    let token = GitLab.headers(&project.secret, "d-3", "Push Hook", &body);
-    project.post_to(GitLab, &token, body.clone()).await.expect(202);
-    let config = json!({"config": {"gitlabVerification": "signature"}});
-    project.client.patch(&project.path(""), config).await.expect(200);
-    let refused = project.post_to(GitLab, &token, body.clone()).await.refused(401, "invalid_signature");
-    let why = "GitLab signing is configured for this project, but this delivery carries only a token";
-    assert!(text(&refused.json["detail"]).starts_with(why));
-    post("d-4", now).await.expect(202);
-    let mut leaked = project.all("/deliveries").await;
-    leaked.retain(|delivery| delivery.to_string().contains(&project.secret));
-    assert!(leaked.is_empty(), "the token is kept nowhere");
+    server.advance(60);
+    for host in HOSTS {
+        old.post_as(host, &format!("late-{host:?}"), &host.issue()).await.refused(401, "invalid_signature");
+        new.post_as(host, &format!("last-{host:?}"), &host.issue()).await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_without_an_id_is_refused_except_from_gitlab_which_had_none_before() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    for host in HOSTS.into_iter().filter(|host| *host != Host::GitLabSigned) {
+        let (event, body) = host.push(dawn());
+        let body = body.to_string().into_bytes();
+        let mut headers = host.headers(&project.secret, "d-1", event, &body, dawn());
+        headers.retain(|(_, value)| value != "d-1");
+        headers.push(("x-gitlab-webhook-uuid", "random-1".to_owned()));
+        let answer = project.post_headers(&host.endpoint(&project), &headers, body.clone()).await;
+        if host != Host::GitLabToken {
+            answer.refused(400, "invalid_request");
+            continue;
+        }
+        assert_eq!(answer.expect(202).json["status"], "accepted");
+        headers.pop();
+        headers.push(("x-gitlab-webhook-uuid", "random-2".to_owned()));
+        let again = project.post_headers(&host.endpoint(&project), &headers, body).await.expect(202);
+        assert_eq!(again.json["status"], "duplicate", "known by its event and content");
+    }
+}
+
+#[tokio::test]
+async fn gitlab_signatures_hold_for_five_minutes_by_the_services_clock() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let (event, body) = Host::GitLabSigned.push(dawn());
+    let body = body.to_string().into_bytes();
+    let post = async |signed_at| {
+        let headers = Host::GitLabSigned.headers(&project.secret, "d-1", event, &body, signed_at);
+        project.post_headers(&Host::GitLabSigned.endpoint(&project), &headers, body.clone()).await
+    };
+    for seconds in [600, -600] {
+        let refused = post(at(seconds)).await.refused(401, "invalid_signature");
+        assert!(text(&refused.json["detail"]).contains("check the clocks"));
+    }
+    post(at(-300)).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_project_that_insists_on_gitlab_signatures_takes_no_token_from_then_on() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    project.post_as(Host::GitLabToken, "d-1", &Host::GitLabToken.issue()).await.expect(202);
+    let insist = json!({"config": {"gitlabVerification": "signature"}});
+    let changed = project.client.patch(&project.path(""), insist).await.expect(200).json;
+    assert_eq!(changed["config"]["gitlabVerification"], "signature");
+    let refused = project.post_as(Host::GitLabToken, "d-2", &Host::GitLabToken.issue()).await;
+    let words = "GitLab signing is configured for this project, but this delivery carries only a token";
+    assert!(text(&refused.refused(401, "invalid_signature").json["detail"]).contains(words));
+    project.post_as(Host::GitLabSigned, "d-2", &Host::GitLabSigned.issue()).await.expect(202);
+    project.post_as(Host::Gitea, "d-2", &Host::Gitea.issue()).await.expect(202);
+
+    let token = json!({"config": {"gitlabVerification": "token"}});
+    project.client.patch(&project.path(""), token).await.expect(200);
+    project
+        .post_as(Host::GitLabSigned, "d-3", &Host::GitLabSigned.issue())
+        .await
+        .refused(401, "invalid_signature");
+    project.post_as(Host::GitLabToken, "d-3", &Host::GitLabToken.issue()).await.expect(202);
+    project.client.patch(&project.path(""), json!({"config": {}})).await.expect(200);
+    project.post_as(Host::GitLabSigned, "d-4", &Host::GitLabSigned.issue()).await.expect(202);
+    let nonsense = json!({"config": {"gitlabVerification": "trust"}});
+    let refused = project.client.patch(&project.path(""), nonsense).await.refused(400, "invalid_request");
+    assert_eq!(refused.json["errors"][0]["pointer"], "/config/gitlabVerification");
+}
+
+#[tokio::test]
+async fn gitlabs_token_is_not_kept() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let receipt =
+        project.post_as(Host::GitLabToken, "d-1", &Host::GitLabToken.issue()).await.expect(202).json;
+    let shown =
+        project.client.get(&project.path(&format!("/deliveries/{}", text(&receipt["id"])))).await.expect(200);
+    assert!(!shown.body.contains(&project.secret) && !shown.body.to_lowercase().contains("x-gitlab-token"));
+    assert!(shown.body.contains("idempotency-key"));
+}
+
+#[tokio::test]
+async fn an_empty_signature_of_gitea_says_that_no_secret_is_set() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    for (host, own) in [(Host::Gitea, "x-gitea-signature"), (Host::Forgejo, "x-forgejo-signature")] {
+        let mut headers = host.headers(&project.secret, "d-1", "push", b"{}", dawn());
+        headers.iter_mut().filter(|(name, _)| *name == own).for_each(|(_, value)| value.clear());
+        let refused = project.post_headers(&host.endpoint(&project), &headers, b"{}".to_vec()).await;
+        let detail = text(&refused.refused(401, "invalid_signature").json["detail"]);
+        assert!(detail.contains("no secret is set at the webhook"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_gitea_is_signed_by_the_json_inside_which_github_never_accepts() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    for host in [Host::Gitea, Host::Forgejo] {
+        let (event, json) = host.push(dawn());
+        let json = json.to_string();
+        let form = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish();
+        let mut headers = host.headers(&project.secret, "d-1", event, json.as_bytes(), dawn());
+        headers[0].1 = "application/x-www-form-urlencoded".to_owned();
+        let post = async |path: &str, body: &str| {
+            project.post_headers(path, &headers, body.as_bytes().to_vec()).await
+        };
+        post(&host.endpoint(&project), "payload=%7B%7D").await.refused(401, "invalid_signature");
+        post(&host.endpoint(&project), "other=1").await.refused(401, "invalid_signature");
+        post(&project.endpoint(), &form).await.refused(401, "invalid_signature");
+        post(&host.endpoint(&project), &form).await.expect(202);
+        assert_eq!(told(&project, "push").await["branch"], "main");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_look_like_another_hosts_count_for_nothing() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let (event, body) = Host::Forgejo.push(dawn());
+    let body = body.to_string().into_bytes();
+    // Forgejo's, with GitHub's and Gitea's event and delivery headers but no signature of theirs.
+    let headers = Host::Forgejo.headers(&project.secret, "d-1", event, &body, dawn());
+    for path in [project.endpoint(), Host::Gitea.endpoint(&project), Host::GitLabToken.endpoint(&project)] {
+        project.post_headers(&path, &headers, body.clone()).await.refused(401, "invalid_signature");
+    }
+    // Gitea's hold a signature that GitHub's rules accept, so at GitHub's address it is a delivery of GitHub's.
+    let headers = Host::Gitea.headers(&project.secret, "d-1", event, &body, dawn());
+    project.post_headers(&project.endpoint(), &headers, body).await.expect(202);
+    assert_eq!(project.all("/deliveries").await[0]["source"], "github");
 }

@@ -5,6 +5,7 @@
 //! answer with a 4xx or 5xx is checked to be a valid problem document before a test sees it.
 
 pub(crate) mod client;
+pub(crate) mod hosts;
 pub(crate) mod process;
 pub(crate) mod socket;
 pub(crate) mod stream;
