@@ -55,18 +55,16 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
                 return Ok(());
             }
             println!("id              {}", project.id);
-            println!("webhook url     {}", urls.get("github").map_or("", String::as_str));
             println!("webhook secret  {}", secret.expose_secret());
+            urls.iter().for_each(|(host, url)| println!("{host:<14}  {url}"));
             if let Some(hint) = serve::unreachable(&app.config) {
                 eprintln!("\n{YELLOW}{hint}{RESET}");
             }
             if is_watched() {
                 eprintln!(
-                    "\n{DIM}The secret is shown this once. On GitHub: Settings → Webhooks → Add webhook, with this"
+                    "\n{DIM}The secret is shown this once. Give your Git host's webhook its address above and the"
                 );
-                eprintln!(
-                    "URL and secret, content type application/json, and the events you want to see.{RESET}"
-                );
+                eprintln!("secret, content type application/json, and the events you want to see.{RESET}");
             }
         }
         ProjectCommand::List { tenant } => {
@@ -139,7 +137,7 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
 }
 
 /// The tenant that is named or, if none is, the only one there is.
-async fn find_tenant(app: &App, named: &TenantArg) -> Result<Tenant> {
+pub(super) async fn find_tenant(app: &App, named: &TenantArg) -> Result<Tenant> {
     let tenants = accounts::list_tenants(app).await?;
     if named.tenant.is_none() && tenants.is_empty() {
         return serve::first_tenant(app).await;

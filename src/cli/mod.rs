@@ -6,6 +6,7 @@
 
 mod choose;
 mod client;
+mod delivery;
 mod demo;
 mod doctor;
 mod manage;
@@ -96,6 +97,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// List deliveries, see why some were refused, and process them again
+    #[command(subcommand)]
+    Delivery(delivery::DeliveryCommand),
     /// Check settings, database and permissions, and say what to do
     Doctor,
     /// Print a completion script for a shell
@@ -260,6 +264,12 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Key(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = manage::key(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Delivery(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = delivery::run(&app, command, json).await;
             app.database.close().await;
             outcome?;
         }

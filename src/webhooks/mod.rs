@@ -41,7 +41,7 @@ pub use self::{
     api::WebhooksApi,
     ingest::IngestApi,
     receive::{Inbox, Receipt},
-    rejected::Rejections,
+    rejected::{RejectedDelivery, Rejections, list_rejected_in},
     replay::{Replayed, replay_deliveries, replay_delivery, replay_many, replay_one},
     retention::Retention,
     source::Source,
@@ -187,10 +187,22 @@ pub async fn list_deliveries(
     page: Page<WebhookEventId>,
 ) -> Result<Vec<DeliverySummary>> {
     projects::reach(app, principal, project).await?;
+    list_in(app, principal.tenant, project, filter, page).await
+}
+
+/// The deliveries of a project in any tenant, newest first; for the command line, whose user owns the database.
+///
+/// # Errors
+/// The database's.
+pub async fn list_in(
+    app: &App,
+    tenant: TenantId,
+    project: ProjectId,
+    filter: DeliveryFilter,
+    page: Page<WebhookEventId>,
+) -> Result<Vec<DeliverySummary>> {
     app.database
-        .read(principal.tenant, move |tx| {
-            Box::pin(async move { store::list(tx, project, &filter, &page).await })
-        })
+        .read(tenant, move |tx| Box::pin(async move { store::list(tx, project, &filter, &page).await }))
         .await
 }
 

@@ -31,25 +31,25 @@ const WORDS: usize = 200;
 
 /// A refused delivery.
 #[derive(Clone, Debug)]
-pub(super) struct RejectedDelivery {
+pub struct RejectedDelivery {
     /// Its id.
-    pub(super) id: RejectedDeliveryId,
+    pub id: RejectedDeliveryId,
     /// The Git host, by the path it was posted to.
-    pub(super) source: Source,
+    pub source: Source,
     /// The host's id of it, if it said one.
-    pub(super) delivery_id: Option<String>,
+    pub delivery_id: Option<String>,
     /// The host's name of the event; may be empty.
-    pub(super) event_type: String,
+    pub event_type: String,
     /// Who sent it, by its own words.
-    pub(super) user_agent: Option<String>,
+    pub user_agent: Option<String>,
     /// Bytes of the body, as far as it was announced.
-    pub(super) body_bytes: Option<i64>,
+    pub body_bytes: Option<i64>,
     /// Why, as the code that its sender was answered.
-    pub(super) code: String,
+    pub code: String,
     /// Why, in words that a person can act on.
-    pub(super) reason: String,
+    pub reason: String,
     /// When it was received.
-    pub(super) received_at: Time,
+    pub received_at: Time,
 }
 
 type Note = (TenantId, ProjectId, RejectedDelivery);
@@ -135,9 +135,20 @@ pub(super) async fn list_rejected_deliveries(
     page: Page<RejectedDeliveryId>,
 ) -> Result<Vec<RejectedDelivery>> {
     projects::reach(app, principal, project).await?;
+    list_rejected_in(app, principal.tenant, project, page).await
+}
+
+/// The refused deliveries of a project in any tenant; for the command line, whose user owns the database.
+///
+/// # Errors
+/// The database's.
+pub async fn list_rejected_in(
+    app: &App,
+    tenant: TenantId,
+    project: ProjectId,
+    page: Page<RejectedDeliveryId>,
+) -> Result<Vec<RejectedDelivery>> {
     app.database
-        .read(principal.tenant, move |tx| {
-            Box::pin(async move { store::list_rejected(tx, project, &page).await })
-        })
+        .read(tenant, move |tx| Box::pin(async move { store::list_rejected(tx, project, &page).await }))
         .await
 }

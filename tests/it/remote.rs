@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
+    eventually,
     process::{Process, free_port, output, run, signal, trackside},
     text,
 };
@@ -238,4 +239,38 @@ fn a_reader_who_leaves_early_is_no_error() {
     let mut words = String::new();
     child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
     assert!(child.wait().unwrap().success() && words.is_empty(), "{words}");
+}
+
+#[tokio::test]
+async fn what_each_host_sends_is_taken_listed_and_replayed_and_what_is_refused_says_why() {
+    let place = Place::new().await;
+    for source in ["github", "gitlab", "bitbucket", "gitea", "forgejo"] {
+        for event in ["push", "pull-request", "pipeline-failed"] {
+            assert_eq!(place.trigger(&[source, event])["outcome"], "accepted", "{source} {event}");
+        }
+    }
+    let at = place.folder.path();
+    let listed = |status: &str| -> Vec<Value> {
+        serde_json::from_str(&output(at, &["--json", "delivery", "list", "--status", status])).unwrap()
+    };
+    eventually("all of them are processed", async || listed("processed").len() == 15).await;
+    assert!(listed("failed").is_empty() && listed("pending").is_empty());
+    let id = text(&place.project["id"]);
+    let forged =
+        ["--port", &place.port, "trigger", "gitea", "push", "--secret", "whsec_Zm9yZ2Vk", "--project", &id];
+    assert_eq!(run(at, &forged).status.code(), Some(1));
+    eventually("the refusal is noted", async || {
+        output(at, &["delivery", "rejected"]).contains("the signature does not match")
+    })
+    .await;
+    let replayed = output(at, &["--json", "delivery", "replay", "--event", "push"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&replayed).unwrap()["enqueued"],
+        3,
+        "of GitHub, Gitea and Forgejo"
+    );
+    let everything = run(at, &["delivery", "replay"]);
+    assert_eq!(everything.status.code(), Some(1), "which ones must be said");
+    let newest = text(&listed("processed")[0]["id"]);
+    assert!(output(at, &["delivery", "replay", &newest]).contains("1 will be processed again"));
 }
