@@ -2,7 +2,8 @@
 //!
 //! # The way in
 //! [`server`] accepts connections and hands requests to the route table in [`http`]. A route decodes, calls one
-//! operation of a slice, and encodes. What is asked of the API passes [`admission`] first. Operations take the [`app::App`] and the principal who acts.
+//! operation of a slice, and encodes. What is asked of the API passes [`admission`] first. Operations take the
+//! [`app::App`] and the principal who acts.
 //!
 //! # The slices
 //! Each is a folder with the same file names: `mod.rs` (its story, operations and types), `api.rs` (routes),
@@ -23,9 +24,9 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds tenant-scoped
 //! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
 //! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
-//! look, and [`rest`] what all routes share; [`openapi`] completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
-//! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
-//! what a fuzzer knocks at.
+//! look, and [`rest`] what all routes share; [`openapi`] completes their description; [`clock`] is where time and
+//! ids come from; [`operation`], [`metrics`] and [`logs`] are for those who operate it; [`cli`] is the command
+//! line, [`samples`] what its demo plays, and [`front_doors`] what a fuzzer knocks at.
 //!
 //! # What always holds
 //! - A 2xx on a webhook is given after its commit has reached the disk.

@@ -165,7 +165,7 @@ pub async fn forget_old(app: &App) -> Result<()> {
     let database = app.database.in_background();
     let forget =
         || database.write_through(Door::Retention, move |tx| Box::pin(store::forget_all(tx, then, BATCH)));
-    while forget().await? > 0 {}
+    while !app.shutdown.is_cancelled() && forget().await? > 0 {}
     Ok(())
 }
 

@@ -51,7 +51,9 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
         if removed == 0 {
             break;
         }
-        tokio::task::yield_now().await;
+        if app.shutdown.is_cancelled() {
+            return Ok(()); // not finished: it is claimed again when its lease ends
+        }
     }
     app.database
         .in_background()

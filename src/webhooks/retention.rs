@@ -27,7 +27,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Removes what has come of age.
+    /// Removes what has come of age, until the service stops.
     ///
     /// # Errors
     /// The database's; what is left goes the next time.
@@ -35,7 +35,7 @@ impl Retention {
         let now = app.clock.now();
         let (bodies_to, ids_to) = (now - app.config.payload_retention, now - IDS);
         let database = app.database.in_background();
-        loop {
+        while !app.shutdown.is_cancelled() {
             let (after, before) = (self.removed_to, oldest_id_of(bodies_to));
             let last = database
                 .write_through(Door::Retention, move |tx| {
@@ -55,7 +55,7 @@ impl Retention {
         let remove = || {
             database.write_through(Door::Retention, move |tx| Box::pin(store::remove_old(tx, before, BATCH)))
         };
-        while remove().await? > 0 {}
+        while !app.shutdown.is_cancelled() && remove().await? > 0 {}
         Ok(())
     }
 }
