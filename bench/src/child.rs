@@ -175,6 +175,7 @@ impl Target {
 pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
     // What is measured is how much it can take, not how much it lets one project have.
     command.env("TRACKSIDE_INGEST_PER_MINUTE", "0").env("TRACKSIDE_REST_PER_MINUTE", "0");
+    command.env("TRACKSIDE_STREAMS_PER_PRINCIPAL", "0");
     command.current_dir(folder).env("RUST_LOG", "warn").stdin(Stdio::null());
     Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
 }
