@@ -33,7 +33,7 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
             pending.name
         )));
     }
-    let database = Database::open(&config.database).await?;
+    let database = Database::open(config).await?;
     let vault = match recorded_key(&database).await? {
         Some(recorded) => {
             let vault = Vault::new(&existing_key(config)?, ids.clone())?;
@@ -50,7 +50,7 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
 /// # Errors
 /// A key that is missing or another one.
 pub async fn examine(config: &Config, ids: &Ids) -> Result<bool> {
-    let database = Database::open(&config.database).await?;
+    let database = Database::open(config).await?;
     let Some(recorded) = recorded_key(&database).await? else { return Ok(false) };
     check(&Vault::new(&existing_key(config)?, ids.clone())?, &recorded)?;
     Ok(true)
@@ -58,7 +58,7 @@ pub async fn examine(config: &Config, ids: &Ids) -> Result<bool> {
 
 /// Makes a new installation's key and records it.
 async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -> Result<Vault> {
-    let folder = config.database.folder();
+    let folder = &config.data_dir;
     let key = match &config.master_key {
         None if !folder.join(KEY_FILE).exists() => vault::create_key_file(folder, ids)?,
         _ => existing_key(config)?,
@@ -92,7 +92,7 @@ async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -
 fn existing_key(config: &Config) -> Result<SecretString> {
     match &config.master_key {
         Some(key) => Ok(key.clone()),
-        None => vault::read_key_file(config.database.folder()),
+        None => vault::read_key_file(&config.data_dir),
     }
 }
 

@@ -9,7 +9,7 @@ use poem_openapi::{
 };
 use tokio::time::Instant;
 
-use crate::{app::App, error::Result, rest::Tag, wire::wire_enum};
+use crate::{app::App, database::StoreType, error::Result, rest::Tag, wire::wire_enum};
 
 /// Routes of operation.
 pub struct OperationApi;
@@ -71,7 +71,7 @@ async fn health(app: &App) -> HealthResponse {
     let database = DatabaseOut {
         status,
         latency_ms: began.elapsed().as_secs_f64() * 1000.0,
-        store_type: StoreType::Sqlite,
+        store_type: app.database.store_type(),
         pool_total: pool.total,
         pool_idle: pool.idle,
         pool_waiting: pool.waiting,
@@ -90,14 +90,6 @@ wire_enum! {
         Degraded = "degraded",
         /// It does not work.
         Unhealthy = "unhealthy",
-    }
-}
-
-wire_enum! {
-    /// What kind of database holds the data.
-    StoreType {
-        /// One file.
-        Sqlite = "sqlite",
     }
 }
 
@@ -159,10 +151,10 @@ struct DatabaseOut {
     latency_ms: f64,
     /// What kind of database it is.
     store_type: StoreType,
-    /// Connections for reading.
+    /// Connections: all of PostgreSQL's, those of SQLite that read.
     pool_total: u32,
     /// Those of them that nobody uses.
     pool_idle: u32,
-    /// Writes that wait for the writer.
+    /// Who waits: for a connection to PostgreSQL, for SQLite's writer.
     pool_waiting: u32,
 }

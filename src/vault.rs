@@ -9,8 +9,9 @@
 //! (`instance.key_check`); a start with another key, or with none, is refused.
 
 use std::{
+    fs::{DirBuilder, OpenOptions},
     io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -142,13 +143,13 @@ pub fn read_key_file(folder: &Path) -> Result<SecretString> {
 pub fn create_key_file(folder: &Path, ids: &Ids) -> Result<SecretString> {
     let path = folder.join(KEY_FILE);
     let key = STANDARD.encode(ids.bytes::<32>());
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(
-        |mut file| {
-            writeln!(file, "{key}")?;
-            file.sync_all()
-        },
-    );
-    written.map_err(|error| {
+    let write = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{key}")?;
+        file.sync_all()
+    };
+    write().map_err(|error| {
         Error::invalid(format!("the master key file {} cannot be made: {error}", path.display()))
     })?;
     Ok(key.into())

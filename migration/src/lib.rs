@@ -14,6 +14,9 @@ mod m20261121_000004_events;
 mod m20261121_000005_artifacts_and_runs;
 mod m20261121_000006_idempotency;
 mod m20261121_000007_rejected;
+mod m20261121_000008_row_level_security;
+mod m20261121_000009_postgres_storage;
+mod tenancy;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -29,6 +32,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_artifacts_and_runs::Migration),
             Box::new(m20261121_000006_idempotency::Migration),
             Box::new(m20261121_000007_rejected::Migration),
+            Box::new(m20261121_000008_row_level_security::Migration),
+            Box::new(m20261121_000009_postgres_storage::Migration),
         ]
     }
 }

@@ -64,7 +64,9 @@ pub(super) async fn run(mut config: Config, args: DemoArgs, json: bool) -> Resul
     }
     logs::start(&config);
     let scratch = Scratch::new(args.keep.as_ref())?;
+    config.data_dir = scratch.folder.clone();
     config.database = DatabaseUrl::Sqlite(scratch.folder.join("demo.db"));
+    config.redis = None;
     let clock = Clock::system();
     let ids = Ids::system(clock.clone());
     let service = start_on_a_free_port(config, &clock, &ids).await?;

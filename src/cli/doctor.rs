@@ -81,7 +81,7 @@ async fn examine(config: &Config, findings: &mut Findings) {
     if let Some(hint) = serve::unreachable(config) {
         findings.note(State::Notice, "public url", hint);
     }
-    let folder = config.database.folder();
+    let folder = &config.data_dir;
     match writable(folder) {
         Ok(true) => findings.note(State::Good, "folder", format!("{} can be written to", folder.display())),
         Ok(false) => findings.note(
@@ -97,8 +97,9 @@ async fn examine(config: &Config, findings: &mut Findings) {
             findings.note(State::Bad, "folder", advice);
         }
     }
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    if !path.exists() {
+    if let DatabaseUrl::Sqlite(path) = &config.database
+        && !path.exists()
+    {
         findings.note(
             State::Notice,
             "database",

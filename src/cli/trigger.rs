@@ -139,8 +139,9 @@ async fn receiver(config: Config, args: &TriggerArgs) -> Result<Receiver> {
 
 async fn from_the_installation(config: Config, named: Option<&str>) -> Result<Receiver> {
     // To make an installation here would not help: the running service has another.
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    if !path.exists() {
+    if let DatabaseUrl::Sqlite(path) = &config.database
+        && !path.exists()
+    {
         return Err(Error::invalid(format!(
             "there is no database at {}; run this in the folder the service was started in, or give \
              --database-url, or --secret and --project ID",

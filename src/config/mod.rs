@@ -4,12 +4,14 @@
 //! [`SETTINGS`]. A secret may also come from a file that `NAME_FILE` names. All settings are read together,
 //! so that one start tells everything that is wrong.
 
+mod address;
 mod settings;
 
 use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -18,7 +20,10 @@ use std::{
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-pub use self::settings::{DEFAULT_LOG, SETTINGS, Setting};
+pub use self::{
+    address::{DatabaseUrl, SecretUrl},
+    settings::{DEFAULT_LOG, SETTINGS, Setting},
+};
 
 /// Everything the service needs to know, checked.
 #[derive(Clone, Debug)]
@@ -27,8 +32,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `TRACKSIDE_PUBLIC_URL` without a trailing slash; none means that it follows from the address in use.
     pub public_url: Option<String>,
+    /// `TRACKSIDE_ROLE`.
+    pub role: Role,
     /// `DATABASE_URL`.
     pub database: DatabaseUrl,
+    /// `TRACKSIDE_DB_POOL_MIN` and `TRACKSIDE_DB_POOL_MAX`: connections to PostgreSQL.
+    pub pool: RangeInclusive<u32>,
+    /// `REDIS_URL`.
+    pub redis: Option<SecretUrl>,
+    /// `TRACKSIDE_DATA_DIR`, or the folder that follows from the database.
+    pub data_dir: PathBuf,
     /// `TRACKSIDE_AUTO_MIGRATE`.
     pub auto_migrate: bool,
     /// `TRACKSIDE_MASTER_KEY`, if it was given rather than left to the key file.
@@ -57,46 +70,26 @@ pub struct Config {
     pub log_filter: String,
 }
 
-/// Where the data lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// A SQLite file.
-    Sqlite(PathBuf),
+/// Which parts of the service this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Requests and streams; others work through the jobs.
+    Web,
+    /// Jobs, and the routes of operation.
+    Worker,
 }
 
-impl DatabaseUrl {
-    /// The folder that holds the database and, unless one is given, the master key.
-    pub fn folder(&self) -> &Path {
-        let Self::Sqlite(path) = self;
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+impl Role {
+    /// Whether it answers Git hosts, agents and dashboards.
+    pub fn serves(self) -> bool {
+        self != Self::Worker
     }
-}
 
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Sqlite(path) = self;
-        write!(f, "sqlite://{}", path.display())
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        if url.starts_with("postgres") {
-            return Err("PostgreSQL is not supported by this version; use sqlite://PATH".into());
-        }
-        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
-        let path = path.map(|path| path.split('?').next().unwrap_or_default());
-        match path {
-            Some("" | ":memory:") => {
-                Err("a database in memory would lose what it acknowledged; name a file".into())
-            }
-            Some(path) => Ok(Self::Sqlite(path.into())),
-            None => {
-                Err("not a database address; use sqlite://PATH, such as sqlite://data/trackside.db".into())
-            }
-        }
+    /// Whether it works through jobs.
+    pub fn works(self) -> bool {
+        self != Self::Web
     }
 }
 
@@ -202,10 +195,26 @@ impl Config {
         let mut reader = Reader::new(sources);
         let host = reader.parse_or("HOST", address);
         let port: u16 = reader.parse("PORT", "a port between 0 and 65535");
+        let database: DatabaseUrl = reader.parse_or("DATABASE_URL", |text| text.parse());
         let config = Self {
             listen: SocketAddr::new(host, port),
             public_url: reader.public_url(),
-            database: reader.parse_or("DATABASE_URL", |text| text.parse()),
+            role: reader.parse_or("TRACKSIDE_ROLE", |text| match text {
+                "all" => Ok(Role::All),
+                "web" => Ok(Role::Web),
+                "worker" => Ok(Role::Worker),
+                _ => Err("use all, web or worker".into()),
+            }),
+            data_dir: match reader.text("TRACKSIDE_DATA_DIR") {
+                folder if folder.is_empty() => database.folder().to_owned(),
+                folder => folder.into(),
+            },
+            database,
+            pool: reader.pool(),
+            redis: reader.parse_or("REDIS_URL", |text| match text {
+                "" => Ok(None),
+                _ => SecretUrl::parse(text, &["redis", "rediss"], "such as redis://host:6379").map(Some),
+            }),
             auto_migrate: reader.parse("TRACKSIDE_AUTO_MIGRATE", "true or false"),
             master_key: Some(reader.text("TRACKSIDE_MASTER_KEY"))
                 .filter(|key| !key.is_empty())
@@ -244,7 +253,6 @@ impl Config {
                 }
             }),
         };
-        reader.refuse("REDIS_URL", "this version runs as one instance without Redis; leave it unset");
         reader.refuse("NATS_URL", "this version has no signal stream; leave it unset");
         if reader.problems.is_empty() { Ok(config) } else { Err(BadSettings(reader.problems)) }
     }
@@ -286,9 +294,10 @@ impl<'a> Reader<'a> {
         if let Some(value) = self.sources.environment.get(name) {
             return Some((value.clone(), name.to_owned()));
         }
-        let secret = SETTINGS.iter().any(|setting| setting.name == name && setting.secret);
         let from_file = format!("{name}_FILE");
-        if secret && let Some(path) = self.sources.environment.get(&from_file) {
+        if is_secret(name)
+            && let Some(path) = self.sources.environment.get(&from_file)
+        {
             return match std::fs::read_to_string(path) {
                 Ok(text) => Some((text.trim().to_owned(), from_file)),
                 Err(error) => {
@@ -311,6 +320,7 @@ impl<'a> Reader<'a> {
         if let Some((value, place)) = self.find(name) {
             match parse(value.trim()) {
                 Ok(value) => return value,
+                Err(why) if is_secret(name) => self.problems.push(format!("{place}: {why}")),
                 Err(why) => self.problems.push(format!("{place} is `{value}`: {why}")),
             }
         }
@@ -321,7 +331,7 @@ impl<'a> Reader<'a> {
         self.parse_or(name, |text| text.parse().map_err(|_| format!("use {expected}")))
     }
 
-    fn seconds(&mut self, name: &'static str, range: std::ops::RangeInclusive<u64>) -> Duration {
+    fn seconds(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Duration {
         self.parse_or(name, |text| match text.parse() {
             Ok(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
             _ => Err(format!("use whole seconds between {} and {}", range.start(), range.end())),
@@ -334,6 +344,18 @@ impl<'a> Reader<'a> {
             url if url.starts_with("https://") || url.starts_with("http://") => Ok(Some(url.to_owned())),
             _ => Err("use an address that begins with https:// or http://".into()),
         })
+    }
+
+    fn pool(&mut self) -> RangeInclusive<u32> {
+        let min: u32 = self.parse("TRACKSIDE_DB_POOL_MIN", "a number of connections");
+        let max: u32 = self.parse("TRACKSIDE_DB_POOL_MAX", "a number of connections");
+        if max < 2 || min > max {
+            self.problems.push(format!(
+                "TRACKSIDE_DB_POOL_MIN is {min} and TRACKSIDE_DB_POOL_MAX {max}: the larger must be at least 2, and \
+                 the smaller not above it"
+            ));
+        }
+        min..=max
     }
 
     /// Refuses a setting that would otherwise be ignored in silence.
@@ -358,6 +380,10 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 fn default_of(name: &str) -> &'static str {
     SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
+}
+
+fn is_secret(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name == name && setting.secret)
 }
 
 /// The name of a setting in `trackside.toml`.
@@ -398,7 +424,7 @@ mod tests {
             ("PORT", "eighty"),
             ("DATABASE_URL", "mysql://x"),
             ("TRACKSIDE_JOB_LEASE_SECONDS", "0"),
-            ("REDIS_URL", "redis://x"),
+            ("REDIS_URL", "http://x"),
             ("TRACKSIDE_MASTER_KEY_FILE", "/nowhere/at/all"),
         ]);
         sources.file = Some(("trackside.toml".into(), "prot = 1".into()));
@@ -423,10 +449,5 @@ mod tests {
             matches!(&*unknown, [only] if only.ends_with("did you mean TRACKSIDE_PUBLIC_URL?")),
             "{unknown:?}"
         );
-    }
-
-    #[test]
-    fn a_database_in_memory_is_refused_because_it_would_lose_what_it_acknowledged() {
-        assert!("sqlite::memory:".parse::<DatabaseUrl>().is_err());
     }
 }

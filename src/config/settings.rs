@@ -16,8 +16,12 @@ const fn setting(name: &'static str, default: &'static str, about: &'static str)
     Setting { name, default, about, secret: false }
 }
 
+const fn secret(name: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, default, about, secret: true }
+}
+
 /// What is logged unless somebody asks for more.
-pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn";
+pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
 
 /// Every setting there is. `.env.example` lists the same, and a test compares the two.
 pub const SETTINGS: &[Setting] = &[
@@ -29,18 +33,37 @@ pub const SETTINGS: &[Setting] = &[
         "Where clients reach the service, such as https://trackside.example.org; empty means http://HOST:PORT.",
     ),
     setting(
+        "TRACKSIDE_ROLE",
+        "all",
+        "Which parts of the service this process is: all, web (requests and streams) or worker (jobs).",
+    ),
+    secret(
         "DATABASE_URL",
         "sqlite://data/trackside.db",
-        "The database. The file and its folder are made if they are missing.",
+        "The database: a SQLite file, which is made with its folder if it is missing, or PostgreSQL 15 or newer as \
+         postgres://USER:PASSWORD@HOST/NAME.",
     ),
+    setting("TRACKSIDE_DB_POOL_MIN", "2", "Connections to PostgreSQL that are kept open."),
+    setting("TRACKSIDE_DB_POOL_MAX", "10", "Connections to PostgreSQL that are open at most."),
     setting("TRACKSIDE_AUTO_MIGRATE", "true", "Whether `serve` brings the schema up to date at start."),
-    Setting {
-        name: "TRACKSIDE_MASTER_KEY",
-        default: "",
-        about: "32 bytes in base64 that seal webhook secrets; empty means the file `master.key` beside the \
-                database, made at first start.",
-        secret: true,
-    },
+    secret(
+        "REDIS_URL",
+        "",
+        "Redis 7 or Valkey, as redis://HOST:6379 or, with TLS, rediss://HOST:6379, which several instances share; \
+         empty means none.",
+    ),
+    setting(
+        "TRACKSIDE_DATA_DIR",
+        "",
+        "Folder for what is kept beside the database, such as the key file; empty means the folder of the SQLite \
+         file, or `data`.",
+    ),
+    secret(
+        "TRACKSIDE_MASTER_KEY",
+        "",
+        "32 bytes in base64 that seal webhook secrets, the same for all instances; empty means the file `master.key` \
+         in the data folder, made at first start.",
+    ),
     setting(
         "TRACKSIDE_ALLOWED_ORIGINS",
         "",

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{self, postgres::PgDatabaseError},
+};
 
 use crate::error::Error;
+
+/// Classes and codes of PostgreSQL's errors that pass: connections, resources, intervention by an operator, waiting
+/// for too long, deadlocks, and failures of its machine.
+const PASSING: [&str; 8] = ["08", "40", "53", "55P03", "57014", "57P", "58", "25P03"];
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -16,14 +23,28 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whether the same statement may succeed in a moment: no connection was free, or another process holds the lock.
+/// Whether the same statement may succeed in a moment: no connection was free, the server is restarting, or somebody
+/// else holds what it needs.
 fn is_passing(error: &DbErr) -> bool {
-    let text = match error {
+    let error = match error {
         DbErr::ConnectionAcquire(_) => return true,
         DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
-        | DbErr::Conn(RuntimeErr::SqlxError(error)) => error.to_string(),
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => error,
         _ => return false,
     };
-    text.contains("database is locked") || text.contains("database is busy")
+    match &**error {
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => PASSING.iter().any(|class| error.code().starts_with(class)),
+            None => ["database is locked", "database is busy"].iter().any(|it| error.message().contains(it)),
+        },
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
 }

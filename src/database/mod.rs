@@ -4,30 +4,49 @@
 //! every query with it, so that a slice's store cannot forget it. What must look across tenants goes through
 //! a [`Door`]; the list of doors is closed and short.
 //!
-//! On SQLite all writes of the process go through one [`writer`]: operations are taken in order, each in a
-//! savepoint of its own, and share a transaction and its fsync for at most 20 ms. A caller has its answer
-//! only after that commit. Should the caller go away meanwhile, the operation is carried out all the same.
+//! A caller has its answer only after the commit. Should the caller go away meanwhile, the operation is carried
+//! out all the same. On SQLite all writes of the process go through one [`writer`]: operations are taken in order,
+//! each in a savepoint of its own, and share a transaction and its fsync for at most 20 ms. On PostgreSQL each is a
+//! transaction of its own, in a role that may do no more than its tenant or its door allows (`postgres.rs`).
 //!
-//! Architecture invariant: no SQL of one engine alone is written outside this folder.
+//! Architecture invariant: no SQL of one engine alone is written outside this folder and the `migration` crate.
 
+mod bulk;
 mod error;
 mod group_commit;
+mod postgres;
 mod sqlite;
 mod writer;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use entity::TenantScoped;
 use futures::future::BoxFuture;
+use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DeleteMany, QueryFilter as _,
-    QuerySelect as _, QueryTrait as _, Select, TransactionTrait as _, UpdateMany, prelude::*,
+    ActiveModelTrait, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany,
+    EntityTrait, IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select,
+    TransactionTrait as _, UpdateMany, prelude::*,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
-use self::writer::Turn;
 pub use self::{group_commit::GroupCommit, writer::Writer};
-use crate::{config::DatabaseUrl, error::Result, wire::id_type};
+use self::{
+    postgres::{Access, Postgres, Scope},
+    writer::Turn,
+};
+use crate::{
+    config::{Config, DatabaseUrl},
+    error::{Error, Result},
+    wire::{id_type, wire_enum},
+};
+
+/// How long the database has to answer a question about its health.
+const PING: Duration = Duration::from_secs(2);
 
 id_type! {
     /// Names a tenant.
@@ -51,6 +70,32 @@ pub enum Door {
     EventHeads,
     /// What has come of age and is removed, whoever it belongs to.
     Retention,
+}
+
+impl Door {
+    /// Every door.
+    pub const ALL: [Self; 7] = [
+        Self::Installation,
+        Self::KeyByHash,
+        Self::ProjectForWebhook,
+        Self::IngestWriter,
+        Self::NextJobs,
+        Self::EventHeads,
+        Self::Retention,
+    ];
+
+    /// The PostgreSQL role that goes through it; what that may do is written in the migrations.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Installation => "trackside_installation",
+            Self::KeyByHash => "trackside_key_by_hash",
+            Self::ProjectForWebhook => "trackside_project_for_webhook",
+            Self::IngestWriter => "trackside_ingest_writer",
+            Self::NextJobs => "trackside_next_jobs",
+            Self::EventHeads => "trackside_event_heads",
+            Self::Retention => "trackside_retention",
+        }
+    }
 }
 
 /// What runs once a transaction has committed.
@@ -110,6 +155,15 @@ impl<'a> Tx<'a> {
         Ok(deleted.rows_affected)
     }
 
+    /// Holds off other transactions that lock the same thing until this one has ended. On SQLite nobody else writes
+    /// meanwhile anyway.
+    ///
+    /// # Errors
+    /// `unavailable` when somebody else holds it for too long.
+    pub async fn lock(&self, thing: Uuid) -> Result<()> {
+        lock(self.conn, thing).await
+    }
+
     /// Runs `signal` once this transaction has committed, and never if it does not. A signal may be lost with
     /// the process: it wakes somebody up, and is never the only way to learn of something.
     pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
@@ -140,30 +194,87 @@ pub struct DoorTx<'a> {
     conn: &'a DatabaseTransaction,
 }
 
+/// An operation through a door, as the writer runs it.
+fn part_through<T, F>(
+    part: F,
+) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
+where
+    T: Send,
+    F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    move |conn| Box::pin(async move { Ok((part(&DoorTx { conn }).await?, Vec::new())) })
+}
+
+async fn lock(conn: &DatabaseTransaction, thing: Uuid) -> Result<()> {
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let (high, low) = thing.as_u64_pair();
+        conn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({})", (high ^ low).cast_signed()))
+            .await?;
+    }
+    Ok(())
+}
+
 impl<'a> DoorTx<'a> {
     /// The connection.
     pub fn conn(&self) -> &'a DatabaseTransaction {
         self.conn
     }
+
+    /// Holds off other transactions that lock the same thing, as [`Tx::lock`] does.
+    ///
+    /// # Errors
+    /// `unavailable` when somebody else holds it for too long.
+    pub async fn lock(&self, thing: Uuid) -> Result<()> {
+        lock(self.conn, thing).await
+    }
+
+    /// Inserts rows, but for those that are there already as `once` tells them; gives the ids of those it inserted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_new<A>(
+        &self,
+        rows: Vec<A>,
+        id: <A::Entity as EntityTrait>::Column,
+        once: &[<A::Entity as EntityTrait>::Column],
+    ) -> Result<HashSet<Uuid>>
+    where
+        A: ActiveModelTrait + Send,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        bulk::insert_new(self.conn, rows, id, once).await
+    }
 }
 
-/// The database: a pool of readers and one writer.
+/// The database.
 #[derive(Clone)]
 pub struct Database {
-    readers: DatabaseConnection,
-    writer: Writer,
+    engine: Engine,
     turn: Turn,
 }
 
+#[derive(Clone)]
+enum Engine {
+    /// A pool of readers and one writer.
+    Sqlite { readers: DatabaseConnection, writer: Writer },
+    /// A pool for everything.
+    Postgres(Postgres),
+}
+
 impl Database {
-    /// Opens the database, making the file and its folder if they are missing. The schema is left as it is.
+    /// Opens the database; SQLite's file and folder are made if they are missing. The schema is left as it is.
     ///
     /// # Errors
-    /// A file or folder that cannot be opened; the message names it.
-    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
-        let DatabaseUrl::Sqlite(path) = url;
-        let (writer, readers) = sqlite::open(path).await?;
-        Ok(Self { readers, writer: Writer::start(writer).await?, turn: Turn::First })
+    /// A file that cannot be opened, or a server that cannot be reached or is not fit; the message says which.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let engine = match &config.database {
+            DatabaseUrl::Sqlite(path) => {
+                let (writer, readers) = sqlite::open(path).await?;
+                Engine::Sqlite { readers, writer: Writer::start(writer).await? }
+            }
+            DatabaseUrl::Postgres(url) => Engine::Postgres(Postgres::open(url, config).await?),
+        };
+        Ok(Self { engine, turn: Turn::First })
     }
 
     /// The same database for work that nobody waits for: its writes come behind everybody else's.
@@ -180,7 +291,7 @@ impl Database {
     where
         F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send,
     {
-        let conn = self.readers.begin().await?;
+        let conn = self.begin_reading(Scope::Tenant(tenant)).await?;
         let result = read(&Tx::new(&conn, tenant)).await;
         conn.rollback().await?;
         result
@@ -190,14 +301,21 @@ impl Database {
     ///
     /// # Errors
     /// Those of `read`, and `unavailable` when no connection is free in time.
-    pub async fn read_through<T, F>(&self, _door: Door, read: F) -> Result<T>
+    pub async fn read_through<T, F>(&self, door: Door, read: F) -> Result<T>
     where
         F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send,
     {
-        let conn = self.readers.begin().await?;
+        let conn = self.begin_reading(Scope::Door(door)).await?;
         let result = read(&DoorTx { conn: &conn }).await;
         conn.rollback().await?;
         result
+    }
+
+    async fn begin_reading(&self, scope: Scope) -> Result<DatabaseTransaction> {
+        match &self.engine {
+            Engine::Sqlite { readers, .. } => Ok(readers.begin().await?),
+            Engine::Postgres(postgres) => Ok(postgres.begin(scope, Access::Read).await?),
+        }
     }
 
     /// Writes within a tenant; returns after the commit's fsync.
@@ -209,37 +327,50 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.writer.run(self.turn, part_of(tenant, write)).await
+        let part = part_of(tenant, write);
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
+            Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Tenant(tenant), part).await,
+        }
     }
 
     /// Writes through a door; returns after the commit's fsync.
     ///
     /// # Errors
     /// Those of `write`, whose effect is then undone, and `unavailable` when the database takes no writes.
-    pub async fn write_through<T, F>(&self, _door: Door, write: F) -> Result<T>
+    pub async fn write_through<T, F>(&self, door: Door, write: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.writer
-            .run(self.turn, move |conn| {
-                Box::pin(async move { Ok((write(&DoorTx { conn }).await?, Vec::new())) })
-            })
-            .await
+        let part = part_through(write);
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
+            Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Door(door), part).await,
+        }
     }
 
-    /// Changes whenever another process has written to the database: caches are stale then.
+    /// Changes whenever another process has written to the database, or may have: caches are stale then.
     pub fn foreign_writes(&self) -> watch::Receiver<u64> {
-        self.writer.foreign_writes()
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.foreign_writes(),
+            Engine::Postgres(_) => postgres::every_second(),
+        }
     }
 
     /// Closes every connection; what waits to be written is written first. SQLite then brings all of its log into
     /// the database file, so that after a clean stop the file alone is everything.
     pub async fn close(&self) {
-        if let Err(error) = self.readers.clone().close().await {
-            tracing::warn!(%error, "the readers did not close cleanly");
+        let pool = match &self.engine {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres(postgres) => &postgres.pool,
+        };
+        if let Err(error) = pool.clone().close().await {
+            tracing::warn!(%error, "the database's connections did not close cleanly");
         }
-        self.writer.close().await;
+        if let Engine::Sqlite { writer, .. } = &self.engine {
+            writer.close().await;
+        }
     }
 
     /// Asks the database for one row of nothing.
@@ -247,15 +378,37 @@ impl Database {
     /// # Errors
     /// Whatever keeps it from answering.
     pub async fn ping(&self) -> Result<()> {
-        self.readers.execute_unprepared("SELECT 1").await?;
+        let pool = match &self.engine {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres(postgres) => &postgres.pool,
+        };
+        timeout(PING, pool.execute_unprepared("SELECT 1"))
+            .await
+            .map_err(|_| Error::unavailable("the database does not answer", Duration::from_secs(1)))??;
         Ok(())
+    }
+
+    /// What kind of database it is.
+    pub fn store_type(&self) -> StoreType {
+        match &self.engine {
+            Engine::Sqlite { .. } => StoreType::Sqlite,
+            Engine::Postgres(_) => StoreType::Postgres,
+        }
     }
 
     /// How busy the connections are.
     pub fn pool(&self) -> Pool {
-        let pool = self.readers.get_sqlite_connection_pool();
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        Pool { total: pool.size(), idle, waiting: self.writer.waiting() }
+        let (total, idle, waiting) = match &self.engine {
+            Engine::Sqlite { readers, writer } => {
+                let pool = readers.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle(), writer.waiting())
+            }
+            Engine::Postgres(postgres) => {
+                let pool = postgres.pool.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle(), postgres.waiting())
+            }
+        };
+        Pool { total, idle: u32::try_from(idle).unwrap_or(u32::MAX), waiting }
     }
 
     /// Brings the schema up to date, or `steps` of the way, under a lock that holds other processes off.
@@ -263,19 +416,31 @@ impl Database {
     /// # Errors
     /// A step that fails; it is undone, and the schema stays as it was before it.
     pub async fn migrate(url: &DatabaseUrl, direction: Migrate) -> Result<Vec<Step>> {
-        let DatabaseUrl::Sqlite(path) = url;
-        sqlite::migrate(path, direction).await
+        match url {
+            DatabaseUrl::Sqlite(path) => sqlite::migrate(path, direction).await,
+            DatabaseUrl::Postgres(url) => postgres::migrate(url, direction).await,
+        }
+    }
+}
+
+wire_enum! {
+    /// What kind of database holds the data.
+    StoreType {
+        /// One file.
+        Sqlite = "sqlite",
+        /// A PostgreSQL server.
+        Postgres = "postgres",
     }
 }
 
 /// How busy the connections are.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
-    /// Connections that read.
+    /// Connections: all of PostgreSQL's, those of SQLite that read.
     pub total: u32,
     /// Those of them that nobody uses.
     pub idle: u32,
-    /// Writes that wait for the writer.
+    /// Who waits: for a connection to PostgreSQL, for SQLite's writer.
     pub waiting: u32,
 }
 
@@ -297,4 +462,25 @@ pub struct Step {
     pub name: String,
     /// Whether the database has it.
     pub applied: bool,
+}
+
+/// Every step of the history, told from the names of those that a database has.
+fn told<'a>(applied: impl IntoIterator<Item = &'a str>) -> Vec<Step> {
+    let applied: HashSet<_> = applied.into_iter().collect();
+    let steps = Migrator::migrations();
+    steps
+        .iter()
+        .map(|step| Step { name: step.name().to_owned(), applied: applied.contains(step.name()) })
+        .collect()
+}
+
+/// A step that the database has and this version does not know was applied by a newer one.
+fn newer(error: DbErr) -> Error {
+    match &error {
+        DbErr::Custom(words) if words.contains("is missing") => {
+            let why = "the database was migrated by a newer version of trackside; use that version, or a backup from before";
+            Error::invalid(why).because(error)
+        }
+        _ => error.into(),
+    }
 }

@@ -12,11 +12,11 @@ use std::{
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
+    ConnectOptions, Database, DatabaseConnection,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Migrate, Step};
+use super::{Migrate, Step, newer, told};
 use crate::error::{Error, Result};
 
 /// Connections that read.
@@ -42,8 +42,7 @@ pub(super) async fn open(path: &Path) -> Result<(DatabaseConnection, DatabaseCon
 pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>> {
     if direction == Migrate::Status && !path.exists() {
         // Looking makes nothing.
-        let steps = Migrator::migrations();
-        return Ok(steps.iter().map(|step| Step { name: step.name().to_owned(), applied: false }).collect());
+        return Ok(told([]));
     }
     make(path)?;
     let _lock = lock(path).await?;
@@ -54,27 +53,8 @@ pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>
         Migrate::Status => {}
     }
     let applied = Migrator::get_applied_migrations_read_only(&conn).await.map_err(newer)?;
-    let applied: Vec<_> = applied.iter().map(|step| step.name().to_owned()).collect();
-    let steps = Migrator::migrations()
-        .iter()
-        .map(|step| Step {
-            name: step.name().to_owned(),
-            applied: applied.iter().any(|name| name == step.name()),
-        })
-        .collect();
     conn.close().await?;
-    Ok(steps)
-}
-
-/// A step that the database has and this version does not know was applied by a newer one.
-fn newer(error: DbErr) -> Error {
-    match &error {
-        DbErr::Custom(words) if words.contains("is missing") => {
-            let why = "the database was migrated by a newer version of trackside; use that version, or a backup from before";
-            Error::invalid(why).because(error)
-        }
-        _ => error.into(),
-    }
+    Ok(told(applied.iter().map(|step| step.name())))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

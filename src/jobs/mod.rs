@@ -116,17 +116,33 @@ impl Jobs {
         Ok(())
     }
 
-    /// Enqueues jobs of many tenants; the caller wakes the worker after the commit.
+    /// Enqueues jobs of many tenants, none of which was there before; the caller wakes the worker after the commit.
     ///
     /// # Errors
     /// The database's.
     pub async fn enqueue_through(&self, tx: &DoorTx<'_>, jobs: Vec<NewJob>) -> Result<()> {
-        self.insert(tx.conn(), jobs).await
+        tx.insert_new(self.rows(jobs).collect(), job::Column::Id, &[job::Column::Id]).await?;
+        Ok(())
     }
 
     async fn insert(&self, conn: &impl ConnectionTrait, jobs: Vec<NewJob>) -> Result<()> {
+        let again = [
+            job::Column::Payload,
+            job::Column::State,
+            job::Column::RunAt,
+            job::Column::Attempt,
+            job::Column::Fence,
+        ];
+        job::Entity::insert_many(self.rows(jobs))
+            .on_conflict(OnConflict::column(job::Column::Id).update_columns(again).to_owned())
+            .exec_without_returning(conn)
+            .await?;
+        Ok(())
+    }
+
+    fn rows(&self, jobs: Vec<NewJob>) -> impl Iterator<Item = job::ActiveModel> {
         let now = self.clock.now();
-        let rows = jobs.into_iter().map(|new| job::ActiveModel {
+        jobs.into_iter().map(move |new| job::ActiveModel {
             id: Set(new.id.0),
             tenant_id: Set(new.tenant.0),
             kind: Set(new.kind.to_owned()),
@@ -136,19 +152,7 @@ impl Jobs {
             attempt: Set(0),
             fence: Set(0),
             last_error: Set(None),
-        });
-        let again = [
-            job::Column::Payload,
-            job::Column::State,
-            job::Column::RunAt,
-            job::Column::Attempt,
-            job::Column::Fence,
-        ];
-        job::Entity::insert_many(rows)
-            .on_conflict(OnConflict::column(job::Column::Id).update_columns(again).to_owned())
-            .exec_without_returning(conn)
-            .await?;
-        Ok(())
+        })
     }
 
     /// Claims up to `most` jobs whose time has come.
@@ -262,30 +266,34 @@ pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use scratch::Scratch;
     use serde_json::json;
-    use tempfile::TempDir;
 
     use super::*;
-    use crate::{config::DatabaseUrl, database::Migrate};
+    use crate::{
+        config::{Config, Sources},
+        database::Migrate,
+    };
 
     struct Stage {
         database: Database,
         clock: Clock,
         jobs: Jobs,
         tenant: TenantId,
-        _folder: TempDir,
+        _place: Scratch,
     }
 
     async fn stage(waiting: usize) -> Stage {
-        let folder = TempDir::new().expect("a folder");
-        let url = DatabaseUrl::Sqlite(folder.path().join("jobs.db"));
-        Database::migrate(&url, Migrate::Up).await.expect("migrated");
-        let database = Database::open(&url).await.expect("open");
+        let place = Scratch::new();
+        let environment = place.settings().into_iter().collect();
+        let config = Config::load(&Sources { environment, ..Sources::default() }).expect("valid settings");
+        Database::migrate(&config.database, Migrate::Up).await.expect("migrated");
+        let database = Database::open(&config).await.expect("open");
         let clock = Clock::mock("2026-01-01T00:00:00Z".parse().expect("a time"));
         let ids = Ids::system(clock.clone());
         let jobs = Jobs::new(clock.clone(), ids.clone(), Duration::from_secs(30));
         let tenant = TenantId(ids.uuid());
-        let stage = Stage { database, clock, jobs, tenant, _folder: folder };
+        let stage = Stage { database, clock, jobs, tenant, _place: place };
         for _ in 0..waiting {
             let new = NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) };
             let jobs = stage.jobs.clone();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use entity::{job, rejected_delivery, webhook_event};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, prelude::*, sea_query::OnConflict,
+    QueryTrait as _, prelude::*,
 };
 
 use super::{
@@ -48,22 +48,9 @@ impl Row {
 
 /// Inserts deliveries; gives the ids of those that were not there before.
 pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>) -> Result<HashSet<Uuid>> {
-    let rows: Vec<_> = rows.into_iter().map(|Row(row)| row).collect();
-    let ids: HashSet<_> = rows.iter().map(|row| *row.id.as_ref()).collect();
     let once =
         [webhook_event::Column::ProjectId, webhook_event::Column::Source, webhook_event::Column::DeliveryId];
-    let inserted = webhook_event::Entity::insert_many(rows)
-        .on_conflict(OnConflict::columns(once).do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await?;
-    if inserted == ids.len() as u64 {
-        return Ok(ids);
-    }
-    let new = webhook_event::Entity::find()
-        .select_only()
-        .column(webhook_event::Column::Id)
-        .filter(webhook_event::Column::Id.is_in(ids));
-    Ok(new.into_tuple().all(tx.conn()).await?.into_iter().collect())
+    tx.insert_new(rows.into_iter().map(|Row(row)| row).collect(), webhook_event::Column::Id, &once).await
 }
 
 pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Option<Delivery>> {

@@ -1,5 +1,6 @@
 //! The command line, as a person and as a script use it.
 
+use scratch::Scratch;
 use serde_json::Value;
 use tempfile::TempDir;
 use trackside::samples::sign;
@@ -15,7 +16,7 @@ fn json(text: &str) -> Value {
 
 #[tokio::test]
 async fn the_commands_work_beside_a_running_service() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
     let at = folder.path();
     let port = process.port.to_string();
@@ -58,7 +59,7 @@ async fn the_commands_work_beside_a_running_service() {
 
 #[test]
 fn tenants_are_named_where_there_are_several() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let at = folder.path();
     let a = output(at, &["tenant", "create", "--name", "A"]);
     let only = output(at, &["--json", "key", "create", "--name", "x", "--role", "VIEWER"]);
@@ -80,7 +81,7 @@ fn tenants_are_named_where_there_are_several() {
 
 #[test]
 fn the_schema_goes_up_down_and_up_again() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let at = folder.path();
     let steps = |arguments: &[&str]| {
         let all = [&["--json", "migrate"], arguments].concat();
@@ -88,7 +89,7 @@ fn the_schema_goes_up_down_and_up_again() {
         (steps.iter().filter(|step| step["applied"] == true).count(), steps.len())
     };
     let (_, all) = steps(&["status"]);
-    assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "looking makes nothing");
+    assert_eq!(std::fs::read_dir(at).unwrap().count(), 1, "looking makes nothing beside the settings");
     assert_eq!(steps(&["up"]), (all, all));
     let unasked = run(at, &["migrate", "down"]);
     assert_eq!(unasked.status.code(), Some(1), "nobody is here to be asked");
@@ -101,7 +102,7 @@ fn the_schema_goes_up_down_and_up_again() {
 
 #[test]
 fn two_first_starts_at_once_make_one_installation() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let start = || trackside(folder.path()).args(["tenant", "list"]).spawn().unwrap();
     for mut child in [start(), start(), start()] {
         assert!(child.wait().unwrap().success());
@@ -110,10 +111,10 @@ fn two_first_starts_at_once_make_one_installation() {
 
 #[test]
 fn a_start_with_another_key_or_none_is_refused_and_says_what_to_do() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let at = folder.path();
     output(at, &["tenant", "list"]);
-    let key = at.join("data/master.key");
+    let key = at.join("master.key");
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let refused = trackside(at).args(["tenant", "list"]).env("TRACKSIDE_MASTER_KEY", other).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not the master key"));

@@ -2,13 +2,13 @@
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use scratch::Scratch;
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 use trackside::samples::Repository;
 
 use crate::support::{
-    Client, Project, Socket, Tenant, dawn, eventually, number, open_database,
+    Client, Project, Socket, Tenant, dawn, eventually, number,
     process::{Process, free_port, output},
     text,
 };
@@ -44,7 +44,7 @@ async fn burst(project: Project, name: String, acknowledged: Arc<Mutex<HashSet<S
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_the_middle_of_a_burst_loses_nothing_that_was_acknowledged() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let port = free_port();
     let mut process = Process::serve(folder.path(), port, &SETTINGS, &[]).await;
     let project = project(folder.path(), &process).await;
@@ -83,7 +83,7 @@ async fn kill_9_in_the_middle_of_a_burst_loses_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn the_fsync_comes_before_the_answer() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let trace = folder.path().join("trace");
     let wrapper =
         ["strace", "-f", "-yy", "-s", "64", "-e", "trace=fsync,fdatasync,write,sendto,writev,sendmsg", "-o"];
@@ -116,7 +116,7 @@ async fn the_fsync_comes_before_the_answer() {
 
 #[tokio::test]
 async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let process = Process::serve(folder.path(), free_port(), &SETTINGS, &[]).await;
     let project = project(folder.path(), &process).await;
     let mut stream = project.follow(None).await.greeted().await;
@@ -166,18 +166,17 @@ async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
     let outcomes = outcomes.lock().await;
     assert!(outcomes.iter().all(|status| *status == 202), "every answer that was given was good");
     assert!(
-        !folder.path().join("data/trackside.db-wal").exists(),
+        !folder.path().join("trackside.db-wal").exists(),
         "after a clean stop the file alone is everything"
     );
-    let database = open_database(folder.path().join("data/trackside.db")).await;
-    let stored = number(&database, "SELECT count(*) FROM webhook_event").await;
+    let stored = number(&folder.database().await, "SELECT count(*) FROM webhook_event").await;
     assert!(stored >= outcomes.len() as i64, "{stored} stored, {} acknowledged", outcomes.len());
 }
 
 #[tokio::test]
 async fn a_client_that_is_slow_with_its_head_is_let_go() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let folder = TempDir::new().unwrap();
+    let folder = Scratch::new();
     let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
     let mut sockets = Vec::new();
     for _ in 0..200 {

@@ -125,7 +125,7 @@ async fn secrets_are_nowhere_in_the_database_as_text() {
     let project = server.project().await;
     let key = server.key(project.tenant.id, NewKey { role: Role::Admin, ..any_key() }).await;
     server.service.stop().await;
-    for file in std::fs::read_dir(server.folder.path()).unwrap() {
+    for file in std::fs::read_dir(server.place.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for secret in [&project.secret, &key] {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));

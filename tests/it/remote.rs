@@ -5,6 +5,7 @@ use std::{
     process::{Child, ChildStderr, ChildStdout, Stdio},
 };
 
+use scratch::Scratch;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ const REPOSITORY: &str = "https://github.com/acme/rocket";
 
 /// A served installation with one project.
 struct Place {
-    folder: TempDir,
+    folder: Scratch,
     process: Process,
     port: String,
     project: Value,
@@ -27,7 +28,7 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = Scratch::new();
         let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
         let (at, port) = (folder.path(), process.port.to_string());
         let made = output(at, &["--json", "project", "create", "--name", "Rocket", "--repo-url", REPOSITORY]);

@@ -1,0 +1,272 @@
+//! PostgreSQL: its pool, how a transaction takes its role and its tenant, and how the schema moves.
+//!
+//! The user that the address names may own the tables, or be a superuser; no query runs as that user. Every
+//! transaction begins with one message that takes a role which owns nothing, and the tenant whose rows that role
+//! may see. All of it ends with the transaction and nothing depends on the session, so a pooler that gives each
+//! transaction another session, such as PgBouncer, may stand in between.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _,
+    sqlx::{
+        self, ConnectOptions as _, Connection as _, PgConnection,
+        postgres::{PgConnectOptions, PgPoolOptions},
+    },
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::interval,
+};
+
+use super::{AfterCommit, Door, Migrate, Step, TenantId, newer, told, writer::Turn};
+use crate::{
+    config::{Config, SecretUrl},
+    error::{Error, Result},
+};
+
+/// The oldest version that is supported, as `server_version_num`.
+const OLDEST: i32 = 15_00_00;
+/// How long somebody waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a connection beyond the smallest number is kept without use.
+const IDLE: Duration = Duration::from_secs(30);
+/// A connection that was idle for this long is tried before it is used: the server may have been restarted.
+const DOUBTFUL: Duration = Duration::from_secs(1);
+/// Migrations that run at once wait for each other on this advisory lock: the text "tracksid" as a number.
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tracksid");
+/// What holds in every transaction. A commit that returns is on disk whatever the server's default is; no statement
+/// runs for ever; and a process that was stopped amid a transaction does not hold its locks for long.
+const ALWAYS: &str = "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '30s'; \
+                      SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
+
+/// Whose rows a transaction may see.
+#[derive(Clone, Copy)]
+pub(super) enum Scope {
+    /// One tenant's.
+    Tenant(TenantId),
+    /// Everybody's, of a few tables.
+    Door(Door),
+}
+
+/// Whether a transaction changes anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It sees one snapshot and writes nothing.
+    Read,
+    Write,
+}
+
+/// The pool.
+#[derive(Clone)]
+pub(super) struct Postgres {
+    pub(super) pool: DatabaseConnection,
+    /// Keeps connections free for those whom somebody waits for.
+    background: Arc<Semaphore>,
+    waiting: Arc<AtomicU32>,
+    is_direct: bool,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &SecretUrl, config: &Config) -> Result<Self> {
+        let (pool, is_direct) = connect(url, *config.pool.start(), *config.pool.end()).await?;
+        check(&pool, url).await?;
+        let background = (*config.pool.end() as usize / 2).max(1);
+        Ok(Self {
+            pool,
+            background: Arc::new(Semaphore::new(background)),
+            waiting: Arc::default(),
+            is_direct,
+        })
+    }
+
+    /// Begins a transaction that sees what `scope` says, and nothing else.
+    pub(super) async fn begin(&self, scope: Scope, access: Access) -> Result<DatabaseTransaction, DbErr> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let begun = self.pool.begin().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let conn = begun?;
+        conn.execute_unprepared(&prelude(scope, access, self.is_direct)).await?;
+        Ok(conn)
+    }
+
+    /// Runs `operation` in a transaction; returns its value after the commit. It is a task of its own, so that it is
+    /// carried out when the caller goes away.
+    pub(super) async fn run<T, F>(&self, turn: Turn, scope: Scope, operation: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
+            + Send
+            + 'static,
+    {
+        let postgres = self.clone();
+        let task = tokio::spawn(async move {
+            let _slot = match turn {
+                Turn::First => None,
+                Turn::Behind => Some(postgres.background.acquire().await.map_err(Error::internal)?),
+            };
+            let conn = postgres.begin(scope, Access::Write).await?;
+            match operation(&conn).await {
+                Ok((value, signals)) => {
+                    conn.commit().await?;
+                    signals.into_iter().for_each(|signal| signal());
+                    Ok(value)
+                }
+                Err(error) => {
+                    conn.rollback().await?;
+                    Err(error)
+                }
+            }
+        });
+        task.await.unwrap_or_else(|_| {
+            Err(Error::internal("a write panicked; its panic message is above in the log"))
+        })
+    }
+
+    /// Transactions that wait for a connection.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// What a transaction says first, in one message.
+fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
+    let snapshot = match access {
+        Access::Read => "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; ",
+        Access::Write => "",
+    };
+    let who = match scope {
+        Scope::Tenant(tenant) => {
+            format!("SET LOCAL ROLE trackside_app; SET LOCAL trackside.tenant = '{tenant}'")
+        }
+        Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),
+    };
+    format!("{}{snapshot}{ALWAYS}; {who}", forget(is_direct))
+}
+
+/// Behind a pooler a session may hold statements that another client has prepared under the names we are going to
+/// use, because SeaORM cannot prepare without a name.
+fn forget(is_direct: bool) -> &'static str {
+    if is_direct { "" } else { "DEALLOCATE ALL; " }
+}
+
+/// Other instances may have written at any time, so every second stands for one such write.
+pub(super) fn every_second() -> watch::Receiver<u64> {
+    let (tell, heard) = watch::channel(0);
+    tokio::spawn(async move {
+        let mut second = interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = second.tick() => tell.send_modify(|count| *count += 1),
+                () = tell.closed() => return,
+            }
+        }
+    });
+    heard
+}
+
+/// A pool, and whether its connections are sessions of the server rather than of a pooler in between.
+async fn connect(url: &SecretUrl, min: u32, max: u32) -> Result<(DatabaseConnection, bool)> {
+    let unreachable = |error: sqlx::Error| {
+        Error::invalid(format!(
+            "the database {url} cannot be reached ({error}); check that it runs, and DATABASE_URL's host, user, \
+             password and name"
+        ))
+    };
+    let options: PgConnectOptions = url.expose().parse().map_err(unreachable)?;
+    let options = options.application_name("trackside").extra_float_digits(None).disable_statement_logging();
+    let is_direct = is_direct(&options).await;
+    let options = if is_direct { options } else { options.statement_cache_capacity(0) };
+    let pool = PgPoolOptions::new()
+        .min_connections(min)
+        .max_connections(max)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(IDLE)
+        .test_before_acquire(false)
+        .before_acquire(|conn, seen| {
+            Box::pin(async move { Ok(seen.idle_for < DOUBTFUL || conn.ping().await.is_ok()) })
+        })
+        .connect_with(options)
+        .await
+        .map_err(unreachable)?;
+    Ok((pool.into(), is_direct))
+}
+
+/// Whether the server itself answers: only its own sessions have the settings that a client asks for when it
+/// connects. Statements can be kept prepared there.
+async fn is_direct(options: &PgConnectOptions) -> bool {
+    let asked = options.clone().options([("trackside.direct", "on")]);
+    let Ok(mut conn) = PgConnection::connect_with(&asked).await else { return false };
+    let told = sqlx::query_scalar::<_, Option<String>>("SELECT current_setting('trackside.direct', true)")
+        .persistent(false)
+        .fetch_one(&mut conn)
+        .await;
+    let _ = conn.close().await;
+    told.is_ok_and(|told| told.as_deref() == Some("on"))
+}
+
+/// Refuses a server that is too old, or that does not keep what it acknowledges.
+async fn check(pool: &DatabaseConnection, url: &SecretUrl) -> Result<()> {
+    let settings = sqlx::query_as::<_, (i32, String, String)>(
+        "SELECT current_setting('server_version_num')::int, current_setting('fsync'), \
+         current_setting('full_page_writes')",
+    );
+    let (version, fsync, full_pages) = settings
+        .persistent(false)
+        .fetch_one(pool.get_postgres_connection_pool())
+        .await
+        .map_err(Error::internal)?;
+    if version < OLDEST {
+        let major = version / 10_000;
+        return Err(Error::invalid(format!("{url} runs PostgreSQL {major}; trackside needs 15 or newer")));
+    }
+    for (setting, value) in [("fsync", fsync), ("full_page_writes", full_pages)] {
+        if value != "on" {
+            return Err(Error::invalid(format!(
+                "{url} runs with {setting} = {value}, so that it may lose what it has acknowledged; set {setting} = on \
+                 in postgresql.conf"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// All steps are one transaction, which also holds the lock: a pooler would not keep a session's.
+pub(super) async fn migrate(url: &SecretUrl, direction: Migrate) -> Result<Vec<Step>> {
+    let (pool, is_direct) = connect(url, 0, 1).await?;
+    let conn = pool.begin().await?;
+    let begin = format!("{}SELECT pg_advisory_xact_lock({MIGRATION_LOCK})", forget(is_direct));
+    conn.execute_unprepared(&begin).await?;
+    match direction {
+        Migrate::Up => Migrator::up(&conn, None).await.map_err(|error| explain(url, error))?,
+        Migrate::Down(steps) => {
+            Migrator::down(&conn, Some(steps)).await.map_err(|error| explain(url, error))?
+        }
+        Migrate::Status => {}
+    }
+    let applied = Migrator::get_applied_migrations_read_only(&conn).await.map_err(newer)?;
+    conn.commit().await?;
+    pool.close().await?;
+    Ok(told(applied.iter().map(|step| step.name())))
+}
+
+/// What keeps a user from migrating, in words.
+fn explain(url: &SecretUrl, error: DbErr) -> Error {
+    let DbErr::Exec(sea_orm::RuntimeErr::SqlxError(cause)) = &error else { return newer(error) };
+    if cause.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501") {
+        let why = format!(
+            "the user of {url} may not do what the schema needs ({cause}): it must own the database, and either may \
+             create roles (ALTER ROLE … CREATEROLE) or be given the roles that README names"
+        );
+        return Error::invalid(why).because(error);
+    }
+    newer(error)
+}
