@@ -8,7 +8,7 @@ use std::{
 };
 
 use prometheus::IntGauge;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     EventId, Head, Position,
@@ -24,6 +24,8 @@ use crate::{
 
 /// Bytes handed to a connection at once.
 const CHUNK: usize = 64 * 1024;
+/// How long a live reader may be further behind than the ring holds.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The shortest and the longest that a client is asked to wait at shutdown; milliseconds.
 const SHUTDOWN_RETRY_MS: Range<u64> = 500..5_500;
 /// When somebody with too many streams may try again.
@@ -39,13 +41,13 @@ pub(super) struct Cursor {
     follower: Arc<Follower>,
     head: watch::Receiver<i64>,
     position: i64,
-    /// Whether it has once seen everything there was: from then on it has to keep up.
-    live: bool,
+    /// When it had seen everything there was, most recently: from the first time on it has to keep up.
+    caught_up: Option<Instant>,
 }
 
 /// Why a reader gets nothing more.
 pub(super) enum Lost {
-    /// It was live and fell out of the ring.
+    /// It fell out of the ring, and not only because much was written at once.
     Behind,
     /// The log could not be read.
     Unreadable,
@@ -58,7 +60,7 @@ impl Cursor {
         let head = follower.head();
         let start = from.map_or(Some(head.position), |from| from.within(head));
         let position = start.unwrap_or(head.position);
-        (Self { head: follower.wakes(), follower, position, live: false }, start.is_none())
+        (Self { head: follower.wakes(), follower, position, caught_up: None }, start.is_none())
     }
 
     /// The last event that was read, or behind which reading begins.
@@ -72,8 +74,11 @@ impl Cursor {
             self.head.borrow_and_update();
             match self.follower.frames_after(self.position, CHUNK) {
                 Frames::Some(frames, last) => return Ok(self.read(frames, last)),
-                Frames::None => self.live = true,
-                Frames::Older if self.live => {
+                Frames::None => {
+                    self.head.changed().await.map_err(|_| Lost::Unreadable)?;
+                    self.caught_up = Some(Instant::now());
+                }
+                Frames::Older if self.caught_up.is_some_and(|at| at.elapsed() > PATIENCE) => {
                     tracing::info!(at = %self.id(), "a subscriber fell behind and was cut off; it can resume");
                     return Err(Lost::Behind);
                 }
@@ -85,7 +90,6 @@ impl Cursor {
                     }
                 },
             }
-            self.head.changed().await.map_err(|_| Lost::Unreadable)?;
         }
     }
 

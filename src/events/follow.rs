@@ -23,7 +23,7 @@ use crate::{
     wire::{ProjectId, Timestamp},
 };
 
-/// Bytes of frames that a follower keeps; a live stream that falls further behind is cut off.
+/// Bytes of frames that a follower keeps; a live stream that stays further behind is cut off.
 const RING_BYTES: usize = 1024 * 1024;
 /// Events read from the log at once.
 const PAGE: u64 = 200;

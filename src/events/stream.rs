@@ -1,9 +1,9 @@
 //! Server-sent events: one project's log as a stream that can be resumed.
 //!
 //! A stream begins with its resume position and then follows its [`Cursor`]. Nobody waits for a slow reader:
-//! one that is live and falls out of the follower's ring is cut off, as is one that reads nothing for a while
-//! (the accept loop sees to that). Either comes back with `Last-Event-ID` and misses nothing. At shutdown each
-//! stream is told to come back after a time of its own.
+//! one that was live and stays further behind than the follower's ring for some seconds is cut off, as is one that
+//! reads nothing for a while (the accept loop sees to that). Either comes back with `Last-Event-ID` and misses
+//! nothing. At shutdown each stream is told to come back after a time of its own.
 
 use std::{fmt::Write as _, sync::Arc};
 

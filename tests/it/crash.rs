@@ -4,6 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use scratch::Scratch;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::sync::Mutex;
 use trackside::samples::Repository;
 
@@ -83,7 +84,7 @@ async fn kill_9_in_the_middle_of_a_burst_loses_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn the_fsync_comes_before_the_answer() {
-    let folder = Scratch::new();
+    let folder = TempDir::new().unwrap(); // PostgreSQL syncs in processes of its own: see postgres.rs
     let trace = folder.path().join("trace");
     let wrapper =
         ["strace", "-f", "-yy", "-s", "64", "-e", "trace=fsync,fdatasync,write,sendto,writev,sendmsg", "-o"];

@@ -113,7 +113,7 @@ async fn an_event_that_another_process_wrote_is_late_by_a_second_at_most() {
     let elsewhere = server.database().await;
     elsewhere
         .execute_unprepared(
-            "BEGIN IMMEDIATE; UPDATE event_head SET position = position + 1; \
+            "BEGIN; UPDATE event_head SET position = position + 1; \
              INSERT INTO event (project_id, position, tenant_id, name, payload, created_at) \
              SELECT project_id, position, tenant_id, 'push', '{}', '2026-01-01T00:00:00+00:00' FROM event_head; COMMIT",
         )

@@ -9,12 +9,13 @@ use crate::support::{Server, text};
 async fn health_tells_of_the_database_and_leaves_out_what_is_not_configured() {
     let server = Server::start().await;
     let nobody = server.stranger();
+    let engine = if server.place.is_postgres() { "postgres" } else { "sqlite" };
     for path in ["/health", "/api/health"] {
         let health = nobody.get(path).await.expect(200).json;
         assert_eq!(health["status"], "healthy");
         assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
         let database = &health["infrastructure"]["database"];
-        assert_eq!((&database["status"], &database["storeType"]), (&json!("healthy"), &json!("sqlite")));
+        assert_eq!((&database["status"], &database["storeType"]), (&json!("healthy"), &json!(engine)));
         assert!(database["latencyMs"].is_number() && database["poolTotal"].is_number());
         assert!(health["infrastructure"].get("redis").is_none());
     }

@@ -1,11 +1,10 @@
 //! What deliveries mean: artifacts, runs, events, in whatever order they come.
 
 use proptest::prelude::*;
-use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use trackside::samples::{Commit, Repository, WorkflowRun};
 
-use crate::support::{Project, Server, dawn, eventually, number, text};
+use crate::support::{Project, Server, dawn, eventually, number, sabotage, text};
 
 fn repository() -> Repository {
     Repository::new("acme/rocket", dawn())
@@ -172,12 +171,7 @@ async fn a_job_that_fails_is_tried_three_times_then_parked_and_can_be_replayed()
     let server = Server::start().await;
     let project = server.project().await;
     let database = server.database().await;
-    database
-        .execute_unprepared(
-            "CREATE TRIGGER broken BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'hush: disk on fire'); END",
-        )
-        .await
-        .unwrap();
+    sabotage::refuse_inserts(&database, "run", "hush: disk on fire").await;
     let receipt = project.deliver("d-1", &repository().status("ci", "success")).await.expect(202).json;
     let path = project.path(&format!("/deliveries/{}", text(&receipt["id"])));
     // After a failed try the job is put back for a certain instant: 2 s after the first, 4 s after the second.
@@ -199,7 +193,7 @@ async fn a_job_that_fails_is_tried_three_times_then_parked_and_can_be_replayed()
     let names: Vec<_> = project.events().await.iter().map(|event| text(&event["event"])).collect();
     assert_eq!(names, ["delivery_received", "delivery_failed"], "a failed try leaves no trace in the log");
 
-    database.execute_unprepared("DROP TRIGGER broken").await.unwrap();
+    sabotage::mend(&database, "run").await;
     project.client.post(&format!("{path}/replay"), json!({})).await.expect(202);
     project.settled().await;
     assert_eq!(project.client.get(&path).await.json["status"], "processed");
@@ -213,14 +207,8 @@ async fn a_delivery_that_cannot_be_read_harms_no_other() {
     let project = server.project().await;
     let database = server.database().await;
     // Damage to one body on its way to the disk, and a job whose run of the database fails.
-    database
-        .execute_unprepared(
-            "CREATE TRIGGER damage AFTER INSERT ON webhook_event WHEN NEW.delivery_id = 'd-3' \
-             BEGIN UPDATE webhook_event SET codec = 99 WHERE id = NEW.id; END; \
-             CREATE TRIGGER broken BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no'); END",
-        )
-        .await
-        .unwrap();
+    sabotage::falsify(&database, "webhook_event", "NEW.delivery_id = 'd-3'", "codec", "99").await;
+    sabotage::refuse_inserts(&database, "run", "no").await;
     let (ping, status) = (repository().ping(), repository().status("ci", "success"));
     let sent = (0..20).map(|index| format!("d-{index}")).collect::<Vec<_>>();
     let sent = sent.iter().map(|id| project.deliver(id, if id == "d-7" { &status } else { &ping }));
@@ -241,10 +229,7 @@ async fn a_restart_takes_up_what_was_left() {
     let project = server.project().await;
     let database = server.database().await;
     // Nobody can claim a job whose time has not come: so these are still there when the service stops.
-    database
-        .execute_unprepared("CREATE TRIGGER later AFTER INSERT ON job BEGIN UPDATE job SET run_at = '2026-01-01T07:00:00+00:00'; END")
-        .await
-        .unwrap();
+    sabotage::falsify(&database, "job", "1 = 1", "run_at", "'2026-01-01T07:00:00+00:00'").await;
     for index in 0..10 {
         project.deliver(&format!("d-{index}"), &repository().ping()).await.expect(202);
     }

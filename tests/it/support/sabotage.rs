@@ -1,0 +1,52 @@
+//! Failures of the database, made to order: triggers, in the words of either engine.
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
+
+/// Makes every insert into a table fail with these words, until it is mended.
+pub(crate) async fn refuse_inserts(database: &DatabaseConnection, table: &str, words: &str) {
+    let sql = match database.get_database_backend() {
+        DbBackend::Postgres => trigger(table, "refused", &format!("RAISE EXCEPTION '{words}';")),
+        _ => format!(
+            "CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{words}'); END"
+        ),
+    };
+    database.execute_unprepared(&sql).await.unwrap();
+}
+
+/// Lets a table take inserts again.
+pub(crate) async fn mend(database: &DatabaseConnection, table: &str) {
+    let on = if database.get_database_backend() == DbBackend::Postgres {
+        format!(" ON {table}")
+    } else {
+        "".into()
+    };
+    database.execute_unprepared(&format!("DROP TRIGGER refused_{table}{on}")).await.unwrap();
+}
+
+/// Changes a column of the rows inserted into a table that meet a condition.
+pub(crate) async fn falsify(
+    database: &DatabaseConnection,
+    table: &str,
+    when: &str,
+    column: &str,
+    value: &str,
+) {
+    let sql = match database.get_database_backend() {
+        DbBackend::Postgres => {
+            let body = format!("IF {when} THEN NEW.{column} := {value}; END IF; RETURN NEW;");
+            trigger(table, "falsified", &body)
+        }
+        _ => format!(
+            "CREATE TRIGGER falsified_{table} AFTER INSERT ON {table} WHEN {when} \
+             BEGIN UPDATE {table} SET {column} = {value} WHERE id = NEW.id; END"
+        ),
+    };
+    database.execute_unprepared(&sql).await.unwrap();
+}
+
+fn trigger(table: &str, what: &str, body: &str) -> String {
+    format!(
+        "CREATE FUNCTION {what}_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$; \
+         CREATE TRIGGER {what}_{table} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {what}_{table}()"
+    )
+}
