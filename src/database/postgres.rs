@@ -149,7 +149,7 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
         }
         Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),
     };
-    format!("{}{snapshot}{ALWAYS}; {who}", forget(is_direct))
+    format!("{snapshot}{}{ALWAYS}; {who}", forget(is_direct))
 }
 
 /// Behind a pooler a session may hold statements that another client has prepared under the names we are going to

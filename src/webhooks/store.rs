@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use entity::{job, rejected_delivery, webhook_event};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, prelude::*,
+    QueryTrait as _, prelude::*, sea_query::ExprTrait as _,
 };
 
 use super::{
@@ -128,18 +128,14 @@ fn narrow(
         query = query.filter(webhook_event::Column::EventType.eq(event_type.as_str()));
     }
     if let Some(status) = filter.status {
-        let jobs = |state: Option<JobState>| {
-            let jobs = tx.find::<job::Entity>().select_only().column(job::Column::Id);
-            let jobs = jobs.filter(job::Column::Kind.eq(PROCESS_DELIVERY));
-            state
-                .map_or(jobs.clone(), |state| jobs.filter(job::Column::State.eq(state.as_str())))
-                .into_query()
+        let left = |state: JobState| {
+            let jobs = jobs_in(tx, state).select_only().column(job::Column::Id);
+            webhook_event::Column::Id.in_subquery(jobs.into_query())
         };
-        let id = webhook_event::Column::Id;
         query = query.filter(match status {
-            DeliveryStatus::Pending => id.in_subquery(jobs(Some(JobState::Ready))),
-            DeliveryStatus::Failed => id.in_subquery(jobs(Some(JobState::Failed))),
-            DeliveryStatus::Processed => id.not_in_subquery(jobs(None)),
+            DeliveryStatus::Pending => left(JobState::Ready),
+            DeliveryStatus::Failed => left(JobState::Failed),
+            DeliveryStatus::Processed => its_job(tx.find::<job::Entity>()).not(),
         });
     }
     if let Some(from) = filter.from {
@@ -151,6 +147,20 @@ fn narrow(
     query
 }
 
+/// What is left to do for deliveries.
+fn jobs_in(tx: &Tx<'_>, state: JobState) -> Select<job::Entity> {
+    tx.find::<job::Entity>()
+        .filter(job::Column::Kind.eq(PROCESS_DELIVERY))
+        .filter(job::Column::State.eq(state.as_str()))
+}
+
+/// Whether the job of the delivery at hand is among some.
+fn its_job(jobs: Select<job::Entity>) -> Expr {
+    let own =
+        Expr::col((job::Entity, job::Column::Id)).equals((webhook_event::Entity, webhook_event::Column::Id));
+    Expr::exists(jobs.filter(own).select_only().column(job::Column::Id).into_query())
+}
+
 /// Up to `limit` deliveries behind `after` that are meant and have been processed or failed, oldest first; beside
 /// each whether its body is kept.
 pub(super) async fn replayable(
@@ -160,18 +170,12 @@ pub(super) async fn replayable(
     after: Option<WebhookEventId>,
     limit: u64,
 ) -> Result<Vec<(WebhookEventId, bool)>> {
-    let pending = tx
-        .find::<job::Entity>()
-        .select_only()
-        .column(job::Column::Id)
-        .filter(job::Column::Kind.eq(PROCESS_DELIVERY))
-        .filter(job::Column::State.eq(JobState::Ready.as_str()));
     let mut query = tx
         .find::<webhook_event::Entity>()
         .select_only()
         .columns([webhook_event::Column::Id, webhook_event::Column::Codec])
         .filter(webhook_event::Column::ProjectId.eq(project.0))
-        .filter(webhook_event::Column::Id.not_in_subquery(pending.into_query()))
+        .filter(its_job(jobs_in(tx, JobState::Ready)).not())
         .order_by_asc(webhook_event::Column::Id)
         .limit(limit);
     if let Some(after) = after {

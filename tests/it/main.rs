@@ -15,6 +15,7 @@ mod front_doors;
 mod hosts;
 mod isolation;
 mod operation;
+mod postgres;
 mod processing;
 mod projects;
 mod readers;

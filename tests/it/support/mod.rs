@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod hosts;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod sabotage;
 pub(crate) mod socket;
@@ -15,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use scratch::Scratch;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction};
 use serde_json::{Value, json};
 use trackside::{
     accounts::{self, NewKey, Role},
@@ -138,6 +139,12 @@ impl Server {
 pub(crate) async fn number(database: &DatabaseConnection, sql: &str) -> i64 {
     let statement = sea_orm::Statement::from_string(database.get_database_backend(), sql);
     database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// One text that a query answers within a transaction.
+pub(crate) async fn said(conn: &DatabaseTransaction, sql: &str) -> String {
+    let statement = sea_orm::Statement::from_string(conn.get_database_backend(), sql);
+    conn.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
 /// A key without anything special about it.

@@ -1,0 +1,97 @@
+//! Every list has an index: no route reads a table from end to end.
+
+use sea_orm::ConnectionTrait as _;
+
+use super::server;
+use crate::support::{number, text};
+
+/// Many tenants with many projects, so that reading one's rows by reading all would be the slower way.
+const FURNISH: &str = "
+    INSERT INTO tenant SELECT gen_random_uuid(), 't' || n, now() FROM generate_series(1, 200) n;
+    INSERT INTO principal (id, tenant_id, kind, name, role, created_at)
+      SELECT gen_random_uuid(), id, 'service_account', 'p', 'member', now() FROM tenant, generate_series(1, 20);
+    INSERT INTO api_key (id, tenant_id, principal_id, name, prefix, hash, scopes, created_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'k', 'tsk_', decode(md5(id::text), 'hex'), '[]', now() FROM principal;
+    INSERT INTO project (id, tenant_id, name, repo_url, config, version, created_at, updated_at)
+      SELECT gen_random_uuid(), id, 'p', 'https://git.example/x', '{}', 1, now(), now() FROM tenant, generate_series(1, 20);
+    INSERT INTO project_secret (id, tenant_id, project_id, sealed, created_at)
+      SELECT gen_random_uuid(), tenant_id, id, '', now() FROM project WHERE id NOT IN (SELECT project_id FROM project_secret);
+    INSERT INTO event_head SELECT id, tenant_id, gen_random_uuid(), 20 FROM project ON CONFLICT DO NOTHING;
+    INSERT INTO event (project_id, position, tenant_id, name, payload, created_at)
+      SELECT id, n, tenant_id, 'push', '{}', now() FROM project, generate_series(100001, 100020) n;
+    INSERT INTO webhook_event (id, tenant_id, project_id, source, delivery_id, event_type, headers, codec, body_bytes, received_at, body)
+      SELECT gen_random_uuid(), tenant_id, id, 'github', 'old-' || n, 'push', '[]', 0, 0, now() - interval '1 day', '' FROM project, generate_series(1, 20) n;
+    INSERT INTO rejected_delivery (id, tenant_id, project_id, source, event_type, code, reason, received_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'github', 'push', 'x', 'x', now() FROM project, generate_series(1, 10);
+    INSERT INTO artifact (id, tenant_id, project_id, path, kind, name, dependencies, commit, changed_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'docs/' || n, 'other', 'x', '[]', 'c', now() FROM project, generate_series(1, 20) n;
+    INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'github', n::text, 'workflow', 'x', 'success', 1, now() FROM project, generate_series(1, 20) n;
+    INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
+      SELECT id, tenant_id, 'process_delivery', '{}', 'failed', now(), 3, 1 FROM webhook_event WHERE delivery_id = 'old-1';
+    INSERT INTO idempotency_key (id, tenant_id, principal_id, key, fingerprint, created_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'k', '', '2026-01-01T05:00:00Z' FROM principal;
+    ANALYZE";
+
+/// Lists with what they may be narrowed by, of a project and of the tenant.
+const LISTS: [&str; 16] = [
+    "/artifacts",
+    "/artifacts?kind=prd",
+    "/artifacts?removed=true",
+    "/deliveries",
+    "/deliveries?status=pending",
+    "/deliveries?status=failed",
+    "/deliveries?status=processed",
+    "/deliveries?eventType=push",
+    "/deliveries?from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
+    "/deliveries/rejected",
+    "/events",
+    "/events?after=0",
+    "/runs",
+    "/runs?status=failed",
+    "/runs?commit=c",
+    "",
+];
+
+#[tokio::test]
+async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
+    let Some(server) = server().await else { return };
+    let project = server.project().await;
+    let database = server.database().await;
+    database.execute_unprepared(FURNISH).await.unwrap();
+    database.execute_unprepared("SELECT pg_stat_reset()").await.unwrap();
+    for list in LISTS {
+        project.client.get(&project.path(list)).await.expect(200);
+    }
+    for list in ["tenant", "principals", "api-keys", "projects"] {
+        project.client.get(&format!("/api/v1/{list}")).await.expect(200);
+    }
+    let ping = trackside::samples::Repository::new("acme/rocket", crate::support::dawn()).ping();
+    for index in 0..5 {
+        project.deliver(&format!("d-{index}"), &ping).await.expect(202);
+    }
+    project.settled().await;
+    let page = project.client.get(&project.path("/deliveries?limit=2")).await.expect(200).json;
+    project
+        .client
+        .get(&project.path(&format!("/deliveries?limit=2&cursor={}", text(&page["nextCursor"]))))
+        .await
+        .expect(200);
+    // What connections have counted is told when they close.
+    server.service.stop().await;
+    let used = "SELECT count(*) FROM pg_stat_user_tables WHERE idx_scan > 0";
+    assert!(number(&database, used).await >= 8, "the counters count");
+    let statement = sea_orm::Statement::from_string(
+        database.get_database_backend(),
+        "SELECT relname || ': ' || seq_scan FROM pg_stat_user_tables WHERE seq_scan > 0 AND relname NOT IN \
+         ('seaql_migrations', 'instance') AND NOT (relname = 'tenant' AND seq_scan <= 1)",
+    );
+    let read: Vec<String> = database
+        .query_all_raw(statement)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect();
+    assert!(read.is_empty(), "read from end to end: {read:?}");
+}
