@@ -8,6 +8,7 @@
 //!
 //! Every operation takes the [`Principal`] that a key stands for, and works in that principal's tenant alone.
 
+mod access;
 mod api;
 mod key;
 pub mod scope;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 pub use self::{
+    access::Access,
     api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
     key::ApiKey,
     scope::{Role, Scope},
@@ -165,6 +167,7 @@ pub struct NewKey {
 pub struct Accounts {
     recent: moka::sync::Cache<[u8; 32], Arc<Principal>>,
     revoked: watch::Sender<u64>,
+    watched: access::Watched,
     tickets: ticket::UsedTickets,
 }
 
@@ -175,7 +178,12 @@ impl Accounts {
     /// With nothing remembered.
     pub fn new() -> Self {
         let recent = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(TRUSTED).build();
-        Self { recent, revoked: watch::channel(0).0, tickets: ticket::UsedTickets::new() }
+        Self {
+            recent,
+            revoked: watch::channel(0).0,
+            watched: access::Watched::default(),
+            tickets: ticket::UsedTickets::new(),
+        }
     }
 
     /// Forgets what is remembered, because it may have changed.
@@ -353,49 +361,6 @@ pub async fn authenticate(app: &App, text: &str) -> Result<Principal> {
     })?;
     let principal = look_up(app, key.hash()).await?;
     Ok(Principal::clone(&principal))
-}
-
-/// The access of something that outlives a request, such as a stream.
-pub struct Access {
-    app: Arc<App>,
-    principal: Principal,
-    revocations: watch::Receiver<u64>,
-    in_doubt: bool,
-}
-
-impl Access {
-    /// The access that `principal` has now.
-    pub fn new(app: Arc<App>, principal: Principal) -> Self {
-        let revocations = app.accounts.revoked.subscribe();
-        Self { app, principal, revocations, in_doubt: true }
-    }
-
-    /// Returns once the key behind it has expired or was revoked. May be dropped and called again.
-    pub async fn ended(&mut self) {
-        loop {
-            // An outage is no revocation: what is open stays open until the answer is known.
-            if self.in_doubt && is_refused(look_up(&self.app, self.principal.hash).await) {
-                return;
-            }
-            self.in_doubt = false;
-            tokio::select! {
-                _ = self.revocations.changed() => {}
-                () = until(&self.app, self.principal.expires_at) => {}
-            }
-            self.in_doubt = true;
-        }
-    }
-}
-
-fn is_refused<T>(answer: Result<T>) -> bool {
-    answer.is_err_and(|error| error.code == Code::Unauthenticated)
-}
-
-async fn until(app: &App, time: Option<Time>) {
-    match time {
-        Some(time) => app.clock.sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn look_up(app: &App, hash: [u8; 32]) -> Result<Arc<Principal>> {

@@ -99,7 +99,7 @@ impl EventsApi {
         let open = OpenStream::new(&app, caller.principal.id)?;
         let follower = app.followers.follow(caller.principal.tenant, project.id).await?;
         let app = Arc::clone(app.0);
-        let access = Access::new(Arc::clone(&app), caller.principal);
+        let access = Access::new(&app, &caller.principal);
         let events = stream::subscribe(app, follower, from, access, open);
         Ok(EventStream(Body::from_bytes_stream(events)))
     }

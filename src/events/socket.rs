@@ -170,7 +170,7 @@ async fn serve(app: Arc<App>, principal: Principal, stream: Upgraded) {
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let (mut sink, mut incoming) = socket.split();
     let (asking, asked) = mpsc::channel(READ_AHEAD);
-    let mut access = Access::new(Arc::clone(&app), principal.clone());
+    let access = Access::new(&app, &principal);
     let heartbeat = app.config.heartbeat;
     let writer = Writer {
         app: Arc::clone(&app),

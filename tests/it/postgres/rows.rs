@@ -1,6 +1,9 @@
 //! P4 in the database itself: who sees which rows, and that nobody forgot a table or opened a door.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
@@ -10,7 +13,7 @@ use trackside::{
 };
 
 use super::{server, server_with};
-use crate::support::{Server, number, said};
+use crate::support::{PATIENCE, Server, number, said};
 
 /// The rows of a query, as text with `|` between the columns.
 async fn rows(database: &DatabaseConnection, sql: &str) -> Vec<String> {
@@ -108,7 +111,10 @@ async fn ten_thousand_transactions_that_are_cut_off_at_any_moment_leave_no_tenan
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..500 {
             let tenant = tenants[random.random_range(0..tenants.len())];
-            let patience = std::time::Duration::from_micros(random.random_range(0..4_000));
+            let patience = match random.random_bool(0.5) {
+                true => Duration::from_micros(random.random_range(0..4_000)),
+                false => PATIENCE,
+            };
             let looked = look(&server, tenant, random.random_range(0..4));
             match tokio::time::timeout(patience, looked).await {
                 Ok(()) => completed.fetch_add(1, Ordering::Relaxed),
