@@ -2,17 +2,20 @@
 
 use std::{
     collections::HashSet,
+    path::Path,
     process::{Child, Stdio},
     sync::Arc,
 };
 
-use scratch::Scratch;
+use scratch::{
+    Scratch,
+    postgres::{PostgresServer, as_postgres, hand_over},
+};
 use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::Mutex};
 
 use crate::support::{
     Project, Tenant, dawn, eventually, number,
-    postgres::{PostgresServer, hand_over, program},
     process::{Process, free_port, output, run, signal, trackside},
     text,
 };
@@ -42,7 +45,7 @@ async fn a_server_that_crashes_in_the_middle_of_a_burst_loses_nothing_that_was_a
         return;
     }
     // A server that would by itself acknowledge what is not on disk yet: the service asks for more.
-    let mut postgres = PostgresServer::start(&["synchronous_commit=off", "wal_writer_delay=10s"]).await;
+    let postgres = PostgresServer::start(&["synchronous_commit=off", "wal_writer_delay=10s"]).unwrap();
     let folder = folder(&postgres.url("postgres"));
     let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
     let project = project(&folder, &process).await;
@@ -73,11 +76,11 @@ async fn a_server_that_crashes_in_the_middle_of_a_burst_loses_nothing_that_was_a
     for round in 1..=3 {
         let so_far = acknowledged.lock().await.len();
         eventually("the burst goes on", async || acknowledged.lock().await.len() > so_far + 100).await;
-        postgres.crash().await;
+        postgres.crash();
         let health = process.client(None).get("/health").await;
         assert_eq!(health.status, 503, "round {round}: {}", health.body);
         process.client(None).get("/health/live").await.expect(200);
-        postgres.resume().await;
+        postgres.resume().unwrap();
     }
     eventually("the service recovers by itself", async || {
         process.client(None).get("/health/ready").await.status == 200
@@ -116,8 +119,8 @@ impl PgBouncer {
             postgres.port()
         );
         std::fs::write(folder.path().join("pgbouncer.ini"), settings).unwrap();
-        hand_over(folder.path());
-        let mut command = program("/usr/sbin/pgbouncer");
+        hand_over(folder.path()).unwrap();
+        let mut command = as_postgres(Path::new("/usr/sbin/pgbouncer"));
         command.arg(folder.path().join("pgbouncer.ini")).stdout(Stdio::null()).stderr(Stdio::null());
         let pooler = Self { child: command.spawn().unwrap(), port, _folder: folder };
         eventually("PgBouncer listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
@@ -141,7 +144,7 @@ async fn a_pooler_that_gives_each_transaction_another_session_changes_nothing() 
     if !is_wanted() {
         return;
     }
-    let postgres = PostgresServer::start(&[]).await;
+    let postgres = PostgresServer::start(&[]).unwrap();
     let pooler = PgBouncer::before(&postgres).await;
     let folder = folder(&pooler.url());
     // Two instances share the pooler's three sessions, so that each meets what the other has left in them.
@@ -177,7 +180,7 @@ async fn instances_that_start_at_the_same_moment_migrate_once_and_make_one_tenan
     if !is_wanted() {
         return;
     }
-    let postgres = PostgresServer::start(&[]).await;
+    let postgres = PostgresServer::start(&[]).unwrap();
     let folder = folder(&postgres.url("postgres"));
     let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let port = free_port();
@@ -204,7 +207,7 @@ async fn a_server_that_does_not_keep_what_it_acknowledges_is_refused() {
     if !is_wanted() {
         return;
     }
-    let postgres = PostgresServer::start(&["fsync=off"]).await;
+    let postgres = PostgresServer::start(&["fsync=off"]).unwrap();
     let refused = run(folder(&postgres.url("postgres")).path(), &["serve", "--port", "0"]);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && words.contains("fsync = off"), "{words}");

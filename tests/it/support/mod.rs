@@ -6,7 +6,6 @@
 
 pub(crate) mod client;
 pub(crate) mod hosts;
-pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod sabotage;
 pub(crate) mod socket;

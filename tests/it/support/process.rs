@@ -1,7 +1,6 @@
 //! The real binary as a process of its own: started, killed, stopped, watched.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -103,6 +102,5 @@ pub(crate) fn signal(process: u32, name: &str) {
 
 /// A port that is free now and outside the range from which the kernel takes ports for outgoing connections.
 pub(crate) fn free_port() -> u16 {
-    let start = 20_000 + (std::process::id() % 10_000) as u16;
-    (start..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+    scratch::postgres::free_port().expect("a free port")
 }

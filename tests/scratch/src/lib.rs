@@ -4,6 +4,8 @@
 //! a PostgreSQL server, with the schema in it and nobody connected: each test gets a copy of it. `TRACKSIDE_TEST_REDIS`
 //! may name a Redis server, which the tests share. `./scripts/test` starts both, and runs all tests either way.
 
+pub mod postgres;
+
 use std::{env, path::Path};
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbErr};
