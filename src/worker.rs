@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::{
+    accounts,
     app::App,
     error::chain,
     idempotency,
@@ -44,6 +45,7 @@ pub async fn keep_tidy(app: Arc<App>) {
         for (what, outcome) in [
             ("deliveries", deliveries.enforce(&app).await),
             ("idempotency keys", idempotency::forget_old(&app).await),
+            ("stream tickets", accounts::forget_tickets(&app).await),
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");

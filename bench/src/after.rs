@@ -52,22 +52,26 @@ impl Aftermath {
     ///
     /// Fails unless exactly what was acknowledged is there.
     pub(crate) async fn of(target: &Target, measured: &Measured) -> Result<Self> {
-        let Some(file) = target.database() else { return Ok(Self::default()) };
+        let Some(url) = target.database() else { return Ok(Self::default()) };
         let ended = Instant::now();
-        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=ro", file.display()));
+        let mut options = ConnectOptions::new(url);
         options.max_connections(1).sqlx_logging(false);
         let database = Database::connect(options).await?;
-        let table = if target.kind == Kind::Row { "delivery" } else { "webhook_event" };
+        let table = if target.kind.is_service() { "webhook_event" } else { "delivery" };
         let left =
-            if target.kind == Kind::Row { 0 } else { number(&database, "SELECT count(*) FROM job").await? };
-        let stored = number(&database, &format!("SELECT count(*) FROM {table}")).await?;
+            if target.kind.is_service() { number(&database, "SELECT count(*) FROM job").await? } else { 0 };
+        let stored = number(&database, &format!("SELECT count(*) FROM {table}")).await? - target.before();
         if stored.unsigned_abs() != measured.acknowledged {
             return Err(format!("{} were acknowledged, {stored} are stored", measured.acknowledged).into());
         }
-        let bytes = number(&database, &format!("SELECT sum(length(body)) FROM {table}")).await?;
+        let bytes =
+            number(&database, &format!("SELECT CAST(avg(length(body)) AS bigint) FROM {table}")).await?;
         let work = match target.kind {
-            Kind::Trackside | Kind::Beside => {
-                while number(&database, "SELECT EXISTS (SELECT 1 FROM job)").await? > 0 {
+            Kind::Trackside | Kind::Beside | Kind::Full => {
+                while number(&database, "SELECT count(*) FROM (SELECT 1 FROM job LIMIT 1) AS left_over")
+                    .await?
+                    > 0
+                {
                     if ended.elapsed() > PATIENCE {
                         return Err("the service did not work through its deliveries in two minutes".into());
                     }
@@ -77,14 +81,14 @@ impl Aftermath {
                 let share = 1.0 - left as f64 / stored as f64;
                 Some(Work { share, rate: stored as f64 / took.as_secs_f64() })
             }
-            Kind::Row | Kind::Verify => None,
+            Kind::Row | Kind::Verify | Kind::Web | Kind::Pgbench => None,
         };
         database.close().await?;
-        Ok(Self { body_bytes: Some(bytes as f64 / stored as f64), work })
+        Ok(Self { body_bytes: Some(bytes as f64), work })
     }
 }
 
-async fn number(database: &DatabaseConnection, query: &str) -> Result<i64> {
+pub(crate) async fn number(database: &DatabaseConnection, query: &str) -> Result<i64> {
     let statement = Statement::from_string(database.get_database_backend(), query);
     let row = database.query_one_raw(statement).await?.ok_or("a count has a row")?;
     Ok(row.try_get_by_index(0)?)

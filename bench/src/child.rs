@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Result, disk::Disk, output};
+use crate::{Result, disk::Disk, output, postgres::Postgres};
 
 /// What the controls' deliveries are signed with.
 pub(crate) const SECRET: &str = "whsec_control";
@@ -28,12 +29,18 @@ pub(crate) enum Kind {
     Verify,
     /// A handler that verifies and inserts one row per transaction
     Row,
+    /// The real binary, which leaves the work to others
+    Web,
+    /// The real binary, with a million deliveries stored before
+    Full,
+    /// pgbench, which inserts one row per transaction
+    Pgbench,
 }
 
 impl Kind {
     /// Whether it is the service, rather than a control.
     pub(crate) fn is_service(self) -> bool {
-        matches!(self, Self::Trackside | Self::Beside)
+        matches!(self, Self::Trackside | Self::Beside | Self::Web | Self::Full)
     }
 }
 
@@ -44,6 +51,9 @@ impl fmt::Display for Kind {
             Self::Beside => "another build",
             Self::Verify => "(a) verify only",
             Self::Row => "(b) one row per transaction",
+            Self::Web => "Trackside, role `web`",
+            Self::Full => "Trackside, 1 M stored",
+            Self::Pgbench => "(c) pgbench, one row per transaction",
         })
     }
 }
@@ -71,16 +81,27 @@ pub(crate) struct Target {
     pub(crate) path: String,
     pub(crate) secret: String,
     pub(crate) key: String,
-    disk: Disk,
-    child: Child,
+    place: Place,
+    database: Option<String>,
+    child: Option<Child>,
     folder: TempDir,
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// Where what is measured keeps its data.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) disk: Disk,
+    /// None for files in the process's own folder.
+    pub(crate) postgres: Option<Arc<Postgres>>,
 }
 
 /// Builds the service, so that what is measured is what the sources say; gives its binary.
@@ -97,20 +118,31 @@ pub(crate) fn build() -> Result<PathBuf> {
 }
 
 /// Starts what is to be measured, with a new database, and waits until it is ready.
-pub(crate) async fn start(contender: &Contender, disk: Disk) -> Result<Target> {
+pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target> {
     let Contender { kind, binary, .. } = contender;
-    let (kind, folder, port) = (*kind, TempDir::new()?, free_port()?);
-    let mut command = Command::new(binary);
+    let (kind, place, folder, port) = (*kind, place.clone(), TempDir::new()?, free_port()?);
+    let (path, secret, key) = ("/".into(), SECRET.into(), String::new());
+    let mut target = Target { kind, port, path, secret, key, place, database: None, child: None, folder };
+    if let Some(postgres) = &target.place.postgres {
+        target.database = Some(postgres.database(kind).await?);
+    }
+    if kind == Kind::Pgbench {
+        return Ok(target);
+    }
+    let mut command = target.command(binary);
     match kind.to_possible_value() {
         Some(name) if !kind.is_service() => {
-            command.args(["control", name.get_name(), &port.to_string()]).arg(folder.path())
+            command.args(["control", name.get_name(), &port.to_string()]).arg(target.folder.path())
         }
         _ => command.args(["serve", "--port", &port.to_string()]),
     };
-    disk.under(&mut command, folder.path())?;
-    let child = spawn(&mut command, folder.path())?;
-    let (path, secret, key) = ("/".into(), SECRET.into(), String::new());
-    let mut target = Target { kind, port, path, secret, key, disk, child, folder };
+    if target.place.postgres.is_none() {
+        command.envs(target.place.disk.environment(target.folder.path())?);
+    }
+    if kind == Kind::Web {
+        command.env("TRACKSIDE_ROLE", "web");
+    }
+    target.child = Some(spawn(&mut command, target.folder.path())?);
     wait_until_ready(port).await?;
     if kind.is_service() {
         target.set_up(binary).await?;
@@ -119,9 +151,16 @@ pub(crate) async fn start(contender: &Contender, disk: Disk) -> Result<Target> {
 }
 
 impl Target {
+    /// A command that finds this target's database.
+    fn command(&self, binary: &Path) -> Command {
+        let mut command = Command::new(binary);
+        command.envs(self.database.iter().map(|url| ("DATABASE_URL", url)));
+        command
+    }
+
     /// Makes a key and a project.
     async fn set_up(&mut self, binary: &Path) -> Result<()> {
-        let mut key = Command::new(binary);
+        let mut key = self.command(binary);
         key.args(["key", "create", "--name", "bench", "--role", "owner"]).current_dir(self.folder.path());
         self.key = String::from_utf8(key.output()?.stdout)?.trim().to_owned();
         let project: Value = reqwest::Client::new()
@@ -139,23 +178,35 @@ impl Target {
         Ok(())
     }
 
-    /// The file with the deliveries, if any are stored.
-    pub(crate) fn database(&self) -> Option<PathBuf> {
+    /// The address of the database with the deliveries, if any are stored.
+    pub(crate) fn database(&self) -> Option<String> {
+        let file = |name: &str| format!("sqlite://{}?mode=ro", self.folder.path().join(name).display());
         match self.kind {
-            Kind::Trackside | Kind::Beside => Some(self.folder.path().join("data/trackside.db")),
-            Kind::Row => Some(self.folder.path().join("control.db")),
             Kind::Verify => None,
+            _ if self.database.is_some() => self.database.clone(),
+            Kind::Row => Some(file("control.db")),
+            _ => Some(file("data/trackside.db")),
         }
+    }
+
+    /// Deliveries that were there before.
+    pub(crate) fn before(&self) -> i64 {
+        self.place.postgres.as_ref().map_or(0, |postgres| postgres.before(self.kind))
     }
 
     /// Syncs so far, where they are counted.
     pub(crate) fn syncs(&self) -> Result<Option<u64>> {
-        self.disk.syncs(self.folder.path())
+        let folder = self.place.postgres.as_ref().map_or(self.folder.path(), |postgres| postgres.folder());
+        self.place.disk.syncs(folder)
+    }
+
+    fn id(&self) -> u32 {
+        self.child.as_ref().map_or_else(std::process::id, Child::id)
     }
 
     /// Processor time so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         let fields = stat.rsplit_once(") ").ok_or("/proc/…/stat has another form")?.1;
         // Ticks in user and in kernel mode; Linux tells every program that there are 100 in a second.
         let ticks =
@@ -165,7 +216,7 @@ impl Target {
 
     /// Memory in use, KiB.
     pub(crate) fn resident_kib(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS")).ok_or("no VmRSS")?;
         Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
     }

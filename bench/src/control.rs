@@ -40,14 +40,19 @@ const SCHEMA: &str = "
         body BLOB NOT NULL,
         UNIQUE (project_id, delivery_id)
     );";
-/// Without a transaction around it, which would only add statements: SQLite commits it by itself.
+/// Without a transaction around it, which would only add statements: either database commits it by itself.
 const INSERT: &str =
-    "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) VALUES (1, ?, ?, ?, ?)";
+    "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) VALUES (1, $1, $2, $3, $4)";
+/// Connections to PostgreSQL.
+const POOL: u32 = 16;
 
 /// Serves a control until the process is ended.
 pub(crate) async fn serve(kind: Kind, port: u16, folder: &Path) -> Result<()> {
     let database = match kind {
-        Kind::Row => Some(open(folder).await?),
+        Kind::Row => Some(match std::env::var("DATABASE_URL") {
+            Ok(url) => connect(url).await?,
+            Err(_) => open(folder).await?,
+        }),
         _ => None,
     };
     let listener = server::bind(([127, 0, 0, 1], port).into())?;
@@ -110,6 +115,13 @@ async fn insert(
     ];
     let insert = Statement::from_sql_and_values(database.get_database_backend(), INSERT, values);
     database.execute_raw(insert).await.map(|_| ())
+}
+
+/// A pool, as a plain handler over PostgreSQL would have; the schema is there.
+async fn connect(url: String) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false).max_connections(POOL).min_connections(POOL).test_before_acquire(false);
+    Ok(Database::connect(options).await?)
 }
 
 /// One connection that writes, set up as the service's.

@@ -1,7 +1,8 @@
 //! How slow a sync is: as on this machine, or two milliseconds more, by a shim in front of libc's.
 
 use std::{
-    fmt,
+    ffi::OsString,
+    fmt, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -29,12 +30,15 @@ impl fmt::Display for Disk {
 }
 
 impl Disk {
-    /// Lets a process that is about to start, in a folder of its own, meet this disk.
-    pub(crate) fn under(self, command: &mut Command, folder: &Path) -> Result<()> {
-        if self == Self::Slow {
-            command.env("LD_PRELOAD", shim(folder)?).env("SLOW_FSYNC_COUNT", count(folder));
+    /// The environment in which a process that is about to start, in a folder of its own, meets this disk.
+    pub(crate) fn environment(self, folder: &Path) -> io::Result<Vec<(String, OsString)>> {
+        match self {
+            Self::AsIs => Ok(Vec::new()),
+            Self::Slow => Ok(vec![
+                ("LD_PRELOAD".to_owned(), shim(folder)?.into()),
+                ("SLOW_FSYNC_COUNT".to_owned(), count(folder).into()),
+            ]),
         }
-        Ok(())
     }
 
     /// Syncs so far of the process in a folder; nobody counts them on this machine's own disk.
@@ -53,14 +57,16 @@ fn count(folder: &Path) -> PathBuf {
 }
 
 /// Compiles the shim.
-fn shim(folder: &Path) -> Result<PathBuf> {
+fn shim(folder: &Path) -> io::Result<PathBuf> {
     let shim = folder.join("slow_fsync.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/slow_fsync.c");
     let mut cc = Command::new("cc");
     let compiled = cc.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status();
     match compiled {
         Ok(status) if status.success() => Ok(shim),
-        Ok(_) => Err("slow_fsync.c could not be compiled".into()),
-        Err(error) => Err(format!("a C compiler, `cc`, is needed for the slow disk: {error}").into()),
+        Ok(_) => Err(io::Error::other("slow_fsync.c could not be compiled")),
+        Err(error) => {
+            Err(io::Error::other(format!("a C compiler, `cc`, is needed for the slow disk: {error}")))
+        }
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     Result, child,
-    child::{Contender, Kind, free_port, wait_until_ready},
+    child::{Contender, Kind, Place, free_port, wait_until_ready},
     disk::Disk,
 };
 
@@ -58,7 +58,8 @@ async fn starts(binary: &Path) -> Result<Vec<Duration>> {
 }
 
 async fn memory(binary: &Path) -> Result<(u64, u64)> {
-    let target = child::start(&Contender::new(Kind::Trackside, binary), Disk::AsIs).await?;
+    let place = Place { disk: Disk::AsIs, postgres: None };
+    let target = child::start(&Contender::new(Kind::Trackside, binary), &place).await?;
     let alone = target.resident_kib()?;
     let project = target.path.rsplit('/').next().unwrap_or_default();
     let url = format!("http://127.0.0.1:{}/api/v1/projects/{project}/events/stream", target.port);

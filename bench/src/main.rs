@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p bench` starts the real binary and two controls in temporary folders, posts the same
 //! signed pushes to each in turn (A B C A B C …), prints medians, spreads and ratios, and writes
-//! `bench/RESULTS.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
+//! `bench/RESULTS.md`; `-- --store postgres` does the same over PostgreSQL, with pgbench beside it, and writes
+//! `bench/POSTGRES.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
 //! `-- clone` measures only what a newcomer waits for.
 
 mod after;
@@ -13,19 +14,26 @@ mod idle;
 mod load;
 mod machine;
 mod newcomer;
+mod postgres;
 mod report;
 
-use std::{error::Error, path::Path, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anstream::println;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     after::Aftermath,
-    child::{Contender, Kind},
+    child::{Contender, Kind, Place},
     disk::Disk,
     idle::Idle,
     load::Load,
+    postgres::Postgres,
     report::{Report, Row, Scene},
 };
 
@@ -49,6 +57,9 @@ struct Arguments {
     /// Other builds of the service, measured in the same rounds; nothing is written then
     #[arg(long, value_name = "BINARY")]
     beside: Vec<PathBuf>,
+    /// Where deliveries are stored
+    #[arg(long, default_value = "sqlite")]
+    store: Store,
     /// Only this disk; nothing is written then
     #[arg(long)]
     disk: Option<Disk>,
@@ -57,6 +68,15 @@ struct Arguments {
     only: Vec<Kind>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// Where deliveries are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// A file
+    Sqlite,
+    /// A PostgreSQL server, started for the purpose
+    Postgres,
 }
 
 impl Arguments {
@@ -90,23 +110,29 @@ async fn main() -> Result<()> {
 
 async fn measure(arguments: &Arguments) -> Result<()> {
     let service = child::build()?;
-    let measured = contenders(arguments, &service)?;
-    let scenes = [
-        (Disk::AsIs, arguments.connections),
-        (Disk::Slow, arguments.connections),
-        (Disk::Slow, arguments.many),
-    ];
-    let mut report = Report::default();
-    for (disk, connections) in
-        scenes.into_iter().filter(|(disk, _)| arguments.disk.is_none_or(|only| only == *disk))
-    {
+    let mut report = Report::new(arguments.store);
+    for (disk, connections, kinds) in scenes(arguments) {
+        if arguments.disk.is_some_and(|only| only != disk) {
+            continue;
+        }
         println!("{connections} connections, {disk}");
-        let mut rows: Vec<_> = measured.iter().map(|contender| Row::new(contender.clone())).collect();
+        let mut rows: Vec<_> = contenders(arguments, &service, kinds)?.into_iter().map(Row::new).collect();
+        if rows.len() < 2 && arguments.only.is_empty() {
+            continue;
+        }
+        let postgres = match arguments.store {
+            Store::Sqlite => None,
+            Store::Postgres => Some(Arc::new(Postgres::start(disk)?)),
+        };
+        let place = Place { disk, postgres };
         for round in 0..=arguments.rounds {
             for row in &mut rows {
-                let target = child::start(&row.contender, disk).await?;
-                let load = Load::new(&target, connections);
-                let measured = load.run(&target, Duration::from_secs(arguments.seconds)).await?;
+                let target = child::start(&row.contender, &place).await?;
+                let time = Duration::from_secs(arguments.seconds);
+                let measured = match row.contender.kind {
+                    Kind::Pgbench => postgres::pgbench(&target, connections, time)?,
+                    _ => Load::new(&target, connections).run(&target, time).await?,
+                };
                 let after = Aftermath::of(&target, &measured).await?;
                 let name = &row.contender.name;
                 println!("  {} {name}: {measured}; {after}", if round == 0 { "warm-up" } else { "round" });
@@ -118,23 +144,47 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         report.add(Scene { disk, connections, rows });
     }
     if arguments.is_complete() {
-        report.idle = Some(Idle::measure(&service).await?);
-        report.newcomer = Some(newcomer::measure()?);
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+        if arguments.store == Store::Sqlite {
+            report.idle = Some(Idle::measure(&service).await?);
+            report.newcomer = Some(newcomer::measure()?);
+        }
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(report.file());
         std::fs::write(file, report.text()?)?;
     }
     println!("\n{}", report.text()?);
     Ok(())
 }
 
-/// What is measured, in the order of a round.
-fn contenders(arguments: &Arguments, service: &Path) -> Result<Vec<Contender>> {
-    let this = std::env::current_exe()?;
-    let mut all = vec![Contender::new(Kind::Trackside, service)];
-    for other in &arguments.beside {
-        all.push(Contender::new(Kind::Beside, &other.canonicalize()?));
+/// Under what load which are measured, in the order of a round.
+fn scenes(arguments: &Arguments) -> Vec<(Disk, usize, &'static [Kind])> {
+    use Kind::{Beside, Full, Pgbench, Row, Trackside, Verify, Web};
+    let (few, many) = (arguments.connections, arguments.many);
+    let kinds: &[Kind] = match arguments.store {
+        Store::Sqlite => &[Trackside, Beside, Verify, Row],
+        Store::Postgres => &[Web, Trackside, Beside, Pgbench, Row],
+    };
+    let mut scenes = vec![(Disk::AsIs, few, kinds), (Disk::Slow, few, kinds), (Disk::Slow, many, kinds)];
+    if arguments.store == Store::Postgres {
+        scenes.push((Disk::AsIs, few, &[Full, Trackside]));
     }
-    all.extend([Contender::new(Kind::Verify, &this), Contender::new(Kind::Row, &this)]);
+    scenes
+}
+
+/// What is measured.
+fn contenders(arguments: &Arguments, service: &Path, kinds: &[Kind]) -> Result<Vec<Contender>> {
+    let this = std::env::current_exe()?;
+    let mut all = Vec::new();
+    for kind in kinds {
+        match kind {
+            Kind::Beside => {
+                for other in &arguments.beside {
+                    all.push(Contender::new(Kind::Beside, &other.canonicalize()?));
+                }
+            }
+            kind if kind.is_service() => all.push(Contender::new(*kind, service)),
+            control => all.push(Contender::new(*control, &this)),
+        }
+    }
     all.retain(|contender| arguments.only.is_empty() || arguments.only.contains(&contender.kind));
     Ok(all)
 }

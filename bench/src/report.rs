@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    Result,
+    Result, Store,
     after::{Aftermath, Work},
     child::{self, Contender, Kind},
     disk::Disk,
@@ -50,24 +50,42 @@ pub(crate) struct Scene {
 }
 
 /// Everything that was measured.
-#[derive(Default)]
 pub(crate) struct Report {
+    store: Store,
     scenes: Vec<Scene>,
     pub(crate) idle: Option<Idle>,
     pub(crate) newcomer: Option<Newcomer>,
 }
 
 impl Report {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, scenes: Vec::new(), idle: None, newcomer: None }
+    }
+
+    /// The file it is kept in.
+    pub(crate) fn file(&self) -> &'static str {
+        match self.store {
+            Store::Sqlite => "RESULTS.md",
+            Store::Postgres => "POSTGRES.md",
+        }
+    }
+
     pub(crate) fn add(&mut self, scene: Scene) {
         self.scenes.push(scene);
     }
 
     /// All of it.
     pub(crate) fn text(&self) -> Result<String> {
-        let mut text = String::from("# Results\n\n");
+        let (title, command) = match self.store {
+            Store::Sqlite => ("Results", "cargo run --release -p bench"),
+            Store::Postgres => {
+                ("Results over PostgreSQL", "cargo run --release -p bench -- --store postgres")
+            }
+        };
+        let mut text = format!("# {title}\n\n");
         let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
-        writeln!(text, "Made by `cargo run --release -p bench` on {today}, at {commit}: {machine}.\n")?;
-        text.push_str(&preface());
+        writeln!(text, "Made by `{command}` on {today}, at {commit}: {machine}.\n")?;
+        text.push_str(&preface(self.store));
         for scene in &self.scenes {
             scene.write(&mut text)?;
         }
@@ -84,7 +102,35 @@ impl Report {
     }
 }
 
-fn preface() -> String {
+fn preface(store: Store) -> String {
+    let table = match store {
+        Store::Sqlite => {
+            "\
+| Trackside | after the commit of a transaction that many deliveries share | SQLite, WAL, `synchronous=FULL` | \
+works through the deliveries on the same processors and the same disk: jobs, changes, events |
+| (a) | once the signature is verified | none | nothing |
+| (b) | after the commit of a transaction with one row: project, delivery id (unique), event, headers, body; SeaORM, \
+one connection | SQLite, WAL, `synchronous=FULL` | nothing |"
+        }
+        Store::Postgres => {
+            "\
+| Trackside | after the commit of a transaction that many deliveries share | `fsync` and `synchronous_commit` on | \
+works through the deliveries on the same processors and the same disk: jobs, changes, events |
+| Trackside, role `web` | the same | the same | nothing: a worker elsewhere would |
+| Trackside, 1 M stored | the same | the same | the same as Trackside, beside a million older deliveries |
+| (b) | after the commit of a transaction with one row: project, delivery id (unique), event, headers, body; SeaORM, \
+16 connections | the same | nothing |
+| (c) | nobody: pgbench has as many clients as there are connections elsewhere; each copies a body of the same size \
+into a row like (b)'s, and commits | the same | nothing, not even HTTP and signatures |"
+        }
+    };
+    let alike = match store {
+        Store::Sqlite => "All three stand",
+        Store::Postgres => {
+            "PostgreSQL runs on the same machine, with shared_buffers of 512 MB, and without checkpoints while it is \
+             measured. All that speak HTTP stand"
+        }
+    };
     format!(
         "\
 ## What is measured
@@ -96,13 +142,9 @@ brackets; ratios are taken within a round.
 
 | | Answers 202 | Durability | Does besides |
 |---|---|---|---|
-| Trackside | after the commit of a transaction that many deliveries share | SQLite, WAL, `synchronous=FULL` | \
-works through the deliveries on the same processors and the same disk: jobs, changes, events |
-| (a) | once the signature is verified | none | nothing |
-| (b) | after the commit of a transaction with one row: project, delivery id (unique), event, headers, body; SeaORM, \
-one connection | SQLite, WAL, `synchronous=FULL` | nothing |
+{table}
 
-All three stand on the same accept loop. After each run the rows are counted: exactly what was acknowledged is \
+{alike} on the same accept loop. After each run the rows are counted: exactly what was acknowledged is \
 there. \"Processor\" is the time that a delivery takes of the measured process. Every fsync is made 2 ms slower by a \
 shim in front of libc's `fsync`, `fdatasync` and `sync_file_range`, which counts them too. These pushes touch no \
 tracked document: each becomes two events.
@@ -116,7 +158,7 @@ impl Scene {
         let Self { disk, connections, rows } = self;
         let first = rows.first().ok_or("nothing was measured")?;
         writeln!(text, "## {connections} connections, {disk}\n")?;
-        text.push_str("| | per second | p50 | p99 | processor | per fsync | Trackside is |\n");
+        text.push_str("| | per second | p50 | p99 | processor | per fsync | the first is |\n");
         text.push_str("|---|---|---|---|---|---|---|\n");
         for row in rows {
             let rates = row.each(|measured| measured.rate);

@@ -15,6 +15,7 @@ pub mod project;
 pub mod project_secret;
 pub mod rejected_delivery;
 pub mod run;
+pub mod stream_ticket;
 pub mod tenant;
 pub mod webhook_event;
 
@@ -46,5 +47,6 @@ tenant_scoped!(
     project_secret,
     rejected_delivery,
     run,
+    stream_ticket,
     webhook_event
 );

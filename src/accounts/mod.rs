@@ -25,7 +25,7 @@ pub use self::{
     api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
     key::ApiKey,
     scope::{Role, Scope},
-    ticket::{Ticket, issue_ticket},
+    ticket::{Ticket, forget_tickets, issue_ticket},
 };
 use crate::{
     app::App,

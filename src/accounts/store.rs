@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use entity::{api_key, principal, tenant};
+use entity::{api_key, principal, stream_ticket, tenant};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    prelude::*, sea_query::OnConflict,
 };
 use serde_json::json;
 
@@ -165,4 +166,32 @@ fn to_key(row: api_key::Model, owner: &principal::Model) -> Result<KeyRecord> {
 
 fn stored<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T> {
     text.parse().map_err(Error::internal)
+}
+
+/// Notes that a ticket was used; doing it again changes nothing.
+pub(super) async fn insert_used_ticket(tx: &Tx<'_>, id: Uuid) -> Result<()> {
+    let row = stream_ticket::ActiveModel { id: Set(id), tenant_id: Set(tx.tenant().0) };
+    let once = OnConflict::column(stream_ticket::Column::Id).do_nothing().to_owned();
+    stream_ticket::Entity::insert(row).on_conflict(once).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn is_used_ticket(tx: &Tx<'_>, id: Uuid) -> Result<bool> {
+    let row =
+        tx.find::<stream_ticket::Entity>().filter(stream_ticket::Column::Id.eq(id)).one(tx.conn()).await?;
+    Ok(row.is_some())
+}
+
+/// Forgets up to `limit` tickets from before an id, whoever they belong to; gives their number.
+pub(super) async fn forget_tickets(tx: &DoorTx<'_>, before: Uuid, limit: u64) -> Result<u64> {
+    let old = stream_ticket::Entity::find()
+        .select_only()
+        .column(stream_ticket::Column::Id)
+        .filter(stream_ticket::Column::Id.lt(before))
+        .limit(limit);
+    let forgotten = stream_ticket::Entity::delete_many()
+        .filter(stream_ticket::Column::Id.in_subquery(old.into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(forgotten.rows_affected)
 }

@@ -1,30 +1,34 @@
 //! Tickets: how a client that cannot send headers shows its key, in an address, without showing the key.
 //!
-//! A ticket is sealed with the master key: nobody can make or read one, and nothing of it is stored. It has to be
-//! used within [`FIRST_USE`]; from then on it is good for as long as the key behind it is, so that a stream can
-//! reconnect. Every use looks the key up: a ticket may never do more than its key may do now, and ends with it.
+//! A ticket is sealed with the master key: nobody can make or read one. It has to be used within [`FIRST_USE`]; from
+//! then on it is good for as long as the key behind it is, so that a stream can reconnect, to any instance. Every use
+//! looks the key up: a ticket may never do more than its key may do now, and ends with it.
 //!
-//! That a ticket was used is remembered by this process alone, for the newest [`REMEMBERED`]. After a restart, on
-//! another instance or once forgotten, an older ticket is refused, and its client makes a new one. When instances
-//! are to share what was used, [`UsedTickets`] is the place.
+//! Only that a ticket was used is stored, by its first use, and forgotten after [`KEPT`]: its client then makes a
+//! new one.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Principal, look_up};
+use super::{Principal, look_up, store};
 use crate::{
     app::App,
-    clock::Time,
+    clock::{Time, oldest_id_of},
+    database::Door,
     error::{Code, Error, Result},
     vault::Place,
 };
 
 /// How soon a ticket has to be used for the first time.
 const FIRST_USE: TimeDelta = TimeDelta::seconds(30);
-/// Used tickets that are remembered; beyond it the one that was used longest ago is forgotten.
+/// For how long it is known that a ticket was used.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// Used tickets that need not be looked up; beyond it the one that was used longest ago does.
 const REMEMBERED: u64 = 100_000;
+/// Tickets forgotten in one transaction.
+const BATCH: u64 = 500;
 /// What a ticket's text begins with, so that a leaked one is recognised.
 const PREFIX: &str = "tst_";
 const PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "stream_ticket", row: Uuid::nil() };
@@ -37,7 +41,7 @@ pub struct Ticket {
     pub expires_at: Time,
 }
 
-/// The tickets that were used in time, and may be used again.
+/// Tickets that were used in time, and may be used again: those that this process has seen lately.
 #[derive(Clone)]
 pub(super) struct UsedTickets(moka::sync::Cache<Uuid, ()>);
 
@@ -91,17 +95,35 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Principal> {
         .and_then(|sealed| app.vault.open(PLACE, &sealed).ok())
         .and_then(|plain| Contents::parse(&plain))
         .ok_or_else(refused)?;
-    let used = &app.accounts.tickets.0;
-    if app.clock.now() - contents.made_at >= FIRST_USE && !used.contains_key(&contents.id) {
-        return Err(refused());
-    }
     // A key's own refusal speaks of a key, which its holder has not shown here.
     let principal = look_up(app, contents.key).await.map_err(|error| match error.code {
         Code::Unauthenticated => refused(),
         _ => error,
     })?;
-    used.insert(contents.id, ());
+    let (id, used) = (contents.id, &app.accounts.tickets.0);
+    if used.contains_key(&id) {
+        return Ok(Principal::clone(&principal));
+    }
+    if app.clock.now() - contents.made_at < FIRST_USE {
+        app.database.write(principal.tenant, move |tx| Box::pin(store::insert_used_ticket(tx, id))).await?;
+    } else if !app.database.read(principal.tenant, |tx| Box::pin(store::is_used_ticket(tx, id))).await? {
+        return Err(refused());
+    }
+    used.insert(id, ());
     Ok(Principal::clone(&principal))
+}
+
+/// Forgets tickets that were made long ago, whoever they belong to.
+///
+/// # Errors
+/// The database's; what is left goes the next time.
+pub async fn forget_tickets(app: &App) -> Result<()> {
+    let (database, before) = (app.database.in_background(), oldest_id_of(app.clock.now() - KEPT));
+    let forget = || {
+        database.write_through(Door::Retention, move |tx| Box::pin(store::forget_tickets(tx, before, BATCH)))
+    };
+    while !app.shutdown.is_cancelled() && forget().await? > 0 {}
+    Ok(())
 }
 
 /// One answer for all that may be wrong: whoever guesses learns nothing, whoever is late knows what to do.

@@ -1,0 +1,176 @@
+//! A PostgreSQL server for what is measured, and pgbench as a limit: a client that only inserts.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use scratch::postgres::{PostgresServer, program};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+use trackside::{config::DatabaseUrl, database::Migrate};
+
+use crate::{
+    Result,
+    child::{Kind, Target},
+    disk::Disk,
+    load::{Measured, PUSH_BYTES},
+};
+
+/// What keeps the server's own chores out of the figures. Durability is as it comes: fsync and synchronous_commit on.
+const OPTIONS: [&str; 4] =
+    ["shared_buffers=512MB", "max_wal_size=8GB", "checkpoint_timeout=1h", "wal_compression=off"];
+/// Deliveries stored before, where growth is measured.
+const STORED: i64 = 1_000_000;
+
+/// The controls' table, and a body for pgbench to copy.
+pub(crate) const SCHEMA: &str = "
+    CREATE TABLE project (id bigint PRIMARY KEY);
+    INSERT INTO project VALUES (1);
+    CREATE TABLE delivery (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        project_id bigint NOT NULL REFERENCES project (id),
+        delivery_id text NOT NULL,
+        event_type text NOT NULL,
+        headers text NOT NULL,
+        body bytea NOT NULL,
+        UNIQUE (project_id, delivery_id)
+    );
+    ALTER TABLE delivery ALTER COLUMN body SET STORAGE EXTERNAL;";
+
+/// Deliveries of a project that nobody posts to, as they are stored: about 900 bytes of compressed body.
+const FILL: &str = "
+    SET synchronous_commit = off;
+    WITH t AS (INSERT INTO tenant VALUES (gen_random_uuid(), 'full', now()) RETURNING id),
+         p AS (INSERT INTO project SELECT gen_random_uuid(), id, 'full', 'https://git.example/x', '{}', 1, now(), now() FROM t
+               RETURNING id, tenant_id)
+    INSERT INTO webhook_event (id, tenant_id, project_id, source, delivery_id, event_type, headers, codec, body_bytes, received_at, body)
+      SELECT overlay(gen_random_uuid()::text placing lpad(to_hex(n), 8, '0') from 1 for 8)::uuid, tenant_id, id, 'github',
+             gen_random_uuid()::text, 'push', '[[\"content-type\", \"application/json\"]]', 0, 8192, now(),
+             decode(repeat(md5(n::text), 56), 'hex')
+      FROM p, generate_series(1, 1000000) n;
+    RESET synchronous_commit;
+    ANALYZE";
+
+/// A server under one disk.
+pub(crate) struct Postgres {
+    server: PostgresServer,
+    made: AtomicUsize,
+    stored: AtomicI64,
+}
+
+impl Postgres {
+    pub(crate) fn start(disk: Disk) -> Result<Self> {
+        let server = PostgresServer::start_in(&OPTIONS, |folder| disk.environment(folder))?;
+        Ok(Self { server, made: AtomicUsize::new(0), stored: AtomicI64::new(0) })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
+    /// A database for what is measured: a new one or, where growth is measured, the full one.
+    pub(crate) async fn database(&self, kind: Kind) -> Result<String> {
+        let name = match kind {
+            Kind::Full => "filled".to_owned(),
+            _ => format!("run_{}", self.made.fetch_add(1, Ordering::Relaxed)),
+        };
+        let url = self.server.url(&name);
+        if kind == Kind::Full && self.stored.load(Ordering::Relaxed) > 0 {
+            let database = connect(&url).await?;
+            let stored = crate::after::number(&database, "SELECT count(*) FROM webhook_event").await?;
+            self.stored.store(stored, Ordering::Relaxed);
+            return Ok(url);
+        }
+        connect(&self.server.url("postgres"))
+            .await?
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await?;
+        let database = connect(&url).await?;
+        match kind {
+            Kind::Row | Kind::Pgbench => {
+                let sample = format!(
+                    "{SCHEMA} CREATE TABLE sample AS SELECT decode(repeat(md5('x'), {}), 'hex') AS body",
+                    PUSH_BYTES / 16
+                );
+                database.execute_unprepared(&sample).await?;
+            }
+            Kind::Full => {
+                let url: DatabaseUrl = url.parse()?;
+                trackside::database::Database::migrate(&url, Migrate::Up).await?;
+                database.execute_unprepared(FILL).await?;
+                database.execute_unprepared("CHECKPOINT").await?;
+                self.stored.store(STORED, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        database.close().await?;
+        Ok(url)
+    }
+
+    /// Deliveries that were in a database before it was measured.
+    pub(crate) fn before(&self, kind: Kind) -> i64 {
+        if kind == Kind::Full { self.stored.load(Ordering::Relaxed) } else { 0 }
+    }
+}
+
+async fn connect(url: &str) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}
+
+/// Runs pgbench: each client inserts a row with a body of the same size, commits, and begins again. The body is
+/// copied from a row, so that nothing of that size has to be sent.
+pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Result<Measured> {
+    let url = target.database().ok_or("pgbench needs a database")?;
+    let folder = tempfile::TempDir::new()?;
+    scratch::postgres::hand_over(folder.path())?;
+    let script = folder.path().join("insert.sql");
+    std::fs::write(
+        &script,
+        "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) \
+         SELECT 1, gen_random_uuid(), 'push', '[]', body FROM sample;",
+    )?;
+    let syncs_before = target.syncs()?;
+    let began = Instant::now();
+    let status = program("pgbench")
+        .args(["-n", "-M", "prepared", "-j", "2", "-c", &connections.to_string()])
+        .args(["-T", &time.as_secs().to_string(), "-l", "--log-prefix"])
+        .arg(folder.path().join("latency"))
+        .arg("-f")
+        .arg(&script)
+        .arg(&url)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()?;
+    let (took, syncs) = (began.elapsed(), target.syncs()?);
+    if !status.success() {
+        return Err("pgbench failed".into());
+    }
+    let mut latencies = Vec::new();
+    for file in std::fs::read_dir(folder.path())? {
+        let path = file?.path();
+        if path != script {
+            for line in std::fs::read_to_string(&path)?.lines() {
+                let micros = line.split(' ').nth(2).ok_or("pgbench's log has another form")?.parse()?;
+                latencies.push(Duration::from_micros(micros));
+            }
+        }
+    }
+    latencies.sort();
+    let at = |share: f64| latencies.get(((latencies.len().max(1) - 1) as f64 * share) as usize).copied();
+    let number = latencies.len();
+    Ok(Measured {
+        rate: number as f64 / time.as_secs_f64(),
+        p50: at(0.5).ok_or("pgbench inserted nothing")?,
+        p99: at(0.99).ok_or("pgbench inserted nothing")?,
+        cpu: Duration::ZERO,
+        per_sync: syncs
+            .zip(syncs_before)
+            .filter(|(after, before)| after > before)
+            .map(|(after, before)| number as f64 / (after - before) as f64),
+        acknowledged: number as u64,
+        took,
+    })
+}
