@@ -94,6 +94,14 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
         .around(move |endpoint, request| observe(Arc::clone(&app), endpoint, request))
 }
 
+/// What a process answers that only works through jobs: how it is.
+pub fn endpoint_of_a_worker(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
+    Route::new()
+        .nest("/", OpenApiService::new(OperationApi, "Trackside", env!("CARGO_PKG_VERSION")))
+        .data(Arc::clone(&app))
+        .around(move |endpoint, request| observe(Arc::clone(&app), endpoint, request))
+}
+
 fn service() -> OpenApiService<Table, ()> {
     OpenApiService::new(TABLE, "Trackside", env!("CARGO_PKG_VERSION"))
         .description(

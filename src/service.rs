@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use poem::EndpointExt as _;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     http, server, worker,
 };
 
-/// A service that accepts requests and works through jobs.
+/// A service that accepts requests and works through jobs, or does one of both.
 pub struct Service {
     /// Its parts.
     pub app: Arc<App>,
@@ -38,18 +39,23 @@ impl Service {
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
         let app = App::open(config, clock, ids, address).await?;
+        let role = app.config.role;
+        let endpoint = match role.serves() {
+            true => http::endpoint(Arc::clone(&app)).boxed(),
+            false => http::endpoint_of_a_worker(Arc::clone(&app)).boxed(),
+        };
         let accept = server::serve(
             listener,
-            http::endpoint(Arc::clone(&app)),
+            endpoint,
             app.config.max_connections,
             app.shutdown.clone(),
             app.config.shutdown,
         );
-        let tasks = vec![
-            tokio::spawn(accept),
-            tokio::spawn(worker::run(Arc::clone(&app))),
-            tokio::spawn(worker::keep_tidy(Arc::clone(&app))),
-        ];
+        let mut tasks = vec![tokio::spawn(accept)];
+        if role.works() {
+            tasks.push(tokio::spawn(worker::run(Arc::clone(&app))));
+            tasks.push(tokio::spawn(worker::keep_tidy(Arc::clone(&app))));
+        }
         Ok(Self { app, address, tasks })
     }
 

@@ -16,6 +16,7 @@ mod m20261121_000006_idempotency;
 mod m20261121_000007_rejected;
 mod m20261121_000008_row_level_security;
 mod m20261121_000009_postgres_storage;
+mod m20261121_000010_fair_jobs;
 mod m20261121_000011_stream_tickets;
 mod tenancy;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_rejected::Migration),
             Box::new(m20261121_000008_row_level_security::Migration),
             Box::new(m20261121_000009_postgres_storage::Migration),
+            Box::new(m20261121_000010_fair_jobs::Migration),
             Box::new(m20261121_000011_stream_tickets::Migration),
         ]
     }

@@ -68,6 +68,9 @@ struct SettingFlags {
     /// Where clients reach the service [env: TRACKSIDE_PUBLIC_URL]
     #[arg(long, global = true, help_heading = "Settings", value_name = "URL")]
     public_url: Option<String>,
+    /// What `serve` was told.
+    #[arg(skip)]
+    role: Option<String>,
     /// Answer with JSON
     #[arg(long, global = true)]
     json: bool,
@@ -76,7 +79,11 @@ struct SettingFlags {
 #[derive(Subcommand)]
 enum Command {
     /// Run the service (what happens without a command)
-    Serve,
+    Serve {
+        /// Which parts of it: all, web (requests and streams) or worker (jobs) [env: TRACKSIDE_ROLE]
+        #[arg(long)]
+        role: Option<String>,
+    },
     /// Run a service with sample data that sends itself what Git hosts send, and tell what happens
     Demo(demo::DemoArgs),
     /// Send one realistic signed delivery to a running service
@@ -242,7 +249,10 @@ async fn run(cli: Cli) -> Outcome {
             }
         }
         Some(Command::Doctor) => return Ok(doctor::run(&sources(&cli.settings)?, json).await),
-        None | Some(Command::Serve) => serve::run(configure(&cli.settings)?).await?,
+        None => serve::run(configure(&cli.settings)?).await?,
+        Some(Command::Serve { role }) => {
+            serve::run(configure(&SettingFlags { role, ..cli.settings })?).await?;
+        }
         Some(Command::Demo(args)) => {
             demo::run(Config::load(&sources(&cli.settings)?)?, args, json).await?;
         }
@@ -283,6 +293,7 @@ fn sources(flags: &SettingFlags) -> std::result::Result<Sources, crate::config::
         ("HOST", &flags.host),
         ("PORT", &flags.port),
         ("TRACKSIDE_PUBLIC_URL", &flags.public_url),
+        ("TRACKSIDE_ROLE", &flags.role),
     ];
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     Sources::from_process(given.collect::<BTreeMap<_, _>>(), flags.config.as_deref())

@@ -10,8 +10,8 @@ use sea_orm::{
 use crate::error::Error;
 
 /// Classes and codes of PostgreSQL's errors that pass: connections, resources, intervention by an operator, waiting
-/// for too long, deadlocks, and failures of its machine.
-const PASSING: [&str; 8] = ["08", "40", "53", "55P03", "57014", "57P", "58", "25P03"];
+/// for a lock for too long, deadlocks, and failures of its machine.
+const PASSING: [&str; 7] = ["08", "40", "53", "55P03", "57P", "58", "25P03"];
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {

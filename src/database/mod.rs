@@ -36,7 +36,7 @@ use tokio::{sync::watch, time::timeout};
 
 pub use self::{group_commit::GroupCommit, writer::Writer};
 use self::{
-    postgres::{Access, Postgres, Scope},
+    postgres::{Postgres, Scope},
     writer::Turn,
 };
 use crate::{
@@ -314,7 +314,7 @@ impl Database {
     async fn begin_reading(&self, scope: Scope) -> Result<DatabaseTransaction> {
         match &self.engine {
             Engine::Sqlite { readers, .. } => Ok(readers.begin().await?),
-            Engine::Postgres(postgres) => Ok(postgres.begin(scope, Access::Read).await?),
+            Engine::Postgres(postgres) => postgres.begin_reading(scope).await,
         }
     }
 

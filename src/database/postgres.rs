@@ -88,8 +88,16 @@ impl Postgres {
         })
     }
 
+    /// Begins a transaction that reads. It is a task of its own, because a BEGIN that is cut off would go back to the
+    /// pool with its connection, begun.
+    pub(super) async fn begin_reading(&self, scope: Scope) -> Result<DatabaseTransaction> {
+        let postgres = self.clone();
+        let begun = tokio::spawn(async move { postgres.begin(scope, Access::Read).await });
+        Ok(begun.await.map_err(Error::internal)??)
+    }
+
     /// Begins a transaction that sees what `scope` says, and nothing else.
-    pub(super) async fn begin(&self, scope: Scope, access: Access) -> Result<DatabaseTransaction, DbErr> {
+    async fn begin(&self, scope: Scope, access: Access) -> Result<DatabaseTransaction, DbErr> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let begun = self.pool.begin().await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -108,8 +108,11 @@ pub async fn claim(
                     }
                     store::remove(tx, known.id).await?;
                 }
-                store::insert(tx, id, actor, &key, &fingerprint.0, now).await?;
-                Ok(None)
+                if store::insert(tx, id, actor, &key, &fingerprint.0, now).await? {
+                    return Ok(None);
+                }
+                // The same request at another instance was faster, and is known by now.
+                store::find(tx, actor, &key).await
             })
         })
         .await?;

@@ -3,6 +3,7 @@
 use entity::idempotency_key;
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _, prelude::*,
+    sea_query::OnConflict,
 };
 
 use super::Remembered;
@@ -28,6 +29,7 @@ pub(super) async fn find(tx: &Tx<'_>, actor: PrincipalId, key: &str) -> Result<O
     }))
 }
 
+/// Takes a key; false if somebody else was first.
 pub(super) async fn insert(
     tx: &Tx<'_>,
     id: Uuid,
@@ -35,7 +37,7 @@ pub(super) async fn insert(
     key: &str,
     fingerprint: &[u8],
     now: Time,
-) -> Result<()> {
+) -> Result<bool> {
     let row = idempotency_key::ActiveModel {
         id: Set(id),
         tenant_id: Set(tx.tenant().0),
@@ -45,8 +47,14 @@ pub(super) async fn insert(
         sealed: Set(None),
         created_at: Set(now),
     };
-    idempotency_key::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    let once = [
+        idempotency_key::Column::TenantId,
+        idempotency_key::Column::PrincipalId,
+        idempotency_key::Column::Key,
+    ];
+    let once = OnConflict::columns(once).do_nothing().to_owned();
+    let inserted = idempotency_key::Entity::insert_many([row]).on_conflict(once);
+    Ok(inserted.exec_without_returning(tx.conn()).await? == 1)
 }
 
 pub(super) async fn keep(tx: &Tx<'_>, id: Uuid, sealed: Vec<u8>) -> Result<()> {

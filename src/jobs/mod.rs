@@ -1,16 +1,21 @@
 //! Durable jobs: work that was promised in a transaction and is done after it.
 //!
-//! A job is a row, written in the transaction of whatever caused it. Workers claim jobs in batches; a claim
-//! holds for a lease and carries a fencing token. The job's effect and [`finish`] are one transaction, which
-//! fails when the token is not the newest: a worker that was stalled beyond its lease writes nothing. A job
-//! whose worker was killed is claimed again when the lease ends. One that fails is tried [`TRIES`] times,
-//! after 2 s and then 4 s, and is then parked as `failed`, where it can be seen and replayed.
+//! A job is a row, written in the transaction of whatever caused it. Workers claim jobs in batches, tenant after
+//! tenant: a backlog waits for its own tenant's next turn and delays nobody else by more than a batch. A claim holds
+//! for a lease, which is renewed while the work goes on, and carries a fencing token. The job's effect and [`finish`]
+//! are one transaction, which fails when the token is not the newest: a worker that was stalled beyond its lease
+//! writes nothing. A job whose worker was killed is claimed again when the lease ends. One that fails is tried
+//! [`TRIES`] times, after 2 s and then 4 s, and is then parked as `failed`, where it can be seen and replayed; an
+//! outage of what it depends on is not counted.
 //!
 //! Architecture invariant: this module knows no kind of job; the table in `worker.rs` does.
 
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use entity::job;
@@ -80,13 +85,15 @@ pub struct Jobs {
     ids: Ids,
     lease: TimeDelta,
     wake: Arc<Notify>,
+    /// The tenant whose turn was last.
+    turn: Arc<Mutex<Uuid>>,
 }
 
 impl Jobs {
     /// Jobs whose claims hold for `lease`.
     pub fn new(clock: Clock, ids: Ids, lease: Duration) -> Self {
         let lease = TimeDelta::from_std(lease).unwrap_or(TimeDelta::seconds(30));
-        Self { clock, ids, lease, wake: Arc::new(Notify::new()) }
+        Self { clock, ids, lease, wake: Arc::default(), turn: Arc::default() }
     }
 
     /// Makes the worker look for jobs now.
@@ -155,26 +162,19 @@ impl Jobs {
         })
     }
 
-    /// Claims up to `most` jobs whose time has come.
+    /// Claims up to `most` jobs whose time has come: those of the tenants that come after the one whose turn was last.
     async fn claim(&self, database: &Database, most: usize) -> Result<Vec<Job>> {
         let now = self.clock.now();
-        let until = now + self.lease;
+        let (until, last) = (now + self.lease, *self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         // Only equality with it is ever asked, so a random token does; 0 is kept for jobs nobody has claimed.
         let fence = i64::from_le_bytes(self.ids.bytes()) | 1;
         let jobs = database
             .write_through(Door::NextJobs, move |tx| {
                 Box::pin(async move {
-                    let due: Vec<Uuid> = job::Entity::find()
-                        .select_only()
-                        .column(job::Column::Id)
-                        .filter(job::Column::State.eq(JobState::Ready.as_str()))
-                        .filter(job::Column::RunAt.lte(now))
-                        .order_by_asc(job::Column::RunAt)
-                        .limit(most as u64)
-                        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                        .into_tuple()
-                        .all(tx.conn())
-                        .await?;
+                    let mut due = due(tx, now, last, most).await?;
+                    if due.is_empty() && !last.is_nil() {
+                        due = self::due(tx, now, Uuid::nil(), most).await?;
+                    }
                     if due.is_empty() {
                         return Ok(Vec::new());
                     }
@@ -189,8 +189,23 @@ impl Jobs {
             })
             .await?;
         let mut jobs: Vec<_> = jobs.into_iter().map(Job::from).collect();
+        let last = jobs.iter().map(|job| job.tenant.0).max().unwrap_or_default();
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = last;
         jobs.sort_by_key(|job| job.id); // older work first: a job's id is as old as its cause
         Ok(jobs)
+    }
+
+    /// Renews the lease on jobs of one tenant; false if one was lost.
+    async fn renew(&self, database: &Database, jobs: &[Job]) -> Result<bool> {
+        let Some(first) = jobs.first() else { return Ok(true) };
+        let (until, held) = (self.clock.now() + self.lease, held(jobs));
+        let renewed = database.write(first.tenant, move |tx| {
+            Box::pin(async move {
+                let renewal = tx.update::<job::Entity>().col_expr(job::Column::RunAt, Expr::value(until));
+                Ok(renewal.filter(held).exec(tx.conn()).await?.rows_affected)
+            })
+        });
+        Ok(renewed.await? == jobs.len() as u64)
     }
 
     /// How many jobs there are in each state.
@@ -233,6 +248,32 @@ impl Jobs {
     }
 }
 
+/// The ids of up to `most` jobs whose time has come, of tenants behind one.
+async fn due(tx: &DoorTx<'_>, now: Time, behind: Uuid, most: usize) -> Result<Vec<Uuid>> {
+    let due = job::Entity::find()
+        .select_only()
+        .column(job::Column::Id)
+        .filter(job::Column::State.eq(JobState::Ready.as_str()))
+        .filter(job::Column::TenantId.gt(behind))
+        .filter(job::Column::RunAt.lte(now))
+        .order_by_asc(job::Column::TenantId)
+        .order_by_asc(job::Column::RunAt)
+        .limit(most as u64)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    Ok(due.into_tuple().all(tx.conn()).await?)
+}
+
+/// Jobs as long as nobody else has claimed them since.
+fn held(jobs: &[Job]) -> Condition {
+    jobs.iter().fold(Condition::any(), |held, job| {
+        held.add(job::Column::Id.eq(job.id.0).and(job::Column::Fence.eq(job.fence)))
+    })
+}
+
+fn lost() -> Error {
+    Error::new(Code::Conflict, "the lease on a job was lost")
+}
+
 impl From<job::Model> for Job {
     fn from(row: job::Model) -> Self {
         Self {
@@ -251,116 +292,12 @@ impl From<job::Model> for Job {
 /// # Errors
 /// `conflict` when the lease of one was lost to another worker: none of the effects must be written.
 pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
-    let held = jobs.iter().fold(Condition::any(), |held, job| {
-        held.add(job::Column::Id.eq(job.id.0).and(job::Column::Fence.eq(job.fence)))
-    });
     if jobs.is_empty() {
         return Ok(());
     }
-    let ended = tx.delete::<job::Entity>().filter(held).exec(tx.conn()).await?;
-    if ended.rows_affected == jobs.len() as u64 {
-        return Ok(());
-    }
-    Err(Error::new(Code::Conflict, "the lease on a job was lost"))
+    let ended = tx.delete::<job::Entity>().filter(held(jobs)).exec(tx.conn()).await?;
+    if ended.rows_affected == jobs.len() as u64 { Ok(()) } else { Err(lost()) }
 }
 
 #[cfg(test)]
-mod tests {
-    use scratch::Scratch;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        config::{Config, Sources},
-        database::Migrate,
-    };
-
-    struct Stage {
-        database: Database,
-        clock: Clock,
-        jobs: Jobs,
-        tenant: TenantId,
-        _place: Scratch,
-    }
-
-    async fn stage(waiting: usize) -> Stage {
-        let place = Scratch::new();
-        let environment = place.settings().into_iter().collect();
-        let config = Config::load(&Sources { environment, ..Sources::default() }).expect("valid settings");
-        Database::migrate(&config.database, Migrate::Up).await.expect("migrated");
-        let database = Database::open(&config).await.expect("open");
-        let clock = Clock::mock("2026-01-01T00:00:00Z".parse().expect("a time"));
-        let ids = Ids::system(clock.clone());
-        let jobs = Jobs::new(clock.clone(), ids.clone(), Duration::from_secs(30));
-        let tenant = TenantId(ids.uuid());
-        let stage = Stage { database, clock, jobs, tenant, _place: place };
-        for _ in 0..waiting {
-            let new = NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) };
-            let jobs = stage.jobs.clone();
-            let enqueued =
-                stage.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, new).await }));
-            enqueued.await.expect("enqueued");
-        }
-        stage
-    }
-
-    impl Stage {
-        async fn claim(&self, most: usize) -> Vec<Job> {
-            self.jobs.claim(&self.database, most).await.expect("claimed")
-        }
-
-        async fn finish(&self, job: Job) -> Result<()> {
-            self.database
-                .write(self.tenant, move |tx| Box::pin(async move { finish(tx, &[job]).await }))
-                .await
-        }
-    }
-
-    #[tokio::test]
-    async fn no_two_workers_hold_the_same_job() {
-        let stage = stage(50).await;
-        let (a, b) = tokio::join!(stage.claim(30), stage.claim(30));
-        let mut ids: Vec<_> = a.iter().chain(&b).map(|job| job.id).collect();
-        ids.sort();
-        ids.dedup();
-        assert_eq!((ids.len(), a.len() + b.len()), (50, 50));
-        assert!(stage.claim(30).await.is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_job_of_a_killed_worker_is_taken_up_when_its_lease_ends() {
-        let stage = stage(1).await;
-        let killed = stage.claim(1).await.remove(0);
-        stage.clock.advance(TimeDelta::seconds(29));
-        assert!(stage.claim(1).await.is_empty(), "the lease holds");
-        stage.clock.advance(TimeDelta::seconds(1));
-        let second = stage.claim(1).await.remove(0);
-        assert_eq!((second.id, second.attempt), (killed.id, 2));
-    }
-
-    #[tokio::test]
-    async fn a_stalled_worker_that_wakes_up_late_writes_nothing() {
-        let stage = stage(1).await;
-        let stalled = stage.claim(1).await.remove(0);
-        stage.clock.advance(TimeDelta::seconds(30));
-        let holder = stage.claim(1).await.remove(0);
-        let refused = stage.finish(stalled.clone()).await.expect_err("the lease is lost");
-        assert_eq!(refused.code, Code::Conflict);
-        stage.finish(holder).await.expect("the holder may");
-        assert!(stage.finish(stalled).await.is_err(), "also once the job is gone");
-    }
-
-    #[tokio::test]
-    async fn a_job_that_is_enqueued_again_is_out_of_its_old_holders_hands() {
-        let stage = stage(1).await;
-        let stalled = stage.claim(1).await.remove(0);
-        let again = NewJob { id: stalled.id, tenant: stage.tenant, kind: "test", payload: json!({}) };
-        let jobs = stage.jobs.clone();
-        let enqueued = stage
-            .database
-            .write(stage.tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, again).await }));
-        enqueued.await.expect("enqueued");
-        assert!(stage.finish(stalled).await.is_err());
-        assert_eq!(stage.claim(1).await.remove(0).attempt, 1);
-    }
-}
+mod tests;

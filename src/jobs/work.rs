@@ -1,6 +1,6 @@
 //! The worker: claims jobs, runs them, and puts back or parks those that fail.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use entity::job;
@@ -9,7 +9,7 @@ use sea_orm::{QueryFilter as _, prelude::*};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Job, JobState, Jobs};
+use super::{Job, JobState, Jobs, lost};
 use crate::{
     clock::Time,
     database::{Database, TenantId, Tx},
@@ -109,10 +109,6 @@ impl Jobs {
     async fn claim_for(&self, slots: &Arc<Semaphore>, database: &Database) -> Result<Vec<Job>> {
         // Waits for one free slot, then claims no more than there are.
         drop(Arc::clone(slots).acquire_owned().await);
-        let due = self.next_due(database).await?;
-        if due.is_none_or(|due| due > self.clock.now()) {
-            return Ok(Vec::new());
-        }
         self.claim(database, slots.available_permits().clamp(1, BATCH)).await
     }
 
@@ -134,13 +130,20 @@ impl Jobs {
         let mut outcomes = Vec::with_capacity(jobs.len());
         match &kind.run {
             Run::Together(run) => {
-                for some in jobs.chunks(TOGETHER) {
-                    outcomes.extend(run(Arc::clone(&context), some[0].tenant, some.to_vec()).await);
+                for (done, some) in jobs.chunks(TOGETHER).enumerate() {
+                    let work = run(Arc::clone(&context), some[0].tenant, some.to_vec());
+                    // Those that wait for their turn are held as well.
+                    match self.holding(&database, &jobs[done * TOGETHER..], work).await {
+                        Some(done) => outcomes.extend(done),
+                        None => outcomes.extend(some.iter().map(|_| Err(lost()))),
+                    }
                 }
             }
             Run::Alone(run) => {
                 for job in &jobs {
-                    outcomes.push(caught(run(Arc::clone(&context), job.clone())).await);
+                    let work = caught(run(Arc::clone(&context), job.clone()));
+                    let held = self.holding(&database, std::slice::from_ref(job), work).await;
+                    outcomes.push(held.unwrap_or_else(|| Err(lost())));
                 }
             }
         }
@@ -157,7 +160,30 @@ impl Jobs {
         }
     }
 
-    /// Puts a failed job back for its next try, or parks it.
+    /// Does some work while the lease on its jobs is renewed; gives it up, and nothing back, once one was lost.
+    pub(super) async fn holding<T>(
+        &self,
+        database: &Database,
+        jobs: &[Job],
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => return Some(outcome),
+                () = self.clock.sleep_until(self.clock.now() + self.lease / 3) => {}
+            }
+            // In an outage nobody else can claim them either, and the fence decides in the end.
+            match self.renew(database, jobs).await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => tracing::warn!(error = %chain(&error), "a lease could not be renewed"),
+            }
+        }
+    }
+
+    /// Puts a failed job back for its next try, or parks it. That something was away is no try.
     async fn settle<C: Send + Sync + 'static>(
         &self,
         context: Arc<C>,
@@ -166,8 +192,9 @@ impl Jobs {
         job: Job,
         error: Error,
     ) -> Result<()> {
-        let permanent = error.code == Code::Unprocessable;
-        let park = permanent || job.attempt >= TRIES;
+        let passing = error.code == Code::Unavailable;
+        let park = !passing && (error.code == Code::Unprocessable || job.attempt >= TRIES);
+        let attempt = if passing { job.attempt - 1 } else { job.attempt };
         let state = if park { JobState::Failed } else { JobState::Ready };
         let run_at = self.clock.now() + TimeDelta::seconds(1 << job.attempt.clamp(1, 16));
         let why = error.detail.into_owned();
@@ -179,6 +206,7 @@ impl Jobs {
                         .update::<job::Entity>()
                         .col_expr(job::Column::State, Expr::value(state.as_str()))
                         .col_expr(job::Column::RunAt, Expr::value(run_at))
+                        .col_expr(job::Column::Attempt, Expr::value(attempt))
                         .col_expr(job::Column::LastError, Expr::value(why.as_str()))
                         .filter(job::Column::Id.eq(job.id.0))
                         .filter(job::Column::Fence.eq(job.fence))

@@ -205,6 +205,16 @@ pub async fn find(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
     store::find(tx, id).await?.ok_or_else(|| Error::not_found("project"))
 }
 
+/// The same, and nobody else changes anything about it until the transaction ends: what is read can be relied on in
+/// what is written.
+///
+/// # Errors
+/// `not_found` for one that is not there or was deleted, `unavailable` when somebody else holds it for too long.
+pub async fn hold(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
+    tx.lock(id.0).await?;
+    find(tx, id).await
+}
+
 /// Changes a project and tells its log.
 ///
 /// # Errors
@@ -226,7 +236,7 @@ pub async fn update_project(
         .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                let before = find(tx, id).await?;
+                let before = hold(tx, id).await?;
                 expected.check(before.version)?;
                 let after = Project {
                     name: name.unwrap_or_else(|| before.name.clone()),
@@ -270,7 +280,7 @@ pub async fn delete_project(
     app.database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                expected.check(find(tx, id).await?.version)?;
+                expected.check(hold(tx, id).await?.version)?;
                 store::mark_deleted(tx, id, app_.clock.now()).await?;
                 let event = NewEvent { name: EventName::ProjectChanged, payload: json!({"deleted": true}) };
                 app_.jobs.enqueue(tx, purge).await?;

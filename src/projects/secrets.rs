@@ -140,7 +140,7 @@ pub async fn rotate_secret(
         .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                super::find(tx, project).await?;
+                super::hold(tx, project).await?;
                 let now = app_.clock.now();
                 let until = now + overlap;
                 store::retire_secrets(tx, project, now, until).await?;

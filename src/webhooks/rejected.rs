@@ -109,7 +109,7 @@ async fn write(database: Database, mut waiting: mpsc::Receiver<Note>) {
                 Box::pin(async move {
                     for (project, rejected) in projects {
                         // One that was deleted meanwhile has no use for it.
-                        if projects::find(tx, project).await.is_ok() {
+                        if projects::hold(tx, project).await.is_ok() {
                             store::insert_rejected(tx, project, rejected, KEPT).await?;
                         }
                     }

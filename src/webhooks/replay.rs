@@ -55,6 +55,7 @@ pub async fn replay_one(
     app.database
         .write(tenant, move |tx| {
             Box::pin(async move {
+                projects::hold(tx, project).await?;
                 let delivery = find(tx, project, id).await?;
                 if store::summary(tx, &delivery).await?.status == DeliveryStatus::Pending {
                     let why = "this delivery has not been processed yet; wait until it is, then replay it";
@@ -106,6 +107,7 @@ pub async fn replay_many(
             .database
             .write(tenant, move |tx| {
                 Box::pin(async move {
+                    projects::hold(tx, project).await?;
                     let found = store::replayable(tx, project, &filter, after, BATCH).await?;
                     let last = found.last().map(|(id, _)| *id);
                     let kept = found.iter().filter(|(_, is_kept)| *is_kept);

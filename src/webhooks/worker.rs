@@ -1,8 +1,9 @@
 //! Processing: from a stored delivery to changes of the domain and events, in one transaction.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -26,6 +27,8 @@ use crate::{
     runs,
 };
 
+/// When a delivery is tried again that met an outage.
+const RETRY: Duration = Duration::from_secs(2);
 /// The name of the job.
 pub const PROCESS_DELIVERY: &str = "process_delivery";
 
@@ -72,6 +75,9 @@ pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>)
     match outcome {
         Ok(outcomes) => outcomes,
         Err(error) if jobs.len() == 1 => vec![Err(error)],
+        Err(error) if error.code == Code::Unavailable => {
+            jobs.iter().map(|_| Err(Error::unavailable("the database was away", RETRY))).collect()
+        }
         Err(_) => {
             let mut outcomes = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -134,6 +140,11 @@ async fn apply_all(
 ) -> Result<Vec<Result<()>>> {
     let (mut done, mut told) = (Vec::new(), BTreeMap::<ProjectId, Vec<_>>::new());
     let mut outcomes = Vec::with_capacity(jobs.len());
+    // In one order for all, so that no two batches wait for each other.
+    let projects: BTreeSet<_> = works.iter().flatten().flatten().map(|work| work.project.0.id).collect();
+    for project in projects {
+        tx.lock(project.0).await?;
+    }
     for (job, work) in jobs.into_iter().zip(works) {
         match work {
             Ok(Some(work)) => {
@@ -174,6 +185,7 @@ async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
 pub fn parked<'t>(app: &'t App, tx: &'t Tx<'t>, job: &'t Job, why: String) -> BoxFuture<'t, Result<()>> {
     Box::pin(async move {
         let (project, id, _) = Arguments::of(job)?;
+        tx.lock(project.0).await?;
         let Some(delivery) = store::find(tx, project, id).await? else { return Ok(()) };
         let mut payload = describe(&delivery);
         payload["error"] = Value::String(why);

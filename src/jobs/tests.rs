@@ -1,0 +1,178 @@
+//! What holds of claims, leases and turns, on a real database and a clock that tests move.
+
+use scratch::Scratch;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    config::{Config, Sources},
+    database::Migrate,
+};
+
+struct Stage {
+    database: Database,
+    clock: Clock,
+    jobs: Jobs,
+    tenant: TenantId,
+    _place: Scratch,
+}
+
+async fn stage(waiting: usize) -> Stage {
+    let place = Scratch::new();
+    let environment = place.settings().into_iter().collect();
+    let config = Config::load(&Sources { environment, ..Sources::default() }).expect("valid settings");
+    Database::migrate(&config.database, Migrate::Up).await.expect("migrated");
+    let database = Database::open(&config).await.expect("open");
+    let clock = Clock::mock("2026-01-01T00:00:00Z".parse().expect("a time"));
+    let ids = Ids::system(clock.clone());
+    let jobs = Jobs::new(clock.clone(), ids.clone(), Duration::from_secs(30));
+    let tenant = TenantId(ids.uuid());
+    let stage = Stage { database, clock, jobs, tenant, _place: place };
+    for _ in 0..waiting {
+        let new = NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) };
+        let jobs = stage.jobs.clone();
+        let enqueued =
+            stage.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, new).await }));
+        enqueued.await.expect("enqueued");
+    }
+    stage
+}
+
+impl Stage {
+    async fn claim(&self, most: usize) -> Vec<Job> {
+        self.jobs.claim(&self.database, most).await.expect("claimed")
+    }
+
+    /// Enqueues jobs for another tenant.
+    async fn enqueue_for(&self, tenant: TenantId, count: usize) {
+        let ids = Ids::system(self.clock.clone());
+        let new =
+            (0..count).map(|_| NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) });
+        let (jobs, new) = (self.jobs.clone(), new.collect::<Vec<_>>());
+        let enqueued =
+            self.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue_all(tx, new).await }));
+        enqueued.await.expect("enqueued");
+    }
+
+    async fn finish(&self, job: Job) -> Result<()> {
+        self.database.write(self.tenant, move |tx| Box::pin(async move { finish(tx, &[job]).await })).await
+    }
+}
+
+#[tokio::test]
+async fn no_two_workers_hold_the_same_job() {
+    let stage = stage(50).await;
+    let (a, b) = tokio::join!(stage.claim(30), stage.claim(30));
+    let mut ids: Vec<_> = a.iter().chain(&b).map(|job| job.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), a.len() + b.len()), (50, 50));
+    assert!(stage.claim(30).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_job_of_a_killed_worker_is_taken_up_when_its_lease_ends() {
+    let stage = stage(1).await;
+    let killed = stage.claim(1).await.remove(0);
+    stage.clock.advance(TimeDelta::seconds(29));
+    assert!(stage.claim(1).await.is_empty(), "the lease holds");
+    stage.clock.advance(TimeDelta::seconds(1));
+    let second = stage.claim(1).await.remove(0);
+    assert_eq!((second.id, second.attempt), (killed.id, 2));
+}
+
+#[tokio::test]
+async fn a_stalled_worker_that_wakes_up_late_writes_nothing() {
+    let stage = stage(1).await;
+    let stalled = stage.claim(1).await.remove(0);
+    stage.clock.advance(TimeDelta::seconds(30));
+    let holder = stage.claim(1).await.remove(0);
+    let refused = stage.finish(stalled.clone()).await.expect_err("the lease is lost");
+    assert_eq!(refused.code, Code::Conflict);
+    stage.finish(holder).await.expect("the holder may");
+    assert!(stage.finish(stalled).await.is_err(), "also once the job is gone");
+}
+
+#[tokio::test]
+async fn a_job_that_is_enqueued_again_is_out_of_its_old_holders_hands() {
+    let stage = stage(1).await;
+    let stalled = stage.claim(1).await.remove(0);
+    let again = NewJob { id: stalled.id, tenant: stage.tenant, kind: "test", payload: json!({}) };
+    let jobs = stage.jobs.clone();
+    let enqueued =
+        stage.database.write(stage.tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, again).await }));
+    enqueued.await.expect("enqueued");
+    assert!(stage.finish(stalled).await.is_err());
+    assert_eq!(stage.claim(1).await.remove(0).attempt, 1);
+}
+
+#[tokio::test]
+async fn a_backlog_of_one_tenant_delays_another_by_a_batch_and_small_ones_share_theirs() {
+    let stage = stage(0).await;
+    for _ in 0..20 {
+        stage.enqueue_for(stage.tenant, 500).await;
+    }
+    assert_eq!(stage.claim(64).await.len(), 64);
+    let ids = Ids::system(stage.clock.clone());
+    let small: Vec<_> = (0..10).map(|_| TenantId(ids.uuid())).collect();
+    for tenant in &small {
+        stage.enqueue_for(*tenant, 2).await;
+    }
+    let next = stage.claim(64).await;
+    let waited = if next.iter().any(|job| job.tenant == stage.tenant) { stage.claim(64).await } else { next };
+    assert_eq!(waited.len(), 20, "all the small ones at once, after one batch of the large one at most");
+    assert!(waited.iter().all(|job| small.contains(&job.tenant)));
+    // And the backlog is not forgotten over them.
+    stage.enqueue_for(small[0], 1).await;
+    let mut claimed = 64;
+    while claimed < 10_000 {
+        let batch = stage.claim(64).await;
+        assert!(!batch.is_empty(), "{claimed} of 10,000 were claimed");
+        claimed += batch.iter().filter(|job| job.tenant == stage.tenant).count();
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_as_long_as_the_work_goes_on() {
+    let stage = stage(1).await;
+    let job = stage.claim(1).await.remove(0);
+    let (proceed, waiting) = tokio::sync::oneshot::channel::<()>();
+    let held = stage.jobs.holding(&stage.database, std::slice::from_ref(&job), waiting);
+    let others = async {
+        for _ in 0..30 {
+            stage.clock.advance(TimeDelta::seconds(11));
+            // The renewal is on its way: it is seen by the time it has moved.
+            let until = stage.clock.now() + TimeDelta::seconds(30);
+            while stage.jobs.next_due(&stage.database).await.expect("asked") != Some(until) {
+                tokio::task::yield_now().await;
+            }
+            assert!(stage.claim(1).await.is_empty(), "nobody else gets it");
+        }
+        proceed.send(()).expect("it is waited for");
+    };
+    let (outcome, ()) = tokio::join!(held, others);
+    assert!(outcome.is_some(), "the work was done to its end");
+    stage.finish(job).await.expect("and could be written");
+}
+
+#[tokio::test]
+async fn work_whose_lease_was_lost_is_given_up() {
+    let stage = stage(1).await;
+    let stalled = stage.claim(1).await.remove(0);
+    stage.clock.advance(TimeDelta::seconds(31));
+    let holder = stage.claim(1).await.remove(0);
+    let given_up = async {
+        let held =
+            stage.jobs.holding(&stage.database, std::slice::from_ref(&stalled), std::future::pending::<()>());
+        held.await.is_none()
+    };
+    let later = async {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            stage.clock.advance(TimeDelta::seconds(5));
+        }
+    };
+    let (given_up, ()) = tokio::join!(given_up, later);
+    assert!(given_up);
+    stage.finish(holder).await.expect("the holder may");
+}
