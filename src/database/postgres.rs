@@ -213,6 +213,24 @@ async fn is_direct(options: &PgConnectOptions) -> bool {
     told.is_ok_and(|told| told.as_deref() == Some("on"))
 }
 
+/// Whether another process of ours is connected. One that has just gone may seem to be there for a moment.
+pub(super) async fn is_used(url: &SecretUrl) -> Result<bool> {
+    let (pool, _) = connect(url, 0, 1).await?;
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                  AND application_name = 'trackside' AND pid <> pg_backend_pid()";
+    let mut is_used = true;
+    for wait in [0, 250, 500, 1000].map(Duration::from_millis) {
+        tokio::time::sleep(wait).await;
+        let count = sqlx::query_scalar::<_, i64>(others).persistent(false);
+        is_used = count.fetch_one(pool.get_postgres_connection_pool()).await.map_err(Error::internal)? > 0;
+        if !is_used {
+            break;
+        }
+    }
+    pool.close().await?;
+    Ok(is_used)
+}
+
 /// Refuses a server that is too old, or that does not keep what it acknowledges.
 async fn check(pool: &DatabaseConnection, url: &SecretUrl) -> Result<()> {
     let settings = sqlx::query_as::<_, (i32, String, String)>(

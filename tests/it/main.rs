@@ -7,6 +7,7 @@
 mod accounts;
 mod cli;
 mod conventions;
+mod copy;
 mod corpus;
 mod crash;
 mod deliveries;
