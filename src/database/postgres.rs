@@ -281,8 +281,8 @@ fn explain(url: &SecretUrl, error: DbErr) -> Error {
     let DbErr::Exec(sea_orm::RuntimeErr::SqlxError(cause)) = &error else { return newer(error) };
     if cause.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501") {
         let why = format!(
-            "the user of {url} may not do what the schema needs ({cause}): it must own the database, and either may \
-             create roles (ALTER ROLE … CREATEROLE) or be given the roles that README names"
+            "the user of {url} may not do what the schema needs: it must own the database, and either may create \
+             roles (ALTER ROLE … CREATEROLE) or be given the roles that README names"
         );
         return Error::invalid(why).because(error);
     }
