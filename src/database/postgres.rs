@@ -149,7 +149,8 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
         }
         Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),
     };
-    format!("{}{snapshot}{ALWAYS}; {who}", forget(is_direct))
+    // The snapshot comes first: to forget statements takes one, and it cannot be chosen any more then.
+    format!("{snapshot}{}{ALWAYS}; {who}", forget(is_direct))
 }
 
 /// Behind a pooler a session may hold statements that another client has prepared under the names we are going to
@@ -287,4 +288,15 @@ fn explain(url: &SecretUrl, error: DbErr) -> Error {
         return Error::invalid(why).because(error);
     }
     newer(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_pooler_the_snapshot_is_chosen_before_anything_takes_one() {
+        let said = prelude(Scope::Door(Door::Installation), Access::Read, false);
+        assert!(said.starts_with("SET TRANSACTION") && said.contains("DEALLOCATE ALL"), "{said}");
+    }
 }

@@ -11,6 +11,7 @@ mod copy;
 mod corpus;
 mod crash;
 mod deliveries;
+mod deploy;
 mod events;
 mod front_doors;
 mod hosts;
