@@ -64,7 +64,8 @@ pub async fn prepare(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<()> {
     };
     if is_used {
         return Err(Error::invalid(format!(
-            "{from} is in use; stop the service first, so that nothing is accepted there that the copy would lack"
+            "{from} is in use; stop the service first, so that nothing is accepted there that the copy would lack (and \
+             name a server itself, not a pooler, which keeps connections open)"
         )));
     }
     let steps = Database::migrate(to, Migrate::Status).await?;

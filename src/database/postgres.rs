@@ -222,8 +222,10 @@ pub(super) async fn is_used(url: &SecretUrl) -> Result<bool> {
     let mut is_used = true;
     for wait in [0, 250, 500, 1000].map(Duration::from_millis) {
         tokio::time::sleep(wait).await;
-        let count = sqlx::query_scalar::<_, i64>(others).persistent(false);
-        is_used = count.fetch_one(pool.get_postgres_connection_pool()).await.map_err(Error::internal)? > 0;
+        let mut conn = pool.get_postgres_connection_pool().begin().await.map_err(Error::internal)?;
+        let count = sqlx::query_scalar::<_, i64>(others).persistent(false).fetch_one(&mut *conn).await;
+        conn.rollback().await.map_err(Error::internal)?;
+        is_used = count.map_err(Error::internal)? > 0;
         if !is_used {
             break;
         }
@@ -238,11 +240,11 @@ async fn check(pool: &DatabaseConnection, url: &SecretUrl) -> Result<()> {
         "SELECT current_setting('server_version_num')::int, current_setting('fsync'), \
          current_setting('full_page_writes')",
     );
-    let (version, fsync, full_pages) = settings
-        .persistent(false)
-        .fetch_one(pool.get_postgres_connection_pool())
-        .await
-        .map_err(Error::internal)?;
+    // In a transaction: outside of one a pooler may ask another session for the answer than was asked the question.
+    let mut conn = pool.get_postgres_connection_pool().begin().await.map_err(Error::internal)?;
+    let answer = settings.persistent(false).fetch_one(&mut *conn).await;
+    conn.rollback().await.map_err(Error::internal)?;
+    let (version, fsync, full_pages) = answer.map_err(Error::internal)?;
     if version < OLDEST {
         let major = version / 10_000;
         return Err(Error::invalid(format!("{url} runs PostgreSQL {major}; trackside needs 15 or newer")));
