@@ -51,7 +51,9 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
 /// A key that is missing or another one.
 pub async fn examine(config: &Config, ids: &Ids) -> Result<bool> {
     let database = Database::open(config).await?;
-    let Some(recorded) = recorded_key(&database).await? else { return Ok(false) };
+    let recorded = recorded_key(&database).await;
+    database.close().await;
+    let Some(recorded) = recorded? else { return Ok(false) };
     check(&Vault::new(&existing_key(config)?, ids.clone())?, &recorded)?;
     Ok(true)
 }

@@ -4,13 +4,18 @@ use anstream::println;
 use serde_json::json;
 
 use super::client::{self, Server};
-use crate::{config::Config, error::Result};
+use crate::{
+    config::Config,
+    error::{Code, Error, Result},
+};
 
 pub(super) async fn run(config: &Config, json: bool) -> Result<()> {
     let server = Server::at(config.listen);
     let (status, body) = client::read(server.send("GET", "/health/ready", &[], Vec::new()).await?).await;
     if !status.is_success() {
-        return Err(client::refused(status, &body));
+        let state = body["status"].as_str().unwrap_or("it did not say how it is");
+        let words = format!("{server} is not ready ({state}): its log, and {server}/health, say why");
+        return Err(Error::new(Code::Unavailable, words));
     }
     if json {
         println!("{:#}", json!({"status": "ready"}));

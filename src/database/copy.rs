@@ -58,14 +58,15 @@ pub async fn prepare(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<()> {
             "the schema of {from} is behind; bring it up to date first: trackside migrate up --database-url {from}"
         )));
     }
-    let is_used = match from {
-        DatabaseUrl::Sqlite(path) => sqlite::is_used(path).await?,
-        DatabaseUrl::Postgres(url) => postgres::is_used(url).await?,
+    let (is_used, but) = match from {
+        DatabaseUrl::Sqlite(path) => (sqlite::is_used(path).await?, ""),
+        DatabaseUrl::Postgres(url) => {
+            (postgres::is_used(url).await?, "; a pooler keeps connections open, so name the server itself")
+        }
     };
     if is_used {
         return Err(Error::invalid(format!(
-            "{from} is in use; stop the service first, so that nothing is accepted there that the copy would lack (and \
-             name a server itself, not a pooler, which keeps connections open)"
+            "{from} is in use: stop the service first, so that nothing is accepted there that the copy would lack{but}"
         )));
     }
     let steps = Database::migrate(to, Migrate::Status).await?;

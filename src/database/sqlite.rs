@@ -66,7 +66,8 @@ pub(super) async fn is_used(path: &Path) -> Result<bool> {
         .filename(path)
         .busy_timeout(Duration::from_secs(1))
         .locking_mode(SqliteLockingMode::Exclusive)
-        .journal_mode(SqliteJournalMode::Wal);
+        .journal_mode(SqliteJournalMode::Wal)
+        .disable_statement_logging();
     match alone.connect().await {
         Ok(conn) => conn.close().await.map(|()| false).map_err(Error::internal),
         Err(sqlx::Error::Database(error)) if error.message().contains("locked") => Ok(true),
