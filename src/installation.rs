@@ -4,7 +4,7 @@
 //! with it. Every later start opens that text first: another key, or none, is refused before anything is
 //! written that nobody could read again.
 
-use entity::instance;
+use entity::{instance, tenant};
 use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -51,7 +51,9 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
 /// A key that is missing or another one.
 pub async fn examine(config: &Config, ids: &Ids) -> Result<bool> {
     let database = Database::open(config).await?;
-    let Some(recorded) = recorded_key(&database).await? else { return Ok(false) };
+    let recorded = recorded_key(&database).await;
+    database.close().await;
+    let Some(recorded) = recorded? else { return Ok(false) };
     check(&Vault::new(&existing_key(config)?, ids.clone())?, &recorded)?;
     Ok(true)
 }
@@ -112,7 +114,14 @@ fn check(vault: &Vault, recorded: &instance::Model) -> Result<()> {
 async fn recorded_key(database: &Database) -> Result<Option<instance::Model>> {
     database
         .read_through(Door::Installation, |tx| {
-            Box::pin(async move { Ok(instance::Entity::find_by_id(1).one(tx.conn()).await?) })
+            Box::pin(async move {
+                let recorded = instance::Entity::find_by_id(1).one(tx.conn()).await?;
+                if recorded.is_none() && tenant::Entity::find().one(tx.conn()).await?.is_some() {
+                    let why = "a copy into this database was not finished; drop it, and copy again into an empty one";
+                    return Err(Error::invalid(why));
+                }
+                Ok(recorded)
+            })
         })
         .await
 }

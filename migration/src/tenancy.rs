@@ -63,16 +63,22 @@ pub(crate) async fn open_door(
     Ok(())
 }
 
-/// Takes from a role everything it may do in this database, and removes it unless another database uses it.
+/// Takes from a role everything it may do in this database, and removes it, unless another database uses it or the
+/// present user may not remove roles.
 pub(crate) async fn drop_role(m: &SchemaManager<'_>, role: &str) -> Result<(), DbErr> {
+    // The rights go whatever becomes of the role: what an inner block catches undoes that block alone.
     run(
         m,
         &format!(
             "DO $$ BEGIN
-               DROP OWNED BY {role};
-               DROP ROLE {role};
-             EXCEPTION WHEN dependent_objects_still_exist OR undefined_object THEN
-               NULL;
+               IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+                 DROP OWNED BY {role};
+                 BEGIN
+                   DROP ROLE {role};
+                 EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege OR undefined_object THEN
+                   NULL;
+                 END;
+               END IF;
              END $$"
         ),
     )

@@ -19,6 +19,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 pub use self::{
     access::Access,
@@ -211,6 +212,27 @@ pub async fn create_tenant(app: &App, name: &str) -> Result<Tenant> {
         .write_through(Door::Installation, |tx| Box::pin(async move { store::insert_tenant(tx, row).await }))
         .await?;
     Ok(tenant)
+}
+
+/// Makes the first tenant; none when there is one already. Processes that ask at once make one between them.
+///
+/// # Errors
+/// As [`create_tenant`].
+pub async fn make_first_tenant(app: &App, name: &str) -> Result<Option<Tenant>> {
+    let name = parse_name("/name", name)?;
+    let tenant = Tenant { id: TenantId(app.ids.uuid()), name, created_at: app.clock.now() };
+    app.database
+        .write_through(Door::Installation, |tx| {
+            Box::pin(async move {
+                tx.lock(Uuid::nil()).await?;
+                if !store::tenants(tx).await?.is_empty() {
+                    return Ok(None);
+                }
+                store::insert_tenant(tx, tenant.clone()).await?;
+                Ok(Some(tenant))
+            })
+        })
+        .await
 }
 
 /// Every tenant, oldest first; for the command line.

@@ -138,10 +138,10 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
 
 /// The tenant that is named or, if none is, the only one there is.
 pub(super) async fn find_tenant(app: &App, named: &TenantArg) -> Result<Tenant> {
-    let tenants = accounts::list_tenants(app).await?;
-    if named.tenant.is_none() && tenants.is_empty() {
-        return serve::first_tenant(app).await;
+    if named.tenant.is_none() {
+        serve::make_the_first_tenant(app).await?;
     }
+    let tenants = accounts::list_tenants(app).await?;
     let choice = Choice { what: "tenant", how: "--tenant", make: "trackside tenant create --name NAME" };
     choice.among(&tenants, named.tenant.as_deref(), |tenant| (tenant.id.to_string(), &tenant.name)).cloned()
 }

@@ -6,9 +6,11 @@
 
 mod choose;
 mod client;
+mod copy;
 mod delivery;
 mod demo;
 mod doctor;
+mod health;
 mod manage;
 mod parse;
 mod say;
@@ -93,6 +95,8 @@ enum Command {
     /// Look at the schema, or move it
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// Copy an installation into another, empty database, such as from SQLite to PostgreSQL
+    Copy(copy::CopyArgs),
     /// Print the OpenAPI specification
     Openapi,
     /// Make and list tenants
@@ -109,6 +113,8 @@ enum Command {
     Delivery(delivery::DeliveryCommand),
     /// Check settings, database and permissions, and say what to do
     Doctor,
+    /// Ask the service on this machine whether it is ready; exit code 1 if it is not
+    Health,
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -259,6 +265,8 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Trigger(args)) => trigger::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Tail(args)) => tail::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Migrate(command)) => migrate(&configure(&cli.settings)?, &command, json).await?,
+        Some(Command::Health) => health::run(&configure(&cli.settings)?, json).await?,
+        Some(Command::Copy(args)) => copy::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Tenant(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = manage::tenant(&app, command, json).await;

@@ -1,7 +1,5 @@
 //! `trackside serve`: the service until it is told to stop.
 
-use std::sync::Arc;
-
 use anstream::eprintln;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,7 +19,7 @@ const FIRST_TENANT: &str = "default";
 pub(super) async fn run(config: Config) -> Result<()> {
     let clock = Clock::system();
     let service = Service::start(config, clock.clone(), Ids::system(clock)).await?;
-    if make_the_first_tenant(&service.app).await? {
+    if make_the_first_tenant(&service.app).await?.is_some() {
         greet(service.app.config.log_format);
     }
     tracing::info!(
@@ -65,17 +63,11 @@ fn greet(format: LogFormat) {
 }
 
 /// Makes the first tenant, if there is none yet.
-async fn make_the_first_tenant(app: &Arc<App>) -> Result<bool> {
+pub(super) async fn make_the_first_tenant(app: &App) -> Result<Option<accounts::Tenant>> {
     if !accounts::list_tenants(app).await?.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
-    accounts::create_tenant(app, FIRST_TENANT).await?;
-    Ok(true)
-}
-
-/// The first tenant for a command that names none, on an installation that has none yet.
-pub(super) async fn first_tenant(app: &App) -> Result<accounts::Tenant> {
-    accounts::create_tenant(app, FIRST_TENANT).await
+    accounts::make_first_tenant(app, FIRST_TENANT).await
 }
 
 /// Returns at SIGTERM or Ctrl-C.

@@ -12,6 +12,7 @@
 //! Architecture invariant: no SQL of one engine alone is written outside this folder and the `migration` crate.
 
 mod bulk;
+pub mod copy;
 mod error;
 mod group_commit;
 mod postgres;

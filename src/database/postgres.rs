@@ -157,6 +157,7 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
         }
         Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),
     };
+    // The snapshot comes first: to forget statements takes one, and it cannot be chosen any more then.
     format!("{snapshot}{}{ALWAYS}; {who}", forget(is_direct))
 }
 
@@ -221,17 +222,37 @@ async fn is_direct(options: &PgConnectOptions) -> bool {
     told.is_ok_and(|told| told.as_deref() == Some("on"))
 }
 
+/// Whether another process of ours is connected. One that has just gone may seem to be there for a moment.
+pub(super) async fn is_used(url: &SecretUrl) -> Result<bool> {
+    let (pool, _) = connect(url, 0, 1).await?;
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                  AND application_name = 'trackside' AND pid <> pg_backend_pid()";
+    let mut is_used = true;
+    for wait in [0, 250, 500, 1000].map(Duration::from_millis) {
+        tokio::time::sleep(wait).await;
+        let mut conn = pool.get_postgres_connection_pool().begin().await.map_err(Error::internal)?;
+        let count = sqlx::query_scalar::<_, i64>(others).persistent(false).fetch_one(&mut *conn).await;
+        conn.rollback().await.map_err(Error::internal)?;
+        is_used = count.map_err(Error::internal)? > 0;
+        if !is_used {
+            break;
+        }
+    }
+    pool.close().await?;
+    Ok(is_used)
+}
+
 /// Refuses a server that is too old, or that does not keep what it acknowledges.
 async fn check(pool: &DatabaseConnection, url: &SecretUrl) -> Result<()> {
     let settings = sqlx::query_as::<_, (i32, String, String)>(
         "SELECT current_setting('server_version_num')::int, current_setting('fsync'), \
          current_setting('full_page_writes')",
     );
-    let (version, fsync, full_pages) = settings
-        .persistent(false)
-        .fetch_one(pool.get_postgres_connection_pool())
-        .await
-        .map_err(Error::internal)?;
+    // In a transaction: outside of one a pooler may ask another session for the answer than was asked the question.
+    let mut conn = pool.get_postgres_connection_pool().begin().await.map_err(Error::internal)?;
+    let answer = settings.persistent(false).fetch_one(&mut *conn).await;
+    conn.rollback().await.map_err(Error::internal)?;
+    let (version, fsync, full_pages) = answer.map_err(Error::internal)?;
     if version < OLDEST {
         let major = version / 10_000;
         return Err(Error::invalid(format!("{url} runs PostgreSQL {major}; trackside needs 15 or newer")));
@@ -271,10 +292,21 @@ fn explain(url: &SecretUrl, error: DbErr) -> Error {
     let DbErr::Exec(sea_orm::RuntimeErr::SqlxError(cause)) = &error else { return newer(error) };
     if cause.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501") {
         let why = format!(
-            "the user of {url} may not do what the schema needs ({cause}): it must own the database, and either may \
-             create roles (ALTER ROLE … CREATEROLE) or be given the roles that README names"
+            "the user of {url} may not do what the schema needs: it must own the database, and either may create \
+             roles (ALTER ROLE … CREATEROLE) or be given the roles that README names"
         );
         return Error::invalid(why).because(error);
     }
     newer(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_pooler_the_snapshot_is_chosen_before_anything_takes_one() {
+        let said = prelude(Scope::Door(Door::Installation), Access::Read, false);
+        assert!(said.starts_with("SET TRANSACTION") && said.contains("DEALLOCATE ALL"), "{said}");
+    }
 }

@@ -13,7 +13,10 @@ use std::{
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        self, ConnectOptions as _, Connection as _,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
+    },
 };
 
 use super::{Migrate, Step, newer, told};
@@ -55,6 +58,21 @@ pub(super) async fn migrate(path: &Path, direction: Migrate) -> Result<Vec<Step>
     let applied = Migrator::get_applied_migrations_read_only(&conn).await.map_err(newer)?;
     conn.close().await?;
     Ok(told(applied.iter().map(|step| step.name())))
+}
+
+/// Whether somebody else has the file open: then it cannot be had alone, not even for a moment.
+pub(super) async fn is_used(path: &Path) -> Result<bool> {
+    let alone = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(1))
+        .locking_mode(SqliteLockingMode::Exclusive)
+        .journal_mode(SqliteJournalMode::Wal)
+        .disable_statement_logging();
+    match alone.connect().await {
+        Ok(conn) => conn.close().await.map(|()| false).map_err(Error::internal),
+        Err(sqlx::Error::Database(error)) if error.message().contains("locked") => Ok(true),
+        Err(error) => Err(Error::internal(error)),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

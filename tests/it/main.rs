@@ -7,9 +7,11 @@
 mod accounts;
 mod cli;
 mod conventions;
+mod copy;
 mod corpus;
 mod crash;
 mod deliveries;
+mod deploy;
 mod events;
 mod front_doors;
 mod hosts;

@@ -59,7 +59,8 @@ impl Server {
         Self::start_in(Arc::new(Scratch::new()), Clock::mock(dawn()), settings).await
     }
 
-    async fn start_in(place: Arc<Scratch>, clock: Clock, settings: &[(&str, &str)]) -> Self {
+    /// A service in a place that was there before.
+    pub(crate) async fn start_in(place: Arc<Scratch>, clock: Clock, settings: &[(&str, &str)]) -> Self {
         // Without limits, because the mock clock would never refill a bucket.
         let ours = [("PORT", "0"), ("TRACKSIDE_REST_PER_MINUTE", "0"), ("TRACKSIDE_INGEST_PER_MINUTE", "0")];
         let all = ours.into_iter().chain(settings.iter().copied());
