@@ -107,7 +107,7 @@ async fn a_job_that_is_enqueued_again_is_out_of_its_old_holders_hands() {
 }
 
 #[tokio::test]
-async fn a_backlog_of_one_tenant_delays_another_by_a_batch_and_small_ones_share_theirs() {
+async fn a_backlog_of_one_tenant_delays_others_by_no_more_than_its_turn() {
     let stage = stage(0).await;
     for _ in 0..20 {
         stage.enqueue_for(stage.tenant, 500).await;
@@ -118,13 +118,16 @@ async fn a_backlog_of_one_tenant_delays_another_by_a_batch_and_small_ones_share_
     for tenant in &small {
         stage.enqueue_for(*tenant, 2).await;
     }
-    let next = stage.claim(64).await;
-    let waited = if next.iter().any(|job| job.tenant == stage.tenant) { stage.claim(64).await } else { next };
-    assert_eq!(waited.len(), 20, "all the small ones at once, after one batch of the large one at most");
-    assert!(waited.iter().all(|job| small.contains(&job.tenant)));
+    let (mut waited, mut of_others) = (0, 0);
+    while waited < 20 {
+        let batch = stage.claim(64).await;
+        waited += batch.iter().filter(|job| small.contains(&job.tenant)).count();
+        of_others += batch.iter().filter(|job| job.tenant == stage.tenant).count();
+    }
+    assert!(of_others <= 2 * 64, "{of_others} of 10,000 were claimed before them");
     // And the backlog is not forgotten over them.
     stage.enqueue_for(small[0], 1).await;
-    let mut claimed = 64;
+    let mut claimed = 64 + of_others;
     while claimed < 10_000 {
         let batch = stage.claim(64).await;
         assert!(!batch.is_empty(), "{claimed} of 10,000 were claimed");

@@ -167,12 +167,12 @@ impl Jobs {
         jobs: &[Job],
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let mut work = pin!(work);
+        let (mut work, mut renew_at) = (pin!(work), self.clock.now() + self.lease / 3);
         loop {
             tokio::select! {
                 biased;
                 outcome = &mut work => return Some(outcome),
-                () = self.clock.sleep_until(self.clock.now() + self.lease / 3) => {}
+                () = self.clock.sleep_until(renew_at) => renew_at = self.clock.now() + self.lease / 3,
             }
             // In an outage nobody else can claim them either, and the fence decides in the end.
             match self.renew(database, jobs).await {
