@@ -12,15 +12,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Event, Head, LogId, bus::Bus, store};
+use super::{
+    Event, Head, LogId,
+    bus::{Bus, Listener},
+    store,
+};
 use crate::{
     database::{Database, Door, TenantId},
     error::{Error, Result, chain},
-    wire::{ProjectId, Timestamp},
+    wire::ProjectId,
 };
 
 /// Bytes of frames that a follower keeps; a live stream that falls further behind is cut off.
@@ -190,13 +193,7 @@ pub(super) struct Frame {
 
 impl Frame {
     fn new(event: &Event) -> Self {
-        let data = json!({
-            "id": event.id.to_string(),
-            "event": event.name,
-            "projectId": event.project.to_string(),
-            "timestamp": Timestamp(event.timestamp).to_string(),
-            "payload": event.payload,
-        });
+        let data = event.to_json();
         let head = format!("id: {}\nevent: {}\ndata: ", event.id, event.name);
         Self { data: head.len(), bytes: format!("{head}{data}\n\n").into() }
     }
@@ -219,7 +216,7 @@ impl Frame {
 /// Reads what is new at every signal, as long as somebody holds the follower.
 async fn follow(
     database: Database,
-    mut signals: watch::Receiver<()>,
+    mut signals: Listener,
     follower: Weak<Follower>,
     stop: CancellationToken,
 ) {
@@ -238,7 +235,7 @@ async fn follow(
         drop(follower);
         tokio::select! {
             () = stop.cancelled() => return,
-            heard = signals.changed() => if heard.is_err() { return },
+            () = signals.heard() => {}
         }
     }
 }
@@ -265,7 +262,7 @@ async fn compare_heads(
                 Ok(heads) => heads
                     .into_iter()
                     .filter(|(project, head)| read.get(project).is_some_and(|read| read < head))
-                    .for_each(|(project, _)| bus.tell(project)),
+                    .for_each(|(project, _)| bus.wake(project)),
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "the heads of followed logs could not be read")
                 }
@@ -277,6 +274,7 @@ async fn compare_heads(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;

@@ -18,6 +18,7 @@ mod operation;
 mod processing;
 mod projects;
 mod readers;
+mod redis;
 mod remote;
 mod sockets;
 mod support;

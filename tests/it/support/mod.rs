@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;
+pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod stream;
 
@@ -122,7 +123,6 @@ impl Server {
     }
 
     /// Another instance of the service over the same database, with the same clock.
-    #[expect(dead_code, reason = "for the tests of several instances, which come next")]
     pub(crate) async fn another(&self, settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::clone(&self.place), self.clock.clone(), settings).await
     }
