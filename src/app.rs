@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     events::{Followers, Streams, bus::Bus},
     installation,
-    jobs::Jobs,
+    jobs::{self, Jobs},
     limits::Limits,
     metrics::Metrics,
     projects::secrets::Endpoints,
@@ -76,6 +76,11 @@ impl App {
         let (database, vault) = installation::open(&config, &clock, &ids).await?;
         let jobs = Jobs::new(clock.clone(), ids.clone(), config.job_lease);
         let redis = config.redis.as_ref().map(Redis::connect).transpose()?;
+        let shutdown = CancellationToken::new();
+        if let Some(redis) = redis.clone() {
+            let wakes = jobs::share_wakes(jobs.clone(), redis, config.role.works());
+            tokio::spawn(shutdown.clone().run_until_cancelled_owned(wakes));
+        }
         let bus = Bus::new(redis.clone());
         let app = Arc::new(Self {
             followers: Followers::start(database.clone(), bus.clone()),
@@ -86,7 +91,7 @@ impl App {
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),
             metrics: Metrics::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             config,
             clock,
             ids,

@@ -156,9 +156,15 @@ impl Redis {
                 Ok((error, _)) = failures.recv() => Err(error),
             }
         };
-        timeout(CONNECT, connected).await.map_err(|_| away("it does not answer"))?.map_err(advice)?;
-        let about = timeout(CONNECT, client.info::<String>(None::<InfoKind>)).await;
-        let about = about.map_err(|_| away("it does not answer"))?.map_err(advice)?;
+        let silent = |_| {
+            Error::invalid(
+                "it does not answer; see whether REDIS_URL names the right port, and whether it should begin with \
+                 redis:// or, for TLS, with rediss://",
+            )
+        };
+        timeout(CONNECT, connected).await.map_err(silent)?.map_err(advice)?;
+        let about = timeout(CONNECT, client.info::<String>(None::<InfoKind>)).await.map_err(silent)?;
+        let about = about.map_err(advice)?;
         let field = |name: &str| about.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         let (version, role) = (field("redis_version:"), field("role:"));
         if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 7) {

@@ -69,7 +69,7 @@ impl Inbox {
                 let receipts = database
                     .write_through(Door::IngestWriter, |tx| Box::pin(insert(tx, queue, incoming)))
                     .await?;
-                jobs.wake();
+                jobs.wake_all();
                 Ok(receipts)
             })
         });

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod buckets;
 mod cli;
 mod conventions;
 mod corpus;

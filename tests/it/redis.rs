@@ -3,8 +3,20 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
+use trackside::{
+    clock::{Clock, Ids},
+    config::{Config, Sources},
+    jobs::{Jobs, share_wakes},
+    redis::Redis,
+};
 
-use crate::support::{EventStream, Project, Server, eventually, servers::RedisServer, text};
+use crate::support::{
+    EventStream, Project, Server, dawn, eventually,
+    process::{free_port, trackside},
+    servers::RedisServer,
+    text,
+};
 
 /// P10: how late an event may be, whatever Redis does.
 const LATE: Duration = Duration::from_secs(2);
@@ -220,5 +232,60 @@ async fn a_password_is_given_and_a_wrong_one_stops_nothing() {
             server.stranger().get("/health").await.expect(200).json["status"] == status
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn the_workers_of_all_instances_hear_of_a_job_and_nobody_wakes_himself() {
+    let pair = Pair::start().await;
+    let mut messages = pair.redis.subscribe("trackside:jobs").await;
+    pair.on_b.deliver_bytes("d-1", "ping", b"{}".to_vec()).await.expect(202);
+    let sender = messages.next().await;
+    assert!(!sender.is_empty(), "a message says who sent it, and nothing else: {sender}");
+
+    let environment = [("REDIS_URL".to_owned(), pair.redis.url())].into();
+    let config = Config::load(&Sources { environment, ..Sources::default() }).unwrap();
+    let redis = Redis::connect(config.redis.as_ref().unwrap()).unwrap();
+    let (clock, lease) = (Clock::mock(dawn()), Duration::from_secs(30));
+    let jobs: Vec<_> = (0..2).map(|_| Jobs::new(clock.clone(), Ids::system(clock.clone()), lease)).collect();
+    for jobs in &jobs {
+        tokio::spawn(share_wakes(jobs.clone(), redis.clone(), true));
+    }
+    eventually("a job of the one wakes the other", async || {
+        jobs[0].wake_all();
+        timeout(Duration::from_millis(50), jobs[1].woken()).await.is_ok()
+    })
+    .await;
+    // Its own wake is heard at once; what it sent comes back to it and wakes nobody.
+    while timeout(Duration::from_millis(200), jobs[0].woken()).await.is_ok() {}
+    jobs[0].wake_all();
+    jobs[0].woken().await;
+    jobs[1].woken().await;
+    assert!(timeout(Duration::from_millis(200), jobs[0].woken()).await.is_err(), "woken by itself");
+}
+
+#[tokio::test]
+async fn doctor_says_what_is_wrong_with_redis() {
+    let redis = RedisServer::start_with(&["--requirepass", "sesame"]).await;
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1 1"]).await;
+    let closed = format!("redis://127.0.0.1:{}", free_port());
+    let with_password = |password: &str| redis.url().replace("redis://", &format!("redis://:{password}@"));
+    let cases = [
+        (with_password("sesame"), "good", "answers at"),
+        (with_password("barley"), "bad", "password"),
+        (redis.url(), "bad", "password"),
+        (redis.url().replace("redis://", "rediss://"), "bad", "TLS"),
+        (replica.url(), "bad", "lead to the primary"),
+        (closed, "bad", "cannot be reached"),
+    ];
+    let folder = tempfile::TempDir::new().unwrap();
+    for (url, state, words) in cases {
+        let doctor =
+            trackside(folder.path()).args(["doctor", "--json"]).env("REDIS_URL", &url).output().unwrap();
+        let findings: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["what"] == "redis").unwrap();
+        assert_eq!(found["state"], state, "{found}");
+        assert!(text(&found["words"]).contains(words), "{found}");
+        assert!(!found.to_string().contains("barley"), "no password is shown");
     }
 }

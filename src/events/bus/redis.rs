@@ -114,8 +114,13 @@ async fn hear(redis: Redis, topics: Arc<Topics>) {
                 }
                 None => return,
             },
-            () = topics.changed.notified() => follow(&redis, &topics, &mut subscribed).await,
-            _ = again.tick() => follow(&redis, &topics, &mut subscribed).await,
+            // Without a connection there is nothing to ask: the next one is told of everything.
+            () = topics.changed.notified() => if redis.hears() {
+                follow(&redis, &topics, &mut subscribed).await;
+            },
+            _ = again.tick() => if redis.hears() {
+                follow(&redis, &topics, &mut subscribed).await;
+            },
         }
     }
 }
@@ -140,9 +145,6 @@ async fn follow(redis: &Redis, topics: &Topics, subscribed: &mut HashSet<Project
     let followed: HashSet<_> = topics.followed().into_iter().collect();
     let missing: Vec<_> = followed.difference(subscribed).copied().collect();
     let needless: Vec<_> = subscribed.difference(&followed).copied().collect();
-    if !redis.hears() {
-        return; // a new connection is told
-    }
     for some in missing.chunks(CHANNELS) {
         match redis.subscribe(some.iter().copied().map(channel).collect()).await {
             Ok(()) => some.iter().for_each(|project| topics.wake(*project)),
