@@ -7,7 +7,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Event, Head, LogId,
+    Event, Head, LogId, Position,
     bus::{Bus, Listener},
     store,
 };
@@ -42,12 +45,14 @@ pub struct Followers {
 }
 
 /// One project's log as its streams see it.
-pub struct Follower {
+pub(super) struct Follower {
     tenant: TenantId,
     project: ProjectId,
     log: LogId,
     ring: Mutex<Ring>,
     head: watch::Sender<i64>,
+    /// The newest position that is known to be there, read or not.
+    known: AtomicI64,
     /// Ends the reader when the last stream lets go.
     stop: DropGuard,
 }
@@ -69,12 +74,21 @@ impl Followers {
         all
     }
 
-    /// The follower of a project: the one that is there, or a new one that begins at the present head.
+    /// The follower of a project for a reader that comes from a position: the one that is there, or a new one that
+    /// begins at the present head. A reader may know more than the follower that is there, if another instance or
+    /// the log itself told it; then the follower learns of the present head first.
     ///
     /// # Errors
     /// `not_found` for a project without a log in this tenant.
-    pub async fn follow(&self, tenant: TenantId, project: ProjectId) -> Result<Arc<Follower>> {
-        if let Some(follower) = self.find(tenant, project) {
+    pub(super) async fn follow(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        from: Option<Position>,
+    ) -> Result<Arc<Follower>> {
+        let serves =
+            |follower: &Arc<Follower>| from.is_none_or(|from| from.within(follower.newest()).is_some());
+        if let Some(follower) = self.find(tenant, project).filter(serves) {
             return Ok(follower);
         }
         let signals = self.bus.listen(project); // before the head is read, so that nothing falls between
@@ -86,6 +100,8 @@ impl Followers {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.retain(|_, follower| follower.strong_count() > 0);
         if let Some(follower) = followers.get(&project).and_then(Weak::upgrade) {
+            follower.known.fetch_max(head.position, Ordering::Relaxed);
+            self.bus.wake(project);
             return Ok(follower);
         }
         let follower = Arc::new(Follower::new(tenant, project, head));
@@ -115,12 +131,19 @@ impl Follower {
     fn new(tenant: TenantId, project: ProjectId, head: Head) -> Self {
         let ring = Ring { frames: VecDeque::new(), bytes: 0, head: head.position };
         let (newest, stop) = (watch::channel(head.position).0, CancellationToken::new().drop_guard());
-        Self { tenant, project, log: head.log, ring: Mutex::new(ring), head: newest, stop }
+        let known = AtomicI64::new(head.position);
+        Self { tenant, project, log: head.log, ring: Mutex::new(ring), head: newest, known, stop }
     }
 
     /// The log it follows and the newest position that was read of it.
     pub(super) fn head(&self) -> Head {
         Head { log: self.log, position: *self.head.borrow() }
+    }
+
+    /// The newest position of the log that is known to be there; what is behind what was read comes soon.
+    pub(super) fn newest(&self) -> Head {
+        let read = self.head();
+        Head { position: read.position.max(self.known.load(Ordering::Relaxed)), ..read }
     }
 
     /// Wakes whenever the head has moved.

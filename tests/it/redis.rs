@@ -289,3 +289,21 @@ async fn doctor_says_what_is_wrong_with_redis() {
         assert!(!found.to_string().contains("barley"), "no password is shown");
     }
 }
+
+#[tokio::test]
+async fn a_subscriber_may_move_to_an_instance_that_has_not_read_as_far() {
+    // Without Redis A reads up to a second later than B what B writes.
+    let a = Server::start_with(&[("REDIS_URL", "")]).await;
+    let b = a.another(&[("REDIS_URL", "")]).await;
+    let on_a = a.project().await;
+    let on_b = b.again(&on_a);
+    let _other_on_a = on_a.follow(None).await.greeted().await;
+    let mut stream = on_b.follow(Some("0")).await;
+    for position in 1..=10 {
+        on_b.client.patch(&on_b.path(""), json!({"name": format!("Rocket {position}")})).await.expect(200);
+        let event = stream.next().await.expect("an event");
+        assert_eq!((event.event.as_str(), event.position()), ("project_changed", position));
+        let moved_to = if position % 2 == 0 { &on_b } else { &on_a };
+        stream = moved_to.follow(stream.last_id.as_deref()).await;
+    }
+}
