@@ -70,7 +70,7 @@ where
     let Ok(principal) = accounts::authenticate_request(&app, request.headers()).await else {
         return Ok(endpoint.call(request).await?.into_response());
     };
-    Noted::of(&request).limit(app.limits.rest.take(&principal.id))?;
+    Noted::of(&request).limit(app.limits.rest.take(&principal.id).await)?;
     request.extensions_mut().insert(principal.clone());
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     match request.headers().get(IDEMPOTENCY_KEY).cloned() {

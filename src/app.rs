@@ -18,10 +18,11 @@ use crate::{
     error::Result,
     events::{Followers, Streams, bus::Bus},
     installation,
-    jobs::Jobs,
+    jobs::{self, Jobs},
     limits::Limits,
     metrics::Metrics,
     projects::secrets::Endpoints,
+    redis::Redis,
     vault::Vault,
     webhooks::{Inbox, Rejections},
 };
@@ -44,6 +45,8 @@ pub struct App {
     pub accounts: Accounts,
     /// Recently used webhook endpoints.
     pub endpoints: Endpoints,
+    /// What several instances share, if they do.
+    pub redis: Option<Redis>,
     /// Tells followers that a log has grown.
     pub bus: Bus,
     /// The logs that streams follow.
@@ -72,23 +75,30 @@ impl App {
     pub async fn open(config: Config, clock: Clock, ids: Ids, address: SocketAddr) -> Result<Arc<Self>> {
         let (database, vault) = installation::open(&config, &clock, &ids).await?;
         let jobs = Jobs::new(clock.clone(), ids.clone(), config.job_lease);
-        let bus = Bus::default();
+        let redis = config.redis.as_ref().map(Redis::connect).transpose()?;
+        let shutdown = CancellationToken::new();
+        if let Some(redis) = redis.clone() {
+            let wakes = jobs::share_wakes(jobs.clone(), redis, config.role.works());
+            tokio::spawn(shutdown.clone().run_until_cancelled_owned(wakes));
+        }
+        let bus = Bus::new(redis.clone());
         let app = Arc::new(Self {
             followers: Followers::start(database.clone(), bus.clone()),
             inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),
-            limits: Limits::new(&config, &clock),
+            limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),
             metrics: Metrics::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             config,
             clock,
             ids,
             database,
             vault,
             jobs,
+            redis,
             bus,
             address,
         });

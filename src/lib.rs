@@ -21,12 +21,13 @@
 //! | [`idempotency`] | writes that are sent again have one effect and the same answer |
 //!
 //! # The spine
-//! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds tenant-scoped
-//! transactions and the one writer; [`jobs`] does what was promised, with its table in [`worker`]; [`vault`]
-//! seals secrets; [`error`] says what can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values
-//! look, and [`rest`] what all routes share; [`openapi`] completes their description; [`clock`] is where time and
-//! ids come from; [`operation`], [`metrics`] and [`logs`] are for those who operate it; [`cli`] is the command
-//! line, [`samples`] what its demo plays, and [`front_doors`] what a fuzzer knocks at.
+//! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
+//! tenant-scoped transactions and the one writer; [`redis`] is what several instances share; [`jobs`] does what
+//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`error`] says what can go wrong and
+//! [`problem`] how that looks over HTTP; [`wire`] how values look, and [`rest`] what all routes share; [`openapi`]
+//! completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
+//! what a fuzzer knocks at.
 //!
 //! # What always holds
 //! - A 2xx on a webhook is given after its commit has reached the disk.
@@ -57,6 +58,7 @@ pub mod openapi;
 pub mod operation;
 pub mod problem;
 pub mod projects;
+pub mod redis;
 pub mod rest;
 pub mod runs;
 pub mod samples;

@@ -18,6 +18,7 @@ pub struct Metrics {
     pub streams_cut: IntCounter,
     deliveries: IntCounterVec,
     jobs: IntGaugeVec,
+    redis_up: IntGaugeVec,
     requests: HistogramVec,
 }
 
@@ -47,7 +48,12 @@ impl Metrics {
             Opts::new("trackside_jobs", "Jobs that are waiting or under way (ready), and parked (failed)."),
             &["state"],
         );
-        let jobs = jobs.expect("valid");
+        let redis_up = IntGaugeVec::new(
+            Opts::new("trackside_redis_up", "1 while Redis answers, else 0; not there without Redis."),
+            &[],
+        );
+        let (jobs, redis_up) = (jobs.expect("valid"), redis_up.expect("valid"));
+        registry.register(Box::new(redis_up.clone())).expect("once");
         registry.register(Box::new(jobs.clone())).expect("once");
         let (streams_open, streams_cut) = (open.expect("valid"), cut.expect("valid"));
         let (deliveries, requests) = (deliveries.expect("valid"), requests.expect("valid"));
@@ -55,7 +61,7 @@ impl Metrics {
         registry.register(Box::new(streams_cut.clone())).expect("once");
         registry.register(Box::new(deliveries.clone())).expect("once");
         registry.register(Box::new(requests.clone())).expect("once");
-        Self { registry, streams_open, streams_cut, deliveries, jobs, requests }
+        Self { registry, streams_open, streams_cut, deliveries, jobs, redis_up, requests }
     }
 
     /// Counts a delivery by what became of it.
@@ -66,6 +72,11 @@ impl Metrics {
     /// Says how many jobs there are in a state.
     pub fn jobs_in(&self, state: &str, count: i64) {
         self.jobs.with_label_values(&[state]).set(count);
+    }
+
+    /// Says whether Redis answers.
+    pub fn redis_is_up(&self, is_up: bool) {
+        self.redis_up.with_label_values::<&str>(&[]).set(i64::from(is_up));
     }
 
     /// Counts an answered request.

@@ -9,7 +9,7 @@ use poem_openapi::{
 };
 use tokio::time::Instant;
 
-use crate::{app::App, database::StoreType, error::Result, rest::Tag, wire::wire_enum};
+use crate::{app::App, database::StoreType, error::Result, redis::Redis, rest::Tag, wire::wire_enum};
 
 /// Routes of operation.
 pub struct OperationApi;
@@ -59,6 +59,9 @@ impl OperationApi {
         for (state, count) in app.jobs.count(&app.database).await? {
             app.metrics.jobs_in(state.as_str(), count);
         }
+        if let Some(redis) = &app.redis {
+            app.metrics.redis_is_up(redis.is_up());
+        }
         Ok(PlainText(app.metrics.render()?))
     }
 }
@@ -76,9 +79,24 @@ async fn health(app: &App) -> HealthResponse {
         pool_idle: pool.idle,
         pool_waiting: pool.waiting,
     };
+    let redis = match &app.redis {
+        Some(redis) => Some(redis_health(redis).await),
+        None => None,
+    };
+    let status = match &redis {
+        Some(RedisOut { status: Condition::Unhealthy, .. }) if answered => Condition::Degraded,
+        _ => status,
+    };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let body = Json(HealthOut { status, version, infrastructure: InfrastructureOut { database } });
+    let body = Json(HealthOut { status, version, infrastructure: InfrastructureOut { database, redis } });
     if answered { HealthResponse::Up(body) } else { HealthResponse::Down(body) }
+}
+
+async fn redis_health(redis: &Redis) -> RedisOut {
+    match redis.ping().await {
+        Ok(took) => RedisOut { status: Condition::Healthy, latency_ms: Some(took.as_secs_f64() * 1000.0) },
+        Err(_) => RedisOut { status: Condition::Unhealthy, latency_ms: None },
+    }
 }
 
 wire_enum! {
@@ -139,6 +157,20 @@ struct HealthOut {
 struct InfrastructureOut {
     /// Where the data is.
     database: DatabaseOut,
+    /// What several instances share.
+    #[oai(skip_serializing_if_is_none)]
+    redis: Option<RedisOut>,
+}
+
+/// Redis. While it is away the service works, with limits for each instance alone and events up to a second late.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "RedisHealth")]
+struct RedisOut {
+    /// How it is.
+    status: Condition,
+    /// How long it took to answer, in milliseconds; left out when it did not.
+    #[oai(skip_serializing_if_is_none)]
+    latency_ms: Option<f64>,
 }
 
 /// The database.

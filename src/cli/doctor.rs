@@ -16,7 +16,9 @@ use crate::{
     config::{Config, DatabaseUrl, Sources},
     database::{Database, Migrate},
     error::chain,
-    installation, server,
+    installation,
+    redis::Redis,
+    server,
     vault::{self, KEY_FILE},
 };
 
@@ -80,6 +82,12 @@ async fn examine(config: &Config, findings: &mut Findings) {
     }
     if let Some(hint) = serve::unreachable(config) {
         findings.note(State::Notice, "public url", hint);
+    }
+    if let Some(url) = &config.redis {
+        match Redis::examine(url).await {
+            Ok(words) => findings.note(State::Good, "redis", words),
+            Err(error) => findings.note(State::Bad, "redis", format!("{url}: {error}")),
+        }
     }
     let folder = &config.data_dir;
     match writable(folder) {

@@ -21,7 +21,7 @@ const fn secret(name: &'static str, default: &'static str, about: &'static str) 
 }
 
 /// What is logged unless somebody asks for more.
-pub const DEFAULT_LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
+pub const DEFAULT_LOG: &str = "info,fred=off,sea_orm_migration=warn,sqlx=warn";
 
 /// Every setting there is. `.env.example` lists the same, and a test compares the two.
 pub const SETTINGS: &[Setting] = &[

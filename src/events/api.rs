@@ -97,7 +97,7 @@ impl EventsApi {
         let from = last_event_id.0.or(after.0).as_deref().map(str::parse::<Position>).transpose()?;
         let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
         let open = OpenStream::new(&app, caller.principal.id)?;
-        let follower = app.followers.follow(caller.principal.tenant, project.id).await?;
+        let follower = app.followers.follow(caller.principal.tenant, project.id, from).await?;
         let app = Arc::clone(app.0);
         let access = Access::new(&app, &caller.principal);
         let events = stream::subscribe(app, follower, from, access, open);

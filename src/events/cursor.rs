@@ -57,7 +57,7 @@ impl Cursor {
     /// A reader behind `from`, or from now on; and whether `from` is a position that this log cannot serve, in
     /// which case it begins at the head and its client has to be told.
     pub(super) fn new(follower: Arc<Follower>, from: Option<Position>) -> (Self, bool) {
-        let head = follower.head();
+        let head = follower.newest();
         let start = from.map_or(Some(head.position), |from| from.within(head));
         let position = start.unwrap_or(head.position);
         (Self { head: follower.wakes(), follower, position, caught_up: None }, start.is_none())

@@ -7,20 +7,26 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Event, Head, LogId, bus::Bus, store};
+use super::{
+    Event, Head, LogId, Position,
+    bus::{Bus, Listener},
+    store,
+};
 use crate::{
     database::{Database, Door, TenantId},
     error::{Error, Result, chain},
-    wire::{ProjectId, Timestamp},
+    wire::ProjectId,
 };
 
 /// Bytes of frames that a follower keeps; a live stream that stays further behind is cut off.
@@ -39,12 +45,14 @@ pub struct Followers {
 }
 
 /// One project's log as its streams see it.
-pub struct Follower {
+pub(super) struct Follower {
     tenant: TenantId,
     project: ProjectId,
     log: LogId,
     ring: Mutex<Ring>,
     head: watch::Sender<i64>,
+    /// The newest position that is known to be there, read or not.
+    known: AtomicI64,
     /// Ends the reader when the last stream lets go.
     stop: DropGuard,
 }
@@ -66,12 +74,21 @@ impl Followers {
         all
     }
 
-    /// The follower of a project: the one that is there, or a new one that begins at the present head.
+    /// The follower of a project for a reader that comes from a position: the one that is there, or a new one that
+    /// begins at the present head. A reader may know more than the follower that is there, if another instance or
+    /// the log itself told it; then the follower learns of the present head first.
     ///
     /// # Errors
     /// `not_found` for a project without a log in this tenant.
-    pub async fn follow(&self, tenant: TenantId, project: ProjectId) -> Result<Arc<Follower>> {
-        if let Some(follower) = self.find(tenant, project) {
+    pub(super) async fn follow(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        from: Option<Position>,
+    ) -> Result<Arc<Follower>> {
+        let serves =
+            |follower: &Arc<Follower>| from.is_none_or(|from| from.within(follower.newest()).is_some());
+        if let Some(follower) = self.find(tenant, project).filter(serves) {
             return Ok(follower);
         }
         let signals = self.bus.listen(project); // before the head is read, so that nothing falls between
@@ -83,6 +100,8 @@ impl Followers {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.retain(|_, follower| follower.strong_count() > 0);
         if let Some(follower) = followers.get(&project).and_then(Weak::upgrade) {
+            follower.known.fetch_max(head.position, Ordering::Relaxed);
+            self.bus.wake(project);
             return Ok(follower);
         }
         let follower = Arc::new(Follower::new(tenant, project, head));
@@ -112,12 +131,19 @@ impl Follower {
     fn new(tenant: TenantId, project: ProjectId, head: Head) -> Self {
         let ring = Ring { frames: VecDeque::new(), bytes: 0, head: head.position };
         let (newest, stop) = (watch::channel(head.position).0, CancellationToken::new().drop_guard());
-        Self { tenant, project, log: head.log, ring: Mutex::new(ring), head: newest, stop }
+        let known = AtomicI64::new(head.position);
+        Self { tenant, project, log: head.log, ring: Mutex::new(ring), head: newest, known, stop }
     }
 
     /// The log it follows and the newest position that was read of it.
     pub(super) fn head(&self) -> Head {
         Head { log: self.log, position: *self.head.borrow() }
+    }
+
+    /// The newest position of the log that is known to be there; what is behind what was read comes soon.
+    pub(super) fn newest(&self) -> Head {
+        let read = self.head();
+        Head { position: read.position.max(self.known.load(Ordering::Relaxed)), ..read }
     }
 
     /// Wakes whenever the head has moved.
@@ -190,13 +216,7 @@ pub(super) struct Frame {
 
 impl Frame {
     fn new(event: &Event) -> Self {
-        let data = json!({
-            "id": event.id.to_string(),
-            "event": event.name,
-            "projectId": event.project.to_string(),
-            "timestamp": Timestamp(event.timestamp).to_string(),
-            "payload": event.payload,
-        });
+        let data = event.to_json();
         let head = format!("id: {}\nevent: {}\ndata: ", event.id, event.name);
         Self { data: head.len(), bytes: format!("{head}{data}\n\n").into() }
     }
@@ -219,7 +239,7 @@ impl Frame {
 /// Reads what is new at every signal, as long as somebody holds the follower.
 async fn follow(
     database: Database,
-    mut signals: watch::Receiver<()>,
+    mut signals: Listener,
     follower: Weak<Follower>,
     stop: CancellationToken,
 ) {
@@ -238,7 +258,7 @@ async fn follow(
         drop(follower);
         tokio::select! {
             () = stop.cancelled() => return,
-            heard = signals.changed() => if heard.is_err() { return },
+            () = signals.heard() => {}
         }
     }
 }
@@ -265,7 +285,7 @@ async fn compare_heads(
                 Ok(heads) => heads
                     .into_iter()
                     .filter(|(project, head)| read.get(project).is_some_and(|read| read < head))
-                    .for_each(|(project, _)| bus.tell(project)),
+                    .for_each(|(project, _)| bus.wake(project)),
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "the heads of followed logs could not be read")
                 }
@@ -277,6 +297,7 @@ async fn compare_heads(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;

@@ -24,7 +24,7 @@ mod wire;
 
 use std::{fmt, str::FromStr};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) use self::socket::open_socket;
@@ -38,7 +38,7 @@ use crate::{
     clock::Time,
     database::Tx,
     error::{Error, Result},
-    wire::{ProjectId, id_type, wire_enum},
+    wire::{ProjectId, Timestamp, id_type, wire_enum},
 };
 
 id_type! {
@@ -96,6 +96,19 @@ pub struct Event {
     pub timestamp: Time,
     /// What happened.
     pub payload: Value,
+}
+
+impl Event {
+    /// The event as it goes to whoever follows it.
+    fn to_json(&self) -> Value {
+        json!({
+            "id": self.id.to_string(),
+            "event": self.name,
+            "projectId": self.project.to_string(),
+            "timestamp": Timestamp(self.timestamp).to_string(),
+            "payload": self.payload,
+        })
+    }
 }
 
 /// A place in a project's log: `{logId}:{position}` on the wire.
@@ -180,9 +193,21 @@ pub async fn append(
     if events.is_empty() {
         return Ok(());
     }
-    store::insert_events(tx, project, events, app.clock.now()).await?;
-    let bus = app.bus.clone();
-    tx.after_commit(move || bus.tell(project));
+    let (bus, now) = (app.bus.clone(), app.clock.now());
+    let copies = if bus.is_shared() { events.clone() } else { Vec::new() };
+    let head = store::insert_events(tx, project, events, now).await?;
+    tx.after_commit(move || {
+        let event = |(position, (_, new)): (i64, (Option<Uuid>, NewEvent))| Event {
+            id: EventId { position, ..head },
+            name: new.name.as_str().to_owned(),
+            project,
+            timestamp: now,
+            payload: new.payload,
+        };
+        let first = head.position + 1 - copies.len() as i64;
+        let appended: Vec<_> = (first..).zip(copies).map(event).collect();
+        bus.tell(project, head.position, &appended);
+    });
     Ok(())
 }
 

@@ -291,7 +291,7 @@ impl Writer {
             );
             return Err(Error::new(Code::Conflict, why));
         }
-        let follower = self.app.followers.follow(self.principal.tenant, project).await?;
+        let follower = self.app.followers.follow(self.principal.tenant, project, from).await?;
         let (cursor, is_reset) = Cursor::new(follower, from);
         let (project_id, id) = (project.to_string(), cursor.id().to_string());
         self.read_on(project, cursor);

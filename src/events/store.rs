@@ -48,12 +48,13 @@ pub(super) async fn positions(tx: &DoorTx<'_>, projects: &[ProjectId]) -> Result
     Ok(rows.into_iter().map(|(project, position)| (ProjectId(project), position)).collect())
 }
 
+/// Appends events; gives the head that the log has then.
 pub(super) async fn insert_events(
     tx: &Tx<'_>,
     project: ProjectId,
     events: Vec<(Option<Uuid>, NewEvent)>,
     now: Time,
-) -> Result<()> {
+) -> Result<Head> {
     let count = i64::try_from(events.len()).map_err(Error::internal)?;
     let bumped = tx
         .update::<event_head::Entity>()
@@ -61,8 +62,9 @@ pub(super) async fn insert_events(
         .filter(event_head::Column::ProjectId.eq(project.0))
         .exec_with_returning(tx.conn())
         .await?;
-    let head = bumped.first().ok_or_else(|| Error::not_found("project"))?.position;
-    let rows = (head - count + 1..).zip(events).map(|(position, (cause, new))| event::ActiveModel {
+    let head = bumped.first().ok_or_else(|| Error::not_found("project"))?;
+    let head = Head { log: LogId(head.log_id), position: head.position };
+    let rows = (head.position - count + 1..).zip(events).map(|(position, (cause, new))| event::ActiveModel {
         project_id: Set(project.0),
         position: Set(position),
         tenant_id: Set(tx.tenant().0),
@@ -72,7 +74,7 @@ pub(super) async fn insert_events(
         created_at: Set(now),
     });
     event::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    Ok(head)
 }
 
 /// Up to `limit` events behind a position, oldest first.

@@ -10,6 +10,7 @@
 //!
 //! Architecture invariant: this module knows no kind of job; the table in `worker.rs` does.
 
+mod others;
 mod work;
 
 use std::{
@@ -27,7 +28,10 @@ use sea_orm::{
 };
 use tokio::sync::Notify;
 
-pub use self::work::{Kind, Outcomes, Parked, Run, TRIES};
+pub use self::{
+    others::share_wakes,
+    work::{Kind, Outcomes, Parked, Run, TRIES},
+};
 use crate::{
     clock::{Clock, Ids, Time},
     database::{Database, Door, DoorTx, TenantId, Tx},
@@ -78,7 +82,7 @@ pub struct NewJob {
     pub payload: Json,
 }
 
-/// Enqueueing and the worker's wake-up call.
+/// Enqueueing and the workers' wake-up calls.
 #[derive(Clone)]
 pub struct Jobs {
     clock: Clock,
@@ -87,18 +91,32 @@ pub struct Jobs {
     wake: Arc<Notify>,
     /// The tenant whose turn was last.
     turn: Arc<Mutex<Uuid>>,
+    /// Told when jobs were enqueued here, for the workers of other instances.
+    enqueued: Arc<Notify>,
 }
 
 impl Jobs {
     /// Jobs whose claims hold for `lease`.
     pub fn new(clock: Clock, ids: Ids, lease: Duration) -> Self {
         let lease = TimeDelta::from_std(lease).unwrap_or(TimeDelta::seconds(30));
-        Self { clock, ids, lease, wake: Arc::default(), turn: Arc::default() }
+        Self { clock, ids, lease, wake: Arc::default(), turn: Arc::default(), enqueued: Arc::default() }
     }
 
-    /// Makes the worker look for jobs now.
+    /// Makes the worker of this process look for jobs now.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Returns when the worker of this process is to look for jobs.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Makes workers look for jobs that were enqueued here: the one of this process and, where wakes are shared,
+    /// those of others.
+    pub fn wake_all(&self) {
+        self.wake.notify_one();
+        self.enqueued.notify_one();
     }
 
     /// Enqueues a job in the transaction of its cause.
@@ -118,12 +136,12 @@ impl Jobs {
             return Ok(());
         }
         self.insert(tx.conn(), jobs).await?;
-        let wake = Arc::clone(&self.wake);
-        tx.after_commit(move || wake.notify_one());
+        let jobs = self.clone();
+        tx.after_commit(move || jobs.wake_all());
         Ok(())
     }
 
-    /// Enqueues jobs of many tenants, none of which was there before; the caller wakes the worker after the commit.
+    /// Enqueues jobs of many tenants, none of which was there before; the caller wakes workers after the commit.
     ///
     /// # Errors
     /// The database's.

@@ -64,7 +64,7 @@ impl Jobs {
         let slots = Arc::new(Semaphore::new(CONCURRENCY));
         let detached = TaskTracker::new();
         while !stop.is_cancelled() {
-            let woken = self.wake.notified();
+            let woken = self.woken();
             match self.claim_for(&slots, database).await {
                 Ok(jobs) if !jobs.is_empty() => {
                     let mut together: BTreeMap<(&str, TenantId), Vec<Job>> = BTreeMap::new();

@@ -1,55 +1,101 @@
 //! Limits: token buckets that keep one client from taking what belongs to all.
 //!
-//! Each principal has a bucket for REST, each project one for its webhooks. A bucket holds a minute's worth of
-//! tokens and refills evenly (GCRA, by the `governor` crate). Buckets live in this process and are empty of
-//! history after a restart; time is monotonic, so that a clock that is set does not open or shut them.
+//! Three policies: each principal has a bucket for REST, each project one for its webhooks, and each client one
+//! per MCP tool. A bucket holds a minute's worth of tokens and refills evenly, so an old one is a full one.
+//!
+//! Two engines behind one interface. Buckets of this process (`local.rs`) are empty of history after a restart and
+//! live by its monotonic clock. With Redis all instances share one bucket (`redis.rs`), which lives by Redis's
+//! clock, so that theirs do not matter. When Redis is away or does not answer within 50 ms, the bucket of this
+//! process decides: the bound is then one bucket per instance, never none.
+
+mod local;
+mod redis;
 
 use std::{hash::Hash, num::NonZeroU32, time::Duration};
 
-use governor::{
-    Quota, RateLimiter, middleware::StateInformationMiddleware, nanos::Nanos, state::keyed::DashMapStateStore,
-};
-
+use self::local::Local;
+pub use self::redis::SCRIPT;
 use crate::{
     accounts::PrincipalId,
     clock::Clock,
     config::Config,
     error::{Error, Result},
+    redis::Redis,
     wire::ProjectId,
 };
 
-/// The buckets of this process.
+/// Calls of one MCP tool per minute and client.
+const TOOLS_PER_MINUTE: u32 = 60;
+
+/// All buckets.
 pub struct Limits {
     /// Requests to the REST API, by principal.
     pub rest: Buckets<PrincipalId>,
+    /// Calls of MCP tools, by client and tool.
+    pub tools: Buckets<ToolUse>,
     /// Webhooks, by project.
     pub ingest: Buckets<ProjectId>,
 }
 
 impl Limits {
-    /// Full buckets, as the settings say.
-    pub fn new(config: &Config, clock: &Clock) -> Self {
+    /// Buckets as the settings say, shared through Redis if there is one.
+    pub fn new(config: &Config, clock: &Clock, redis: Option<&Redis>) -> Self {
         Self {
-            rest: Buckets::new("rest", config.rest_per_minute, clock),
-            ingest: Buckets::new("ingest", config.ingest_per_minute, clock),
+            rest: Buckets::new("rest", config.rest_per_minute, clock, redis),
+            tools: Buckets::new("tools", TOOLS_PER_MINUTE, clock, redis),
+            ingest: Buckets::new("ingest", config.ingest_per_minute, clock, redis),
         }
     }
 
-    /// Forgets buckets that are full again, which are like new ones.
+    /// Forgets buckets of this process that are full again, which are like new ones.
     pub fn forget_full(&self) {
         self.rest.forget_full();
+        self.tools.forget_full();
         self.ingest.forget_full();
     }
 }
 
-/// One bucket per key.
-pub struct Buckets<K: Hash + Eq + Clone> {
-    policy: &'static str,
-    per_minute: u32,
-    limiter: Option<Limiter<K>>,
+/// A tool in the hands of one client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ToolUse {
+    /// The client, as it names itself at `/oauth/token`.
+    pub client_id: String,
+    /// The name of the tool.
+    pub tool: String,
 }
 
-type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, Ticks, StateInformationMiddleware>;
+/// What buckets are told apart by.
+pub trait Key: Hash + Eq + Clone {
+    /// The bucket's name in Redis.
+    fn name(&self) -> String;
+}
+
+impl Key for PrincipalId {
+    fn name(&self) -> String {
+        format!("rate_limit:rest:{self}")
+    }
+}
+
+impl Key for ProjectId {
+    fn name(&self) -> String {
+        format!("rate_limit:ingest:{self}")
+    }
+}
+
+impl Key for ToolUse {
+    fn name(&self) -> String {
+        format!("rate_limit:mcp:{}:{}", self.client_id, self.tool)
+    }
+}
+
+/// One bucket per key.
+pub struct Buckets<K: Key> {
+    policy: &'static str,
+    per_minute: u32,
+    /// None when there is no limit.
+    local: Option<Local<K>>,
+    redis: Option<Redis>,
+}
 
 /// What is left in a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +110,21 @@ pub struct Allowance {
     pub full_in: Duration,
 }
 
-impl<K: Hash + Eq + Clone> Buckets<K> {
-    fn new(policy: &'static str, per_minute: u32, clock: &Clock) -> Self {
-        let limiter = NonZeroU32::new(per_minute).map(|per_minute| {
-            let store = DashMapStateStore::default();
-            Limiter::new(Quota::per_minute(per_minute), store, Ticks(clock.clone()))
-        });
-        Self { policy, per_minute, limiter }
+/// What came of asking a bucket for a token.
+#[derive(Debug, PartialEq, Eq)]
+struct Taken {
+    /// Whole tokens that are left.
+    remaining: u32,
+    /// None if a token was taken, else the time until there is one.
+    wait: Option<Duration>,
+    /// Until the bucket is full.
+    full_in: Duration,
+}
+
+impl<K: Key> Buckets<K> {
+    fn new(policy: &'static str, per_minute: u32, clock: &Clock, redis: Option<&Redis>) -> Self {
+        let local = NonZeroU32::new(per_minute).map(|per_minute| Local::new(per_minute, clock));
+        Self { policy, per_minute, local, redis: redis.cloned() }
     }
 
     /// Takes a token; says what is left, or nothing when there is no limit.
@@ -78,92 +132,74 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     /// # Errors
     /// `rate_limited` when the bucket is empty, with the time after which there is a token again; what is left then
     /// is told beside it.
-    pub fn take(&self, key: &K) -> (Option<Allowance>, Result<()>) {
-        let Some(limiter) = &self.limiter else { return (None, Ok(())) };
-        let per_token = Duration::from_secs(60) / self.per_minute;
-        let allowance = |remaining: u32| Allowance {
-            policy: self.policy,
-            per_minute: self.per_minute,
-            remaining,
-            full_in: per_token * (self.per_minute - remaining),
+    pub async fn take(&self, key: &K) -> (Option<Allowance>, Result<()>) {
+        let Some(local) = &self.local else { return (None, Ok(())) };
+        let shared = match &self.redis {
+            Some(redis) => redis::take(redis, key.name(), self.per_minute).await,
+            None => None,
         };
-        match limiter.check_key(key) {
-            Ok(left) => (Some(allowance(left.remaining_burst_capacity())), Ok(())),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(governor::clock::Clock::now(limiter.clock()));
-                let why = format!(
-                    "more than {} requests in a minute; wait, then go on more slowly",
-                    self.per_minute
-                );
-                (Some(allowance(0)), Err(Error::rate_limited(why, wait)))
+        let Taken { remaining, wait, full_in } = shared.unwrap_or_else(|| local.take(key));
+        let Self { policy, per_minute, .. } = *self;
+        let verdict = match wait {
+            None => Ok(()),
+            Some(wait) => {
+                let why =
+                    format!("more than {per_minute} requests in a minute; wait, then go on more slowly");
+                Err(Error::rate_limited(why, wait))
             }
-        }
+        };
+        (Some(Allowance { policy, per_minute, remaining, full_in }), verdict)
     }
 
     fn forget_full(&self) {
-        if let Some(limiter) = &self.limiter {
-            limiter.retain_recent();
+        if let Some(local) = &self.local {
+            local.forget_full();
         }
-    }
-}
-
-/// The injected clock, as governor reads it.
-#[derive(Clone)]
-struct Ticks(Clock);
-
-impl governor::clock::Clock for Ticks {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.monotonic().into()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use proptest::prelude::*;
 
     use super::*;
 
-    proptest! {
-        #[test]
-        fn nobody_gets_more_than_a_bucket_and_its_refill(
-            per_minute in 1..500u32,
-            steps in proptest::collection::vec((0..5_000i64, 1..50u32), 1..60),
-        ) {
-            let clock = Clock::mock(chrono::DateTime::UNIX_EPOCH);
-            let buckets = Buckets::new("test", per_minute, &clock);
-            let (mut granted, mut passed_ms) = (0u64, 0i64);
-            for (wait_ms, tries) in steps {
-                clock.advance(TimeDelta::milliseconds(wait_ms));
-                passed_ms += wait_ms;
-                for _ in 0..tries {
-                    let (allowance, outcome) = buckets.take(&1);
-                    granted += u64::from(outcome.is_ok());
-                    prop_assert!(allowance.expect("limited").remaining < per_minute);
-                }
-                let refilled = passed_ms as u64 * u64::from(per_minute) / 60_000;
-                prop_assert!(granted <= u64::from(per_minute) + refilled + 1, "{granted} after {passed_ms} ms");
-            }
+    fn tools(per_minute: u32, clock: &Clock) -> Buckets<ToolUse> {
+        Buckets::new("tools", per_minute, clock, None)
+    }
+
+    fn use_of(tool: &str) -> ToolUse {
+        ToolUse { client_id: "tsk_0123456789ab".into(), tool: tool.into() }
+    }
+
+    #[tokio::test]
+    async fn each_key_has_its_own_bucket_and_an_empty_one_says_when_to_come_back() {
+        let clock = Clock::mock(chrono::DateTime::UNIX_EPOCH);
+        let buckets = tools(2, &clock);
+        for left in [1, 0] {
+            let (allowance, verdict) = buckets.take(&use_of("claim_work")).await;
+            assert_eq!((allowance.expect("limited").remaining, verdict.is_ok()), (left, true));
+        }
+        let error = buckets.take(&use_of("claim_work")).await.1.expect_err("empty");
+        assert_eq!(error.retry_after, Some(Duration::from_secs(30)));
+        assert!(buckets.take(&use_of("check_paths")).await.1.is_ok(), "another's is full");
+        clock.advance(TimeDelta::seconds(30));
+        assert!(buckets.take(&use_of("claim_work")).await.1.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nought_means_no_limit() {
+        let buckets = tools(0, &Clock::mock(chrono::DateTime::UNIX_EPOCH));
+        for _ in 0..10_000 {
+            assert!(matches!(buckets.take(&use_of("claim_work")).await, (None, Ok(()))));
         }
     }
 
     #[test]
-    fn each_key_has_its_own_bucket_and_an_empty_one_says_when_to_come_back() {
-        let clock = Clock::mock(chrono::DateTime::UNIX_EPOCH);
-        let buckets = Buckets::new("test", 2, &clock);
-        assert!((0..2).all(|_| buckets.take(&1).1.is_ok()));
-        let error = buckets.take(&1).1.expect_err("empty");
-        assert_eq!(error.retry_after, Some(Duration::from_secs(30)));
-        assert!(buckets.take(&2).1.is_ok(), "another's is full");
-        clock.advance(TimeDelta::seconds(30));
-        assert!(buckets.take(&1).1.is_ok());
-    }
-
-    #[test]
-    fn nought_means_no_limit() {
-        let buckets = Buckets::new("test", 0, &Clock::mock(chrono::DateTime::UNIX_EPOCH));
-        assert!((0..10_000).all(|_| matches!(buckets.take(&1), (None, Ok(())))));
+    fn a_bucket_is_named_in_redis_by_whose_it_is() {
+        let id = uuid::Uuid::from_u128(1);
+        assert_eq!(use_of("claim_work").name(), "rate_limit:mcp:tsk_0123456789ab:claim_work");
+        assert_eq!(PrincipalId(id).name(), "rate_limit:rest:00000000-0000-0000-0000-000000000001");
+        assert_eq!(ProjectId(id).name(), "rate_limit:ingest:00000000-0000-0000-0000-000000000001");
     }
 }

@@ -69,7 +69,7 @@ impl Inbox {
                 let receipts = database
                     .write_through(Door::IngestWriter, |tx| Box::pin(insert(tx, queue, incoming)))
                     .await?;
-                jobs.wake();
+                jobs.wake_all();
                 Ok(receipts)
             })
         });
@@ -130,7 +130,7 @@ pub(super) async fn receive(
         expired.map_or(error, |(_, expired_at)| signed_too_late(expired_at, now))
     })?;
     // After the signature: nobody else can use a project's limit up.
-    noted.limit(app.limits.ingest.take(&endpoint.project))?;
+    noted.limit(app.limits.ingest.take(&endpoint.project).await)?;
     let delivery_id = host.delivery_id(&posted)?;
     check_json(&host.json(posted.content_type(), &body)?)?;
     let delivery = Delivery {

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod buckets;
 mod cli;
 mod conventions;
 mod copy;
@@ -21,6 +22,7 @@ mod postgres;
 mod processing;
 mod projects;
 mod readers;
+mod redis;
 mod remote;
 mod sockets;
 mod support;

@@ -7,7 +7,7 @@ use crate::support::{Server, text};
 
 #[tokio::test]
 async fn health_tells_of_the_database_and_leaves_out_what_is_not_configured() {
-    let server = Server::start().await;
+    let server = Server::start_with(&[("REDIS_URL", "")]).await;
     let nobody = server.stranger();
     let engine = if server.place.is_postgres() { "postgres" } else { "sqlite" };
     for path in ["/health", "/api/health"] {
