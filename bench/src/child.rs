@@ -102,6 +102,8 @@ pub(crate) struct Place {
     pub(crate) disk: Disk,
     /// None for files in the process's own folder.
     pub(crate) postgres: Option<Arc<Postgres>>,
+    /// The address of what instances share.
+    pub(crate) redis: Option<String>,
 }
 
 /// Builds the service, so that what is measured is what the sources say; gives its binary.
@@ -155,7 +157,21 @@ impl Target {
     fn command(&self, binary: &Path) -> Command {
         let mut command = Command::new(binary);
         command.envs(self.database.iter().map(|url| ("DATABASE_URL", url)));
+        command.envs(self.place.redis.iter().map(|url| ("REDIS_URL", url)));
         command
+    }
+
+    /// Another instance over the same database, which only answers.
+    pub(crate) async fn beside(&self, binary: &Path) -> Result<Self> {
+        let (folder, port) = (TempDir::new()?, free_port()?);
+        let mut command = self.command(binary);
+        command.args(["serve", "--role", "web", "--port", &port.to_string()]);
+        command.env("TRACKSIDE_MASTER_KEY_FILE", self.folder.path().join("data/master.key"));
+        let child = Some(spawn(&mut command, folder.path())?);
+        wait_until_ready(port).await?;
+        let (path, secret, key) = (self.path.clone(), self.secret.clone(), self.key.clone());
+        let (place, database) = (self.place.clone(), self.database.clone());
+        Ok(Self { kind: self.kind, port, path, secret, key, place, database, child, folder })
     }
 
     /// Makes a key and a project.

@@ -4,7 +4,8 @@
 //! signed pushes to each in turn (A B C A B C …), prints medians, spreads and ratios, and writes
 //! `bench/RESULTS.md`; `-- --store postgres` does the same over PostgreSQL, with pgbench beside it, and writes
 //! `bench/POSTGRES.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
-//! `-- clone` measures only what a newcomer waits for.
+//! `-- instances` measures what several instances share and writes `bench/INSTANCES.md`; it needs redis-server and
+//! redis-benchmark, and `ulimit -n` above 11,000. `-- clone` measures only what a newcomer waits for.
 
 mod after;
 mod child;
@@ -15,7 +16,9 @@ mod load;
 mod machine;
 mod newcomer;
 mod postgres;
+mod redis;
 mod report;
+mod streams;
 
 use std::{
     error::Error,
@@ -90,6 +93,8 @@ impl Arguments {
 enum Command {
     /// Measure from `git clone` to the first event
     Clone,
+    /// Measure what instances share: events from one to the subscribers of another, and buckets in Redis
+    Instances,
     /// One of the controls, as a process of its own
     #[command(hide = true)]
     Control { kind: Kind, port: u16, folder: PathBuf },
@@ -104,6 +109,7 @@ async fn main() -> Result<()> {
             println!("{}", newcomer::measure()?);
             Ok(())
         }
+        Some(Command::Instances) => instances(&arguments).await,
         None => measure(&arguments).await,
     }
 }
@@ -124,7 +130,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
             Store::Sqlite => None,
             Store::Postgres => Some(Arc::new(Postgres::start(disk)?)),
         };
-        let place = Place { disk, postgres };
+        let place = Place { disk, postgres, redis: None };
         for round in 0..=arguments.rounds {
             for row in &mut rows {
                 let target = child::start(&row.contender, &place).await?;
@@ -152,6 +158,16 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         std::fs::write(file, report.text()?)?;
     }
     println!("\n{}", report.text()?);
+    Ok(())
+}
+
+/// Measures what instances share, and writes `bench/INSTANCES.md`.
+async fn instances(arguments: &Arguments) -> Result<()> {
+    let service = child::build()?;
+    let buckets = redis::measure_buckets(arguments.rounds, Duration::from_secs(arguments.seconds)).await?;
+    let text = report::instances(&streams::measure(&service).await?, &buckets)?;
+    std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("INSTANCES.md"), &text)?;
+    println!("\n{text}");
     Ok(())
 }
 

@@ -219,10 +219,49 @@ fn write_idle(idle: &Idle, text: &mut String) -> Result<()> {
     Ok(())
 }
 
+/// What was measured of several instances.
+pub(crate) fn instances(streams: &[String], buckets: &str) -> Result<String> {
+    let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
+    Ok(format!(
+        "\
+# Results of several instances
+
+Made by `cargo run --release -p bench -- instances` on {today}, at {commit}: {machine}.
+
+## From a change to the subscribers of another instance
+
+One instance takes webhooks and works through them, another has the subscribers of one project; PostgreSQL (fsync on), \
+Redis, both instances and all subscribers share this machine. Time runs from the event's timestamp, which is taken \
+before its commit, to the moment when a subscriber has read it.
+
+| | p50 | p99 | latest | events read | missed |
+|---|---|---|---|---|---|
+{}
+
+## Buckets
+
+| | |
+|---|---|
+{buckets}
+",
+        streams.join("\n")
+    ))
+}
+
 /// One figure, once per round.
-struct Figures(Vec<f64>);
+#[derive(Default)]
+pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
+    pub(crate) fn push(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
+    /// The ratio to others, round by round.
+    pub(crate) fn over(&self, others: &Self) -> Self {
+        Self(self.0.iter().zip(&others.0).map(|(ours, its)| ours / its).collect())
+    }
+
     fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -235,7 +274,7 @@ impl Figures {
     }
 
     /// The median and, in brackets, the range.
-    fn show(&self, digits: usize, unit: &str) -> String {
+    pub(crate) fn show(&self, digits: usize, unit: &str) -> String {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         format!("{:.digits$}{unit} ({least:.digits$}–{most:.digits$})", self.median())
