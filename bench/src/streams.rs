@@ -35,9 +35,8 @@ const TIME: Duration = Duration::from_secs(20);
 pub(crate) async fn measure(service: &Path) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for (subscribers, per_second) in SCENES {
-        let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(Postgres::start(Disk::AsIs)?)) };
-        let redis = RedisServer::start().await?;
-        let place = Place { redis: Some(redis.url()), ..place };
+        let (postgres, redis) = (Postgres::start(Disk::AsIs)?, RedisServer::start().await?);
+        let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: Some(redis.url()) };
         let source = child::start(&Contender::new(Kind::Trackside, service), &place).await?;
         let other = source.beside(service).await?;
         let (latencies, lost) = follow(&source, other.port, subscribers, per_second).await?;

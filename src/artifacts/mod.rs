@@ -145,9 +145,6 @@ pub async fn apply_push(
         if before.is_some_and(|before| before.changed_at > pushed_at || is_same(before, touch, kind)) {
             continue;
         }
-        if before.is_none() && touch.removed {
-            continue; // it came and went before anybody looked
-        }
         let after = Artifact {
             id: before.map_or_else(|| ArtifactId(ids.uuid()), |before| before.id),
             path: touch.path.clone(),
@@ -161,7 +158,10 @@ pub async fn apply_push(
             removed_at: touch.removed.then_some(pushed_at),
         };
         store::save(tx, project, &after, before.is_none()).await?;
-        events.push(event(&after));
+        // One that came and went before anybody looked is noted for a push from before, and is news to nobody.
+        if before.is_some() || !touch.removed {
+            events.push(event(&after));
+        }
     }
     Ok(events)
 }

@@ -29,3 +29,4 @@ mod support;
 mod tickets;
 mod tidy;
 mod webhooks;
+mod workers;

@@ -61,6 +61,11 @@ impl Process {
         Client::new(format!("http://127.0.0.1:{}", self.port), key.map(Into::into))
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9: no chance to tidy up.
     pub(crate) fn kill(self) {
         drop(self);
