@@ -51,10 +51,9 @@ impl Service {
             app.shutdown.clone(),
             app.config.shutdown,
         );
-        let mut tasks = vec![tokio::spawn(accept)];
+        let mut tasks = vec![tokio::spawn(accept), tokio::spawn(worker::keep_tidy(Arc::clone(&app)))];
         if role.works() {
             tasks.push(tokio::spawn(worker::run(Arc::clone(&app))));
-            tasks.push(tokio::spawn(worker::keep_tidy(Arc::clone(&app))));
         }
         Ok(Self { app, address, tasks })
     }

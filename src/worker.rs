@@ -38,20 +38,23 @@ pub async fn run(app: Arc<App>) {
 /// How often what has come of age is removed.
 const TIDY: TimeDelta = TimeDelta::hours(1);
 
-/// Removes what has come of age, now and every hour, until the service stops.
+/// Forgets what need not be remembered, and removes what has come of age where jobs are worked through, now and every
+/// hour, until the service stops.
 pub async fn keep_tidy(app: Arc<App>) {
     let mut deliveries = webhooks::Retention::default();
     while !app.shutdown.is_cancelled() {
-        for (what, outcome) in [
-            ("deliveries", deliveries.enforce(&app).await),
-            ("idempotency keys", idempotency::forget_old(&app).await),
-            ("stream tickets", accounts::forget_tickets(&app).await),
-        ] {
-            if let Err(error) = outcome {
-                tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");
+        app.limits.forget_full();
+        if app.config.role.works() {
+            for (what, outcome) in [
+                ("deliveries", deliveries.enforce(&app).await),
+                ("idempotency keys", idempotency::forget_old(&app).await),
+                ("stream tickets", accounts::forget_tickets(&app).await),
+            ] {
+                if let Err(error) = outcome {
+                    tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");
+                }
             }
         }
-        app.limits.forget_full();
         tokio::select! {
             () = app.clock.sleep_until(app.clock.now() + TIDY) => {}
             () = app.shutdown.cancelled() => {}

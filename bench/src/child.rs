@@ -18,6 +18,9 @@ use crate::{Result, disk::Disk, output, postgres::Postgres};
 /// What the controls' deliveries are signed with.
 pub(crate) const SECRET: &str = "whsec_control";
 
+/// The master key of services that share a server.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
@@ -149,6 +152,9 @@ pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target
     if kind.is_service() {
         target.set_up(binary).await?;
     }
+    if let (Kind::Full, Some(postgres), Some(url)) = (kind, &target.place.postgres, &target.database) {
+        postgres.fill(url).await?;
+    }
     Ok(target)
 }
 
@@ -156,7 +162,11 @@ impl Target {
     /// A command that finds this target's database.
     fn command(&self, binary: &Path) -> Command {
         let mut command = Command::new(binary);
-        command.envs(self.database.iter().map(|url| ("DATABASE_URL", url)));
+        command.envs(
+            self.database
+                .iter()
+                .flat_map(|url| [("DATABASE_URL", url.as_str()), ("TRACKSIDE_MASTER_KEY", KEY)]),
+        );
         command.envs(self.place.redis.iter().map(|url| ("REDIS_URL", url)));
         command
     }
@@ -166,7 +176,6 @@ impl Target {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let mut command = self.command(binary);
         command.args(["serve", "--role", "web", "--port", &port.to_string()]);
-        command.env("TRACKSIDE_MASTER_KEY_FILE", self.folder.path().join("data/master.key"));
         let child = Some(spawn(&mut command, folder.path())?);
         wait_until_ready(port).await?;
         let (path, secret, key) = (self.path.clone(), self.secret.clone(), self.key.clone());
@@ -177,7 +186,8 @@ impl Target {
     /// Makes a key and a project.
     async fn set_up(&mut self, binary: &Path) -> Result<()> {
         let mut key = self.command(binary);
-        key.args(["key", "create", "--name", "bench", "--role", "owner"]).current_dir(self.folder.path());
+        key.args(["key", "create", "--name", "bench", "--role", "owner", "--tenant", "default"])
+            .current_dir(self.folder.path());
         self.key = String::from_utf8(key.output()?.stdout)?.trim().to_owned();
         let project: Value = reqwest::Client::new()
             .post(format!("http://127.0.0.1:{}/api/v1/projects", self.port))

@@ -8,7 +8,6 @@ use std::{
 
 use scratch::postgres::{PostgresServer, program};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
-use trackside::{config::DatabaseUrl, database::Migrate};
 
 use crate::{
     Result,
@@ -23,7 +22,7 @@ const OPTIONS: [&str; 4] =
 /// Deliveries stored before, where growth is measured.
 const STORED: i64 = 1_000_000;
 
-/// The controls' table, and a body for pgbench to copy.
+/// The controls' table.
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE project (id bigint PRIMARY KEY);
     INSERT INTO project VALUES (1);
@@ -89,23 +88,24 @@ impl Postgres {
         let database = connect(&url).await?;
         match kind {
             Kind::Row | Kind::Pgbench => {
-                let sample = format!(
-                    "{SCHEMA} CREATE TABLE sample AS SELECT decode(repeat(md5('x'), {}), 'hex') AS body",
-                    PUSH_BYTES / 16
-                );
-                database.execute_unprepared(&sample).await?;
-            }
-            Kind::Full => {
-                let url: DatabaseUrl = url.parse()?;
-                trackside::database::Database::migrate(&url, Migrate::Up).await?;
-                database.execute_unprepared(FILL).await?;
-                database.execute_unprepared("CHECKPOINT").await?;
-                self.stored.store(STORED, Ordering::Relaxed);
+                database.execute_unprepared(SCHEMA).await?;
             }
             _ => {}
         }
         database.close().await?;
         Ok(url)
+    }
+
+    /// Fills a database whose schema is there, where growth is measured.
+    pub(crate) async fn fill(&self, url: &str) -> Result<()> {
+        if self.stored.load(Ordering::Relaxed) == 0 {
+            let database = connect(url).await?;
+            database.execute_unprepared(FILL).await?;
+            database.execute_unprepared("CHECKPOINT").await?;
+            database.close().await?;
+            self.stored.store(STORED, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Deliveries that were in a database before it was measured.
@@ -120,8 +120,7 @@ async fn connect(url: &str) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-/// Runs pgbench: each client inserts a row with a body of the same size, commits, and begins again. The body is
-/// copied from a row, so that nothing of that size has to be sent.
+/// Runs pgbench: each client inserts a row with a body of the same size, commits, and begins again.
 pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Result<Measured> {
     let url = target.database().ok_or("pgbench needs a database")?;
     let folder = tempfile::TempDir::new()?;
@@ -130,13 +129,14 @@ pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Re
     std::fs::write(
         &script,
         "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) \
-         SELECT 1, gen_random_uuid(), 'push', '[]', body FROM sample;",
+         VALUES (1, gen_random_uuid(), 'push', '[]', :body);",
     )?;
+    let body = format!("body=\\x{}", "4a".repeat(PUSH_BYTES));
     let syncs_before = target.syncs()?;
     let began = Instant::now();
     let status = program("pgbench")
         .args(["-n", "-M", "prepared", "-j", "2", "-c", &connections.to_string()])
-        .args(["-T", &time.as_secs().to_string(), "-l", "--log-prefix"])
+        .args(["-T", &time.as_secs().to_string(), "-D", &body, "-l", "--log-prefix"])
         .arg(folder.path().join("latency"))
         .arg("-f")
         .arg(&script)

@@ -120,8 +120,8 @@ works through the deliveries on the same processors and the same disk: jobs, cha
 | Trackside, 1 M stored | the same | the same | the same as Trackside, beside a million older deliveries |
 | (b) | after the commit of a transaction with one row: project, delivery id (unique), event, headers, body; SeaORM, \
 16 connections | the same | nothing |
-| (c) | nobody: pgbench has as many clients as there are connections elsewhere; each copies a body of the same size \
-into a row like (b)'s, and commits | the same | nothing, not even HTTP and signatures |"
+| (c) | nobody: pgbench has as many clients as there are connections elsewhere; each sends a body of the same size \
+for a row like (b)'s, and commits | the same | nothing, not even HTTP and signatures |"
         }
     };
     let alike = match store {

@@ -20,6 +20,8 @@ use crate::error::{Error, Result, chain};
 
 /// Half a commit that is shorter than this is not worth waiting for.
 const WORTH_WAITING: Duration = Duration::from_millis(1);
+/// About what a row takes by itself, on either engine: more rows in a batch do not save that.
+const ROW: Duration = Duration::from_micros(50);
 
 /// Writes a batch; gives one outcome per row, in order.
 type Commit<R, O> = Box<dyn Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send>;
@@ -56,7 +58,8 @@ impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
 
 async fn run<R, O>(mut waiting: mpsc::Receiver<Waiting<R, O>>, batch: usize, commit: Commit<R, O>) {
     let mut taken = Vec::with_capacity(batch);
-    // How many rows the next batch could have, and how long to wait for them at most: half of the last commit.
+    // How many rows the next batch could have, and how long to wait for them at most: half of what the last commit took
+    // beside its rows.
     let (mut expected, mut patience) = (1, Duration::ZERO);
     while waiting.recv_many(&mut taken, batch).await > 0 {
         if patience >= WORTH_WAITING && taken.len() < expected {
@@ -83,7 +86,7 @@ async fn run<R, O>(mut waiting: mpsc::Receiver<Waiting<R, O>>, batch: usize, com
                 }
             }
         }
-        patience = began.elapsed() / 2;
+        patience = began.elapsed().saturating_sub(ROW * u32::try_from(count).unwrap_or(u32::MAX)) / 2;
         expected = (count + waiting.len()).min(batch);
     }
 }

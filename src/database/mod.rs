@@ -15,6 +15,7 @@ mod bulk;
 pub mod copy;
 mod error;
 mod group_commit;
+mod lane;
 mod postgres;
 mod sqlite;
 mod writer;
@@ -369,8 +370,9 @@ impl Database {
         if let Err(error) = pool.clone().close().await {
             tracing::warn!(%error, "the database's connections did not close cleanly");
         }
-        if let Engine::Sqlite { writer, .. } = &self.engine {
-            writer.close().await;
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.close().await,
+            Engine::Postgres(postgres) => postgres.ingest.close().await,
         }
     }
 

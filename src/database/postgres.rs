@@ -27,7 +27,7 @@ use tokio::{
     time::interval,
 };
 
-use super::{AfterCommit, Door, Migrate, Step, TenantId, newer, told, writer::Turn};
+use super::{AfterCommit, Door, Migrate, Step, TenantId, lane::Lane, newer, told, writer::Turn};
 use crate::{
     config::{Config, SecretUrl},
     error::{Error, Result},
@@ -69,6 +69,8 @@ pub(super) enum Access {
 #[derive(Clone)]
 pub(super) struct Postgres {
     pub(super) pool: DatabaseConnection,
+    /// Where deliveries are written.
+    pub(super) ingest: Lane,
     /// Keeps connections free for those whom somebody waits for.
     background: Arc<Semaphore>,
     waiting: Arc<AtomicU32>,
@@ -80,7 +82,9 @@ impl Postgres {
         let (pool, is_direct) = connect(url, *config.pool.start(), *config.pool.end()).await?;
         check(&pool, url).await?;
         let background = (*config.pool.end() as usize / 2).max(1);
+        let options = pool.get_postgres_connection_pool().connect_options();
         Ok(Self {
+            ingest: Lane::start(PgConnectOptions::clone(&options))?,
             pool,
             background: Arc::new(Semaphore::new(background)),
             waiting: Arc::default(),
@@ -115,6 +119,10 @@ impl Postgres {
             + Send
             + 'static,
     {
+        if let Scope::Door(Door::IngestWriter) = scope {
+            let begin = format!("BEGIN; {}", prelude(scope, Access::Write, self.is_direct));
+            return self.ingest.run(begin, operation).await;
+        }
         let postgres = self.clone();
         let task = tokio::spawn(async move {
             let _slot = match turn {
@@ -155,6 +163,12 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
         Scope::Tenant(tenant) => {
             format!("SET LOCAL ROLE trackside_app; SET LOCAL trackside.tenant = '{tenant}'")
         }
+        // The queue of jobs changes faster than its statistics: its index is always the way.
+        Scope::Door(Door::NextJobs) => format!(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; \
+             SET LOCAL ROLE {}",
+            Door::NextJobs.role()
+        ),
         Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),
     };
     // The snapshot comes first: to forget statements takes one, and it cannot be chosen any more then.

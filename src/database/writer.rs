@@ -40,10 +40,10 @@ const QUEUE: usize = 1024;
 const POLL: Duration = Duration::from_secs(1);
 
 /// Called with the outcome of the commit.
-type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// Runs an operation in a transaction, if one could begin; gives back whom to answer after the commit, or has
 /// answered already.
-type Operation =
+pub(super) type Operation =
     Box<dyn for<'t> FnOnce(Result<&'t DatabaseTransaction>) -> BoxFuture<'t, Option<Answer>> + Send>;
 
 /// Whose operation comes first.
@@ -110,34 +110,46 @@ impl Writer {
             + Send
             + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let boxed: Operation = Box::new(move |conn| {
-            Box::pin(async move {
-                let outcome = match conn {
-                    Ok(conn) => AssertUnwindSafe(operation(conn)).catch_unwind().await.unwrap_or_else(|_| {
-                        Err(Error::internal("a write panicked; its panic message is above in the log"))
-                    }),
-                    Err(error) => Err(error),
-                };
-                match outcome {
-                    Ok((value, signals)) => Some(Box::new(move |commit: Result<()>| {
-                        if commit.is_ok() {
-                            signals.into_iter().for_each(|signal| signal());
-                        }
-                        let _ = answer.send(commit.map(|()| value));
-                    }) as Answer),
-                    Err(error) => {
-                        let _ = answer.send(Err(error));
-                        None
-                    }
-                }
-            })
-        });
+        let (boxed, answered) = boxed(operation);
         let busy = || Error::unavailable("too many writes are waiting; try again", Duration::from_secs(1));
         let queue = if turn == Turn::First { &self.first } else { &self.behind };
         queue.send_timeout(boxed, Duration::from_secs(5)).await.map_err(|_| busy())?;
         answered.await.map_err(|_| Error::internal("the writer dropped an operation"))?
     }
+}
+
+/// An operation as a queue holds it, and where its value comes out.
+pub(super) fn boxed<T, F>(operation: F) -> (Operation, oneshot::Receiver<Result<T>>)
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
+        + Send
+        + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let boxed: Operation = Box::new(move |conn| {
+        Box::pin(async move {
+            let outcome = match conn {
+                Ok(conn) => AssertUnwindSafe(operation(conn)).catch_unwind().await.unwrap_or_else(|_| {
+                    Err(Error::internal("a write panicked; its panic message is above in the log"))
+                }),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok((value, signals)) => Some(Box::new(move |commit: Result<()>| {
+                    if commit.is_ok() {
+                        signals.into_iter().for_each(|signal| signal());
+                    }
+                    let _ = answer.send(commit.map(|()| value));
+                }) as Answer),
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    None
+                }
+            }
+        })
+    });
+    (boxed, answered)
 }
 
 /// Operations that wait.

@@ -1,10 +1,15 @@
 //! The worker: claims jobs, runs them, and puts back or parks those that fail.
 
-use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
+};
 
 use chrono::TimeDelta;
 use entity::job;
-use futures::future::{BoxFuture, join_all};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use sea_orm::{QueryFilter as _, prelude::*};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -131,10 +136,11 @@ impl Jobs {
         match &kind.run {
             Run::Together(run) => {
                 for (done, some) in jobs.chunks(TOGETHER).enumerate() {
-                    let work = run(Arc::clone(&context), some[0].tenant, some.to_vec());
+                    let work = caught(run(Arc::clone(&context), some[0].tenant, some.to_vec()).map(Ok));
                     // Those that wait for their turn are held as well.
                     match self.holding(&database, &jobs[done * TOGETHER..], work).await {
-                        Some(done) => outcomes.extend(done),
+                        Some(Ok(done)) => outcomes.extend(done),
+                        Some(Err(_)) => outcomes.extend(some.iter().map(|_| Err(panicked()))),
                         None => outcomes.extend(some.iter().map(|_| Err(lost()))),
                     }
                 }
@@ -154,9 +160,28 @@ impl Jobs {
                 continue;
             }
             tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
-            if let Err(error) = self.settle(Arc::clone(&context), &database, kind, job, error).await {
-                tracing::warn!(error = %chain(&error), "a failed job could not be put back; its lease will end");
+            self.put_back(&context, &database, kind, &job, &error).await;
+        }
+    }
+
+    /// Puts a failed job back or parks it, however long the database is away: should its lease end before, the try
+    /// would be counted.
+    async fn put_back<C: Send + Sync + 'static>(
+        &self,
+        context: &Arc<C>,
+        database: &Database,
+        kind: &'static Kind<C>,
+        job: &Job,
+        why: &Error,
+    ) {
+        for pause in (0..6).map(|doubled| Duration::from_secs(1 << doubled)) {
+            let settled = self.settle(Arc::clone(context), database, kind, job.clone(), why).await;
+            let Err(error) = settled else { return };
+            tracing::warn!(job = %job.id, error = %chain(&error), "a failed job could not be put back yet");
+            if error.code != Code::Unavailable {
+                return; // its lease will end
             }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -190,14 +215,14 @@ impl Jobs {
         database: &Database,
         kind: &'static Kind<C>,
         job: Job,
-        error: Error,
+        error: &Error,
     ) -> Result<()> {
         let passing = error.code == Code::Unavailable;
         let park = !passing && (error.code == Code::Unprocessable || job.attempt >= TRIES);
         let attempt = if passing { job.attempt - 1 } else { job.attempt };
         let state = if park { JobState::Failed } else { JobState::Ready };
         let run_at = self.clock.now() + TimeDelta::seconds(1 << job.attempt.clamp(1, 16));
-        let why = error.detail.into_owned();
+        let why = error.detail.clone().into_owned();
         let notify = Arc::clone(&self.wake);
         database
             .write(job.tenant, move |tx| {
@@ -227,8 +252,11 @@ impl Jobs {
 }
 
 /// A panic in a job is a failure like any other.
-async fn caught(work: impl Future<Output = Result<()>>) -> Result<()> {
-    use futures::FutureExt as _;
-    let outcome = std::panic::AssertUnwindSafe(work).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err(Error::internal("a job panicked; its panic message is above in the log")))
+async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> Error {
+    Error::internal("a job panicked; its panic message is above in the log")
 }

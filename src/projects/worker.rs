@@ -41,6 +41,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
             .in_background()
             .write(job.tenant, move |tx| {
                 Box::pin(async move {
+                    tx.lock(project.0).await?;
                     Ok(events::purge(tx, project, BATCH).await?
                         + webhooks::purge(tx, project, BATCH).await?
                         + artifacts::purge(tx, project, BATCH).await?
@@ -59,6 +60,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
         .in_background()
         .write(job.tenant, move |tx| {
             Box::pin(async move {
+                tx.lock(project.0).await?;
                 store::remove(tx, project).await?;
                 jobs::finish(tx, &[job]).await
             })
