@@ -44,10 +44,10 @@ const FILL: &str = "
          p AS (INSERT INTO project SELECT gen_random_uuid(), id, 'full', 'https://git.example/x', '{}', 1, now(), now() FROM t
                RETURNING id, tenant_id)
     INSERT INTO webhook_event (id, tenant_id, project_id, source, delivery_id, event_type, headers, codec, body_bytes, received_at, body)
-      SELECT overlay(gen_random_uuid()::text placing lpad(to_hex(n), 8, '0') from 1 for 8)::uuid, tenant_id, id, 'github',
+      SELECT (substr(at, 1, 8) || '-' || substr(at, 9, 4) || substr(gen_random_uuid()::text, 14))::uuid, tenant_id, id, 'github',
              gen_random_uuid()::text, 'push', '[[\"content-type\", \"application/json\"]]', 0, 8192, now(),
              decode(repeat(md5(n::text), 56), 'hex')
-      FROM p, generate_series(1, 1000000) n;
+      FROM p, generate_series(1, 1000000) n, lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 1000000 + n), 12, '0') at;
     RESET synchronous_commit;
     ANALYZE";
 
