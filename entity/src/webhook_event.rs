@@ -19,11 +19,11 @@ pub struct Model {
     pub delivery_id: String,
     /// The host's name of the event.
     pub event_type: String,
-    /// JSON array of `[name, value]`, in the order they came.
-    pub headers: Json,
+    /// JSON array of `[name, value]`, where a codec keeps only the body.
+    pub headers: Option<Json>,
     /// How `body` is stored.
     pub codec: i16,
-    /// The raw body under `codec`.
+    /// Headers and raw body under `codec`.
     pub body: Vec<u8>,
     /// Bytes of the raw body.
     pub body_bytes: i64,

@@ -18,6 +18,7 @@ mod m20261121_000008_row_level_security;
 mod m20261121_000009_postgres_storage;
 mod m20261121_000010_fair_jobs;
 mod m20261121_000011_stream_tickets;
+mod m20261121_000012_stored_headers;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000009_postgres_storage::Migration),
             Box::new(m20261121_000010_fair_jobs::Migration),
             Box::new(m20261121_000011_stream_tickets::Migration),
+            Box::new(m20261121_000012_stored_headers::Migration),
         ]
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use entity::TenantScoped;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden as _,
-    IntoActiveModel, Iterable as _, QuerySelect as _, Statement, Value,
+    ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden,
+    IntoActiveModel, Iterable as _, PrimaryKeyToColumn, QuerySelect as _, Statement, Value,
     prelude::*,
     sea_query::{ArrayType, OnConflict},
 };
@@ -18,7 +19,6 @@ use crate::error::{Error, Result};
 pub(super) async fn insert_new<A>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,
-    id: <A::Entity as EntityTrait>::Column,
     once: &[<A::Entity as EntityTrait>::Column],
 ) -> Result<HashSet<Uuid>>
 where
@@ -28,9 +28,11 @@ where
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
+    let id = key::<A::Entity>();
     if conn.get_database_backend() == DbBackend::Postgres {
-        let inserted = conn.query_all_raw(unnest(rows, id, once)?).await?;
-        return inserted.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect();
+        let (sql, values) = unnest(rows, once)?;
+        let sql = format!("{sql} RETURNING {}", quoted(id));
+        return ids_of(conn, sql, values).await;
     }
     let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.get(id).into_value()?.unwrap()).collect();
     let inserted = A::Entity::insert_many(rows)
@@ -44,16 +46,77 @@ where
     Ok(new.into_tuple().all(conn).await?.into_iter().collect())
 }
 
+/// Inserts rows as [`insert_new`] does, and for each new one a row of another table, which has its id, its tenant, and
+/// whatever `beside` says.
+pub(super) async fn insert_new_with<A, B>(
+    conn: &DatabaseTransaction,
+    rows: Vec<A>,
+    once: &[<A::Entity as EntityTrait>::Column],
+    beside: B,
+) -> Result<HashSet<Uuid>>
+where
+    A: ActiveModelTrait + Send,
+    A::Entity: TenantScoped,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    B: ActiveModelTrait + Send,
+    B::Entity: TenantScoped,
+    <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
+{
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (id, tenant) = (key::<A::Entity>(), A::Entity::tenant_column());
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let (insert, mut values) = unnest(rows, once)?;
+        let (id, tenant) = (quoted(id), quoted(tenant));
+        let (mut columns, mut selected) = (
+            vec![quoted(key::<B::Entity>()), quoted(B::Entity::tenant_column())],
+            vec![id.clone(), tenant.clone()],
+        );
+        for column in <B::Entity as EntityTrait>::Column::iter() {
+            let Some(value) = beside.get(column).into_value().filter(Value::is_some) else { continue };
+            values.push(value);
+            let value = &values[values.len() - 1];
+            selected.push(format!("${}::{}", values.len(), type_name(&value.array_type())?));
+            columns.push(quoted(column));
+        }
+        let (table, columns, selected) =
+            (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
+        let sql = format!(
+            "WITH new AS ({insert} RETURNING {id}, {tenant}), \
+             beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
+        );
+        return ids_of(conn, sql, values).await;
+    }
+    let tenants: Vec<_> = rows.iter().map(|row| (row.get(id), row.get(tenant))).collect();
+    let new = insert_new(conn, rows, once).await?;
+    let others = tenants.into_iter().filter_map(|(id, tenant)| {
+        let (id, tenant) = (id.into_value()?, tenant.into_value()?);
+        new.contains(&id.clone().unwrap()).then(|| {
+            let mut other = beside.clone();
+            other.set(key::<B::Entity>(), id);
+            other.set(B::Entity::tenant_column(), tenant);
+            other
+        })
+    });
+    B::Entity::insert_many(others).exec_without_returning(conn).await?;
+    Ok(new)
+}
+
+/// The column that tells a table's rows apart.
+fn key<E: EntityTrait>() -> E::Column {
+    E::PrimaryKey::iter().next().map(PrimaryKeyToColumn::into_column).expect("every table has a key")
+}
+
 /// `INSERT … SELECT … FROM unnest(…)`: a column of arrays for each column that has values.
 fn unnest<A: ActiveModelTrait>(
-    rows: Vec<A>,
-    id: <A::Entity as EntityTrait>::Column,
+    mut rows: Vec<A>,
     once: &[<A::Entity as EntityTrait>::Column],
-) -> Result<Statement> {
+) -> Result<(String, Vec<Value>)> {
     let (mut columns, mut arrays, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for column in <A::Entity as EntityTrait>::Column::iter() {
         let column_values: Vec<Value> =
-            rows.iter().filter_map(|row| row.get(column).into_value()).filter(Value::is_some).collect();
+            rows.iter_mut().filter_map(|row| row.take(column).into_value()).filter(Value::is_some).collect();
         match column_values.len() {
             0 => continue, // null in every row, which is what a column has that is not named
             count if count != rows.len() => {
@@ -62,18 +125,23 @@ fn unnest<A: ActiveModelTrait>(
             _ => {}
         }
         let kind = column_values[0].array_type();
-        columns.push(quoted(column.to_string()));
+        columns.push(quoted(column));
         arrays.push(format!("${}::{}[]", arrays.len() + 1, type_name(&kind)?));
         values.push(Value::Array(kind, Some(Box::new(column_values))));
     }
-    let table = quoted(A::Entity::default().to_string());
+    let table = quoted(A::Entity::default());
     let (columns, arrays) = (columns.join(", "), arrays.join(", "));
-    let once = once.iter().map(|column| quoted(column.to_string())).collect::<Vec<_>>().join(", ");
+    let once = once.iter().copied().map(quoted).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({once}) DO NOTHING RETURNING {}",
-        quoted(id.to_string())
+        "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({once}) DO NOTHING"
     );
-    Ok(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
+    Ok((sql, values))
+}
+
+/// Runs a statement that gives ids.
+async fn ids_of(conn: &DatabaseTransaction, sql: String, values: Vec<Value>) -> Result<HashSet<Uuid>> {
+    let rows = conn.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
 /// The name of a column's type in PostgreSQL.
@@ -92,6 +160,6 @@ fn type_name(kind: &ArrayType) -> Result<&'static str> {
 }
 
 /// Names are ours, and hold no quotes.
-fn quoted(name: String) -> String {
-    format!("\"{name}\"")
+fn quoted(name: impl Iden) -> String {
+    format!("\"{}\"", name.to_string())
 }

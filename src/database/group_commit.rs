@@ -1,8 +1,8 @@
 //! Group commit: rows that arrive at once are written by one statement in one transaction.
 //!
-//! A bounded queue feeds one task, which takes whatever waits (at most a batch), writes it, and tells each
-//! submitter its own outcome after the commit. While one batch is being written the next gathers. A batch that
-//! fails is retried row by row, so that one bad row harms nobody.
+//! A bounded queue feeds a few writers, which take turns: one takes whatever waits (at most a batch), writes it, and
+//! tells each submitter its own outcome after the commit. While a batch waits for the disk, the next gathers or is
+//! being written. A batch that fails is retried row by row, so that one bad row harms nobody.
 //!
 //! Those who were just answered often come back at once. On a slow disk that would make two groups that take turns,
 //! each waiting for the other's fsync; so there, and only there, a batch waits a moment for as many rows as could
@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     time::{Instant, timeout},
 };
 
@@ -23,11 +23,14 @@ const WORTH_WAITING: Duration = Duration::from_millis(1);
 /// About what a row takes by itself, on either engine: more rows in a batch do not save that.
 const ROW: Duration = Duration::from_micros(50);
 
+/// Batches that may be written at once.
+pub(super) const WRITERS: usize = 2;
+
 /// Writes a batch; gives one outcome per row, in order.
-type Commit<R, O> = Box<dyn Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send>;
+type Commit<R, O> = Arc<dyn Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync>;
 type Waiting<R, O> = (Arc<R>, oneshot::Sender<Result<O>>);
 
-/// A handle to the queue; the task ends when the last handle is dropped.
+/// A handle to the queue; the writers end when the last handle is dropped.
 pub struct GroupCommit<R, O> {
     queue: mpsc::Sender<Waiting<R, O>>,
 }
@@ -36,10 +39,13 @@ impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
     /// Starts a queue of `capacity` rows, written by `commit` at most `batch` at a time.
     pub fn start<F>(capacity: usize, batch: usize, commit: F) -> Self
     where
-        F: Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + 'static,
+        F: Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync + 'static,
     {
         let (queue, waiting) = mpsc::channel(capacity);
-        tokio::spawn(run(waiting, batch, Box::new(commit)));
+        let (waiting, commit): (_, Commit<R, O>) = (Arc::new(Mutex::new(waiting)), Arc::new(commit));
+        for _ in 0..WRITERS {
+            tokio::spawn(run(Arc::clone(&waiting), batch, Arc::clone(&commit)));
+        }
         Self { queue }
     }
 
@@ -56,17 +62,22 @@ impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
     }
 }
 
-async fn run<R, O>(mut waiting: mpsc::Receiver<Waiting<R, O>>, batch: usize, commit: Commit<R, O>) {
+async fn run<R, O>(queue: Arc<Mutex<mpsc::Receiver<Waiting<R, O>>>>, batch: usize, commit: Commit<R, O>) {
     let mut taken = Vec::with_capacity(batch);
     // How many rows the next batch could have, and how long to wait for them at most: half of what the last commit took
     // beside its rows.
     let (mut expected, mut patience) = (1, Duration::ZERO);
-    while waiting.recv_many(&mut taken, batch).await > 0 {
+    loop {
+        let mut waiting = queue.lock().await;
+        if waiting.recv_many(&mut taken, batch).await == 0 {
+            return;
+        }
         if patience >= WORTH_WAITING && taken.len() < expected {
             let gather =
                 async { while taken.len() < expected && waiting.recv_many(&mut taken, batch).await > 0 {} };
             let _ = timeout(patience, gather).await;
         }
+        drop(waiting);
         let began = Instant::now();
         let (rows, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
         let count = rows.len();
@@ -87,7 +98,7 @@ async fn run<R, O>(mut waiting: mpsc::Receiver<Waiting<R, O>>, batch: usize, com
             }
         }
         patience = began.elapsed().saturating_sub(ROW * u32::try_from(count).unwrap_or(u32::MAX)) / 2;
-        expected = (count + waiting.len()).min(batch);
+        expected = count;
     }
 }
 

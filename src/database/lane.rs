@@ -1,20 +1,25 @@
-//! A PostgreSQL connection with a thread of its own, for transactions that many wait for, one after the other.
+//! PostgreSQL connections with a thread of their own, for transactions that many wait for.
 //!
 //! As a task among others such a transaction would stand behind requests at each of its statements, while the server
-//! has nothing to do. Here it also begins with one message instead of three, because the connection is held.
+//! has nothing to do. Here it also begins with one message instead of three, because its connection is held. There
+//! are two connections, so that the server works on one transaction while the other waits for the disk or for us.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _,
     sqlx::postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::{runtime, sync::mpsc};
+use tokio::{
+    runtime,
+    sync::{Mutex, mpsc},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     AfterCommit,
+    group_commit::WRITERS,
     writer::{Operation, boxed},
 };
 use crate::error::{Error, Result};
@@ -24,24 +29,29 @@ const QUEUE: usize = 64;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What a transaction begins with, and what it does.
+type Waiting = (String, Operation);
+
 /// A handle to the thread; it ends with the last one.
 #[derive(Clone)]
-pub(super) struct Lane {
-    queue: mpsc::Sender<(String, Operation)>,
+pub(super) struct Lanes {
+    queue: mpsc::Sender<Waiting>,
     stop: CancellationToken,
     running: TaskTracker,
 }
 
-impl Lane {
-    /// Starts the thread; it connects when there is something to do.
+impl Lanes {
+    /// Starts the thread; its lanes connect when there is something to do.
     pub(super) fn start(options: PgConnectOptions) -> Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
-        let work = running.track_future(work(options, waiting, stop.clone()));
+        let waiting = Arc::new(Mutex::new(waiting));
+        let lane = || work(options.clone(), Arc::clone(&waiting), stop.clone());
+        let lanes = running.track_future(join_all((0..WRITERS).map(|_| lane())));
         running.close();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let thread = thread::Builder::new().name("ingest".to_owned());
-        thread.spawn(move || runtime.block_on(work)).map_err(Error::internal)?;
+        thread.spawn(move || runtime.block_on(lanes)).map_err(Error::internal)?;
         Ok(Self { queue, stop, running })
     }
 
@@ -99,19 +109,12 @@ impl Held {
 
 async fn work(
     options: PgConnectOptions,
-    mut waiting: mpsc::Receiver<(String, Operation)>,
+    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     stop: CancellationToken,
 ) {
     let mut held = None;
     loop {
-        let next = tokio::select! {
-            next = waiting.recv() => next,
-            () = stop.cancelled(), if !waiting.is_closed() => {
-                waiting.close(); // what waits is still received
-                continue;
-            }
-        };
-        let Some((begin, operation)) = next else { break };
+        let Some((begin, operation)) = next(&waiting, &stop).await else { break };
         match begun(&options, held.take(), &begin).await {
             Ok(connection) => held = transaction(connection, operation).await,
             Err(error) => {
@@ -122,6 +125,16 @@ async fn work(
     if let Some(held) = held {
         held.close().await;
     }
+}
+
+/// What waits longest; nothing once the lanes are to stop and nothing waits any more.
+async fn next(waiting: &Mutex<mpsc::Receiver<Waiting>>, stop: &CancellationToken) -> Option<Waiting> {
+    let mut waiting = waiting.lock().await;
+    tokio::select! {
+        next = waiting.recv() => return next,
+        () = stop.cancelled() => waiting.close(), // what waits is still received
+    }
+    waiting.recv().await
 }
 
 /// A connection on which a transaction has begun: the one that is held or, should that be broken, a new one.

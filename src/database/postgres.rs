@@ -27,7 +27,7 @@ use tokio::{
     time::interval,
 };
 
-use super::{AfterCommit, Door, Migrate, Step, TenantId, lane::Lane, newer, told, writer::Turn};
+use super::{AfterCommit, Door, Migrate, Step, TenantId, lane::Lanes, newer, told, writer::Turn};
 use crate::{
     config::{Config, SecretUrl},
     error::{Error, Result},
@@ -70,7 +70,7 @@ pub(super) enum Access {
 pub(super) struct Postgres {
     pub(super) pool: DatabaseConnection,
     /// Where deliveries are written.
-    pub(super) ingest: Lane,
+    pub(super) ingest: Lanes,
     /// Keeps connections free for those whom somebody waits for.
     background: Arc<Semaphore>,
     waiting: Arc<AtomicU32>,
@@ -84,7 +84,7 @@ impl Postgres {
         let background = (*config.pool.end() as usize / 2).max(1);
         let options = pool.get_postgres_connection_pool().connect_options();
         Ok(Self {
-            ingest: Lane::start(PgConnectOptions::clone(&options))?,
+            ingest: Lanes::start(PgConnectOptions::clone(&options))?,
             pool,
             background: Arc::new(Semaphore::new(background)),
             waiting: Arc::default(),

@@ -141,13 +141,15 @@ impl Jobs {
         Ok(())
     }
 
-    /// Enqueues jobs of many tenants, none of which was there before; the caller wakes workers after the commit.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn enqueue_through(&self, tx: &DoorTx<'_>, jobs: Vec<NewJob>) -> Result<()> {
-        tx.insert_new(self.rows(jobs).collect(), job::Column::Id, &[job::Column::Id]).await?;
-        Ok(())
+    /// A job but for its id and tenant, for who inserts many together with what they are about
+    /// ([`DoorTx::insert_new_with`](crate::database::DoorTx::insert_new_with)); workers are to be woken after the
+    /// commit.
+    pub fn beside(&self, kind: &'static str, payload: Json) -> job::ActiveModel {
+        let (id, tenant) = (JobId(Uuid::nil()), TenantId(Uuid::nil()));
+        let mut row = self.row(NewJob { id, tenant, kind, payload });
+        row.not_set(job::Column::Id);
+        row.not_set(job::Column::TenantId);
+        row
     }
 
     async fn insert(&self, conn: &impl ConnectionTrait, jobs: Vec<NewJob>) -> Result<()> {
@@ -158,26 +160,25 @@ impl Jobs {
             job::Column::Attempt,
             job::Column::Fence,
         ];
-        job::Entity::insert_many(self.rows(jobs))
+        job::Entity::insert_many(jobs.into_iter().map(|new| self.row(new)))
             .on_conflict(OnConflict::column(job::Column::Id).update_columns(again).to_owned())
             .exec_without_returning(conn)
             .await?;
         Ok(())
     }
 
-    fn rows(&self, jobs: Vec<NewJob>) -> impl Iterator<Item = job::ActiveModel> {
-        let now = self.clock.now();
-        jobs.into_iter().map(move |new| job::ActiveModel {
+    fn row(&self, new: NewJob) -> job::ActiveModel {
+        job::ActiveModel {
             id: Set(new.id.0),
             tenant_id: Set(new.tenant.0),
             kind: Set(new.kind.to_owned()),
             payload: Set(new.payload),
             state: Set(JobState::Ready.as_str().to_owned()),
-            run_at: Set(now),
+            run_at: Set(self.clock.now()),
             attempt: Set(0),
             fence: Set(0),
             last_error: Set(None),
-        })
+        }
     }
 
     /// Claims up to `most` jobs whose time has come: those of the tenants that come after the one whose turn was last.

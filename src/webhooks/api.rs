@@ -317,7 +317,7 @@ struct DeliveryDetailOut {
     /// The delivery and what became of it.
     #[oai(flatten)]
     delivery: DeliveryOut,
-    /// Its headers in the order they came, without credentials.
+    /// Its headers in the order they came, without credentials; none once the body was removed by age.
     headers: Vec<HeaderOut>,
     /// Its raw body; bytes that are not UTF-8 are shown as U+FFFD, and kept as they came. Null once it was removed by
     /// age.

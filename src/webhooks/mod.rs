@@ -34,7 +34,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use poem::http::HeaderMap;
 use secrecy::SecretString;
-use serde_json::json;
 
 use self::source::{Posted, Trust};
 pub use self::{
@@ -105,7 +104,7 @@ pub struct Delivery {
     pub delivery_id: String,
     /// The host's name of the event.
     pub event_type: String,
-    /// Its headers in the order they came, without credentials.
+    /// Its headers in the order they came, without credentials; they go with the body.
     pub headers: Vec<(String, String)>,
     /// The raw body, until it is removed by age.
     pub body: Option<Bytes>,
@@ -237,14 +236,10 @@ pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     store::purge(tx, project, limit).await
 }
 
-/// The job that processes a delivery.
-fn job_of(tenant: TenantId, project: ProjectId, id: WebhookEventId, replay: bool) -> NewJob {
-    NewJob {
-        id: JobId(id.0),
-        tenant,
-        kind: worker::PROCESS_DELIVERY,
-        payload: json!({ "projectId": project.0, "replay": replay }),
-    }
+/// The job that processes a delivery once more.
+fn replay_of(tenant: TenantId, id: WebhookEventId) -> NewJob {
+    let arguments = worker::Arguments { replay: true };
+    NewJob { id: JobId(id.0), tenant, kind: worker::PROCESS_DELIVERY, payload: arguments.to_json() }
 }
 
 /// Whether a delivery is signed with a secret, as its host would have it.

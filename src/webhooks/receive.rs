@@ -8,15 +8,16 @@ use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Delivery, Source, WebhookEventId, job_of,
+    Delivery, Source, WebhookEventId,
     source::{Posted, Trust},
     store,
+    worker::{Arguments, PROCESS_DELIVERY},
 };
 use crate::{
     admission::Noted,
     app::App,
     clock::{Clock, Ids, Time},
-    database::{Database, Door, DoorTx, GroupCommit, TenantId},
+    database::{Database, Door, DoorTx, GroupCommit},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
@@ -45,8 +46,6 @@ pub struct Inbox {
 /// A verified delivery, ready to be written.
 struct Incoming {
     id: WebhookEventId,
-    tenant: TenantId,
-    project: ProjectId,
     row: store::Row,
 }
 
@@ -95,13 +94,9 @@ impl Inbox {
 
 /// Writes deliveries and their jobs; those whose ids do not come back are duplicates.
 async fn insert(tx: &DoorTx<'_>, jobs: Jobs, incoming: Vec<Arc<Incoming>>) -> Result<Vec<Receipt>> {
-    let new = store::insert(tx, incoming.iter().map(|incoming| incoming.row.clone()).collect()).await?;
-    let is_new = |incoming: &Incoming| new.contains(&incoming.id.0);
-    let accepted = incoming.iter().filter(|incoming| is_new(incoming));
-    let jobs_of =
-        accepted.map(|incoming| job_of(incoming.tenant, incoming.project, incoming.id, false)).collect();
-    jobs.enqueue_through(tx, jobs_of).await?;
-    let receipt = |incoming: &Arc<Incoming>| match is_new(incoming) {
+    let job = jobs.beside(PROCESS_DELIVERY, Arguments { replay: false }.to_json());
+    let new = store::insert(tx, incoming.iter().map(|incoming| incoming.row.clone()).collect(), job).await?;
+    let receipt = |incoming: &Arc<Incoming>| match new.contains(&incoming.id.0) {
         true => Receipt::Accepted(incoming.id),
         false => Receipt::Duplicate,
     };
@@ -145,8 +140,7 @@ pub(super) async fn receive(
         body: Some(body),
         received_at: now,
     };
-    let (id, tenant, project) = (delivery.id, delivery.tenant, delivery.project);
-    let incoming = Incoming { id, tenant, project, row: store::Row::new(delivery)? };
+    let incoming = Incoming { id: delivery.id, row: store::Row::new(delivery)? };
     Ok((delivery_id, app.inbox.commit.submit(incoming).await?))
 }
 

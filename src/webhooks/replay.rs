@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{DeliveryFilter, DeliveryStatus, DeliverySummary, WebhookEventId, find, job_of, store};
+use super::{DeliveryFilter, DeliveryStatus, DeliverySummary, WebhookEventId, find, replay_of, store};
 use crate::{
     accounts::Principal,
     app::App,
@@ -62,7 +62,7 @@ pub async fn replay_one(
                     return Err(Error::new(Code::Conflict, why));
                 }
                 delivery.body()?;
-                app_.jobs.enqueue(tx, job_of(tx.tenant(), project, id, true)).await?;
+                app_.jobs.enqueue(tx, replay_of(tx.tenant(), id)).await?;
                 store::summary(tx, &delivery).await
             })
         })
@@ -111,7 +111,7 @@ pub async fn replay_many(
                     let found = store::replayable(tx, project, &filter, after, BATCH).await?;
                     let last = found.last().map(|(id, _)| *id);
                     let kept = found.iter().filter(|(_, is_kept)| *is_kept);
-                    let jobs: Vec<_> = kept.map(|(id, _)| job_of(tx.tenant(), project, *id, true)).collect();
+                    let jobs: Vec<_> = kept.map(|(id, _)| replay_of(tx.tenant(), *id)).collect();
                     let enqueued = jobs.len() as u64;
                     app_.jobs.enqueue_all(tx, jobs).await?;
                     Ok((Replayed { enqueued, gone: found.len() as u64 - enqueued }, last))

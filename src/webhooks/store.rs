@@ -28,8 +28,7 @@ pub(super) struct Row(webhook_event::ActiveModel);
 impl Row {
     /// Does the work of writing that needs no database: a request does its own, nobody else waits for it.
     pub(super) fn new(delivery: Delivery) -> Result<Self> {
-        let body = delivery.body()?;
-        let stored = codec::encode(body);
+        let stored = codec::encode(&delivery.headers, delivery.body()?)?;
         Ok(Self(webhook_event::ActiveModel {
             id: Set(delivery.id.0),
             tenant_id: Set(delivery.tenant.0),
@@ -37,20 +36,28 @@ impl Row {
             source: Set(delivery.source.as_str().to_owned()),
             delivery_id: Set(delivery.delivery_id),
             event_type: Set(delivery.event_type),
-            headers: Set(serde_json::to_value(delivery.headers).map_err(Error::internal)?),
-            codec: Set(stored.codec),
-            body: Set(stored.bytes.into()),
+            headers: Set(None),
+            codec: Set(codec::ZSTD_2),
+            body: Set(stored),
             body_bytes: Set(delivery.body_bytes),
             received_at: Set(delivery.received_at),
         }))
     }
 }
 
-/// Inserts deliveries; gives the ids of those that were not there before.
-pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>) -> Result<HashSet<Uuid>> {
+/// Inserts deliveries, and for each that was not there before the job that processes it; gives the ids of those.
+pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>, job: job::ActiveModel) -> Result<HashSet<Uuid>> {
     let once =
         [webhook_event::Column::ProjectId, webhook_event::Column::Source, webhook_event::Column::DeliveryId];
-    tx.insert_new(rows.into_iter().map(|Row(row)| row).collect(), webhook_event::Column::Id, &once).await
+    let mut rows: Vec<_> = rows.into_iter().map(|Row(row)| row).collect();
+    // In one order for all, so that no two batches with the same deliveries wait for each other.
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    tx.insert_new_with(rows, &once, job).await
+}
+
+/// What tells a delivery from others.
+fn key(row: &webhook_event::ActiveModel) -> (&Uuid, &str, &str) {
+    (row.project_id.as_ref(), row.source.as_ref(), row.delivery_id.as_ref())
 }
 
 pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) -> Result<Option<Delivery>> {
@@ -351,7 +358,16 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
 }
 
 fn to_delivery(row: webhook_event::Model) -> Result<Delivery> {
-    let raw_bytes = usize::try_from(row.body_bytes).map_err(Error::internal)?;
+    let (headers, body) = match row.codec {
+        codec::REMOVED => (None, None),
+        codec => codec::decode(codec, row.body).map(|(headers, body)| (headers, Some(body)))?,
+    };
+    // Who stored the body alone put the headers into a column of their own.
+    let headers = match (headers, row.headers) {
+        (Some(headers), _) => headers,
+        (None, Some(column)) => serde_json::from_value(column).map_err(Error::internal)?,
+        (None, None) => Vec::new(),
+    };
     Ok(Delivery {
         id: WebhookEventId(row.id),
         tenant: TenantId(row.tenant_id),
@@ -359,11 +375,8 @@ fn to_delivery(row: webhook_event::Model) -> Result<Delivery> {
         source: to_source(&row.source)?,
         delivery_id: row.delivery_id,
         event_type: row.event_type,
-        headers: serde_json::from_value(row.headers).map_err(Error::internal)?,
-        body: match row.codec {
-            codec::REMOVED => None,
-            codec => Some(codec::decode(codec, row.body, raw_bytes)?),
-        },
+        headers,
+        body,
         body_bytes: row.body_bytes,
         received_at: row.received_at,
     })

@@ -7,9 +7,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     Delivery, WebhookEventId,
@@ -32,17 +31,20 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The name of the job.
 pub const PROCESS_DELIVERY: &str = "process_delivery";
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Arguments {
-    project_id: Uuid,
-    replay: bool,
+/// What the job of a delivery, which has the delivery's id, is told.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+pub(super) struct Arguments {
+    /// Whether the delivery was processed before.
+    pub(super) replay: bool,
 }
 
 impl Arguments {
-    fn of(job: &Job) -> Result<(ProjectId, WebhookEventId, bool)> {
-        let arguments: Self = serde_json::from_value(job.payload.clone()).map_err(Error::internal)?;
-        Ok((ProjectId(arguments.project_id), WebhookEventId(job.id.0), arguments.replay))
+    fn of(job: &Job) -> Result<Self> {
+        serde_json::from_value(job.payload.clone()).map_err(Error::internal)
+    }
+
+    pub(super) fn to_json(self) -> Value {
+        json!(self)
     }
 }
 
@@ -112,7 +114,8 @@ async fn understand(
     delivery: Option<Delivery>,
     projects: &mut Projects,
 ) -> Result<Option<Work>> {
-    let (id, _, replay) = Arguments::of(job)?;
+    let (Arguments { replay }, Some(delivery)) = (Arguments::of(job)?, delivery) else { return Ok(None) };
+    let id = delivery.project;
     if let Entry::Vacant(vacant) = projects.entry(id) {
         vacant.insert(match projects::find(tx, id).await {
             Ok(project) => {
@@ -123,9 +126,7 @@ async fn understand(
             Err(error) => return Err(error),
         });
     }
-    let Some((project, delivery)) = projects.get(&id).cloned().flatten().zip(delivery) else {
-        return Ok(None);
-    };
+    let Some(project) = projects.get(&id).cloned().flatten() else { return Ok(None) };
     let changes = read(&delivery)?;
     Ok(Some(Work { project, delivery, changes, replay }))
 }
@@ -184,9 +185,12 @@ async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
 /// Tells the log that a delivery has failed for good.
 pub fn parked<'t>(app: &'t App, tx: &'t Tx<'t>, job: &'t Job, why: String) -> BoxFuture<'t, Result<()>> {
     Box::pin(async move {
-        let (project, id, _) = Arguments::of(job)?;
+        let Some(delivery) = store::find_all(tx, vec![job.id.0]).await?.remove(&job.id.0) else {
+            return Ok(());
+        };
+        let delivery = delivery?;
+        let (project, id) = (delivery.project, delivery.id);
         tx.lock(project.0).await?;
-        let Some(delivery) = store::find(tx, project, id).await? else { return Ok(()) };
         let mut payload = describe(&delivery);
         payload["error"] = Value::String(why);
         let mut events = vec![received(&delivery)];

@@ -34,7 +34,9 @@ impl Instance {
         let clock = Clock::mock(dawn() + TimeDelta::hours(hours));
         let redis = Redis::connect(config.redis.as_ref().unwrap()).unwrap();
         eventually("there is a connection", async || redis.ping().await.is_ok()).await;
-        Self { limits: Limits::new(&config, &clock, Some(&redis)), redis, clock }
+        let instance = Self { limits: Limits::new(&config, &clock, Some(&redis)), redis, clock };
+        instance.call("a_first_call_that_brings_the_script").await;
+        instance
     }
 
     /// Whether a call was let through, and what is left.

@@ -154,6 +154,7 @@ async fn bodies_go_by_age_and_cannot_be_replayed_then_and_ids_go_later() {
     let again = project.deliver("old", &repository.ping()).await.expect(202).json;
     assert_eq!(again["status"], "duplicate", "its id is still known");
 
+    project.settled().await;
     server.advance(83 * DAY);
     eventually("the old id is removed", async || {
         let ids: Vec<_> =

@@ -1,0 +1,185 @@
+//! Transactions: within one tenant, or through a door.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use entity::TenantScoped;
+use futures::future::BoxFuture;
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
+    IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany, prelude::*,
+};
+
+use super::{TenantId, bulk};
+use crate::error::Result;
+
+/// What runs once a transaction has committed.
+pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// A transaction within one tenant.
+pub struct Tx<'a> {
+    conn: &'a DatabaseTransaction,
+    tenant: TenantId,
+    after: Mutex<Vec<AfterCommit>>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(conn: &'a DatabaseTransaction, tenant: TenantId) -> Self {
+        Self { conn, tenant, after: Mutex::default() }
+    }
+
+    /// The tenant that everything in this transaction belongs to.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The connection, for statements that [`Tx::find`] and its siblings began, and for inserts.
+    pub fn conn(&self) -> &'a DatabaseTransaction {
+        self.conn
+    }
+
+    /// A query over the tenant's rows of a table.
+    pub fn find<E: TenantScoped>(&self) -> Select<E> {
+        E::find().filter(E::tenant_column().eq(self.tenant.0))
+    }
+
+    /// An update of the tenant's rows of a table.
+    pub fn update<E: TenantScoped>(&self) -> UpdateMany<E> {
+        E::update_many().filter(E::tenant_column().eq(self.tenant.0))
+    }
+
+    /// A deletion of the tenant's rows of a table.
+    pub fn delete<E: TenantScoped>(&self) -> DeleteMany<E> {
+        E::delete_many().filter(E::tenant_column().eq(self.tenant.0))
+    }
+
+    /// Deletes up to `limit` of the tenant's rows that meet `condition`; `key` tells them apart. Gives their number.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_some<E: TenantScoped>(
+        &self,
+        key: E::Column,
+        condition: Expr,
+        limit: u64,
+    ) -> Result<u64> {
+        let some =
+            self.find::<E>().filter(condition.clone()).select_only().column(key).limit(limit).into_query();
+        let deleted =
+            self.delete::<E>().filter(condition).filter(key.in_subquery(some)).exec(self.conn).await?;
+        Ok(deleted.rows_affected)
+    }
+
+    /// Holds off other transactions that lock the same thing until this one has ended. On SQLite nobody else writes
+    /// meanwhile anyway.
+    ///
+    /// # Errors
+    /// `unavailable` when somebody else holds it for too long.
+    pub async fn lock(&self, thing: Uuid) -> Result<()> {
+        lock(self.conn, thing).await
+    }
+
+    /// Runs `signal` once this transaction has committed, and never if it does not. A signal may be lost with
+    /// the process: it wakes somebody up, and is never the only way to learn of something.
+    pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
+        self.after.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(signal));
+    }
+}
+
+/// An operation of a tenant, as the writer runs it: its value, and what is to be signalled after the commit.
+pub(super) fn part_of<T, F>(
+    tenant: TenantId,
+    part: F,
+) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
+where
+    T: Send,
+    F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    move |conn| {
+        Box::pin(async move {
+            let tx = Tx::new(conn, tenant);
+            let value = part(&tx).await?;
+            Ok((value, tx.after.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        })
+    }
+}
+
+/// A transaction through a door.
+pub struct DoorTx<'a> {
+    pub(super) conn: &'a DatabaseTransaction,
+}
+
+/// An operation through a door, as the writer runs it.
+pub(super) fn part_through<T, F>(
+    part: F,
+) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
+where
+    T: Send,
+    F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    move |conn| Box::pin(async move { Ok((part(&DoorTx { conn }).await?, Vec::new())) })
+}
+
+async fn lock(conn: &DatabaseTransaction, thing: Uuid) -> Result<()> {
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let (high, low) = thing.as_u64_pair();
+        conn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({})", (high ^ low).cast_signed()))
+            .await?;
+    }
+    Ok(())
+}
+
+impl<'a> DoorTx<'a> {
+    /// The connection.
+    pub fn conn(&self) -> &'a DatabaseTransaction {
+        self.conn
+    }
+
+    /// Holds off other transactions that lock the same thing, as [`Tx::lock`] does.
+    ///
+    /// # Errors
+    /// `unavailable` when somebody else holds it for too long.
+    pub async fn lock(&self, thing: Uuid) -> Result<()> {
+        lock(self.conn, thing).await
+    }
+
+    /// Inserts rows, but for those that are there already as `once` tells them; gives the ids of those it inserted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_new<A>(
+        &self,
+        rows: Vec<A>,
+        once: &[<A::Entity as EntityTrait>::Column],
+    ) -> Result<HashSet<Uuid>>
+    where
+        A: ActiveModelTrait + Send,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        bulk::insert_new(self.conn, rows, once).await
+    }
+
+    /// Inserts rows as [`DoorTx::insert_new`] does, and for each new one a row of another table, which has its id, its
+    /// tenant, and whatever `beside` says.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_new_with<A, B>(
+        &self,
+        rows: Vec<A>,
+        once: &[<A::Entity as EntityTrait>::Column],
+        beside: B,
+    ) -> Result<HashSet<Uuid>>
+    where
+        A: ActiveModelTrait + Send,
+        A::Entity: TenantScoped,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+        B: ActiveModelTrait + Send,
+        B::Entity: TenantScoped,
+        <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
+    {
+        bulk::insert_new_with(self.conn, rows, once, beside).await
+    }
+}
