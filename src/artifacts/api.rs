@@ -9,12 +9,12 @@ use poem_openapi::{
     payload::Json,
 };
 
-use super::{Artifact, ArtifactId, ArtifactKind, Dependency, store};
+use super::{Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency};
 use crate::{
     accounts::{Caller, scope},
     app::App,
     error::Result,
-    projects::{self, ProjectId},
+    projects::ProjectId,
     rest::{Listed, Tag},
     wire::{Page, Timestamp, example},
 };
@@ -45,14 +45,8 @@ impl ArtifactsApi {
         cursor: Query<Option<String>>,
     ) -> Result<Listed<ArtifactOut>> {
         let page = Page::<String>::parse(limit.0, cursor.0.as_deref())?;
-        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
-        let (kind, removed, asked) = (kind.0, removed.0, page.clone());
-        let rows = app
-            .database
-            .read(caller.principal.tenant, move |tx| {
-                Box::pin(async move { store::list(tx, project, kind, removed, &asked).await })
-            })
-            .await?;
+        let filter = ArtifactFilter { kind: kind.0, removed: removed.0 };
+        let rows = super::list_artifacts(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
         Ok(Listed(page.cut(rows, |row| row.path.clone(), ArtifactOut::from)))
     }
 
@@ -73,15 +67,8 @@ impl ArtifactsApi {
         /// The artifact.
         artifact_id: Path<ArtifactId>,
     ) -> Result<Json<ArtifactOut>> {
-        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
-        let id = artifact_id.0.0;
-        let row = app
-            .database
-            .read(caller.principal.tenant, move |tx| {
-                Box::pin(async move { super::find(tx, project, id).await })
-            })
-            .await?;
-        Ok(Json(row.into()))
+        let artifact = super::get_artifact(&app, &caller.principal, project_id.0, artifact_id.0).await?;
+        Ok(Json(artifact.into()))
     }
 }
 

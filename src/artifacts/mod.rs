@@ -11,16 +11,17 @@ use std::collections::BTreeMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::json;
-use uuid::Uuid;
 
 pub use self::api::ArtifactsApi;
 use crate::{
+    accounts::Principal,
+    app::App,
     clock::{Ids, Time},
     database::Tx,
     error::{Error, Result},
     events::{EventName, NewEvent},
-    projects::ProjectId,
-    wire::{id_type, wire_enum},
+    projects::{self, ProjectId},
+    wire::{Page, id_type, wire_enum},
 };
 
 id_type! {
@@ -199,9 +200,48 @@ pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     store::purge(tx, project, limit).await
 }
 
-/// An artifact by its id.
-async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Artifact> {
-    store::find(tx, project, id).await?.ok_or_else(|| Error::not_found("artifact"))
+/// Which artifacts are meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ArtifactFilter {
+    /// Those of this kind.
+    pub kind: Option<ArtifactKind>,
+    /// Also those that were removed from the tracked branch.
+    pub removed: bool,
+}
+
+/// A page of a project's artifacts by path, and one more if there are more.
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn list_artifacts(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    filter: ArtifactFilter,
+    page: Page<String>,
+) -> Result<Vec<Artifact>> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move { store::list(tx, project, filter, &page).await })
+        })
+        .await
+}
+
+/// An artifact, removed or not.
+///
+/// # Errors
+/// `not_found` for a project or artifact out of reach.
+pub async fn get_artifact(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    id: ArtifactId,
+) -> Result<Artifact> {
+    projects::reach(app, principal, project).await?;
+    let found =
+        app.database.read(principal.tenant, move |tx| Box::pin(store::find(tx, project, id.0))).await?;
+    found.ok_or_else(|| Error::not_found("artifact"))
 }
 
 #[cfg(test)]

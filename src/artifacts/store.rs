@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
-use super::{Artifact, ArtifactId, ArtifactKind};
+use super::{Artifact, ArtifactFilter, ArtifactId, ArtifactKind};
 use crate::{
     database::Tx,
     error::{Error, Result},
@@ -42,8 +42,7 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Op
 pub(super) async fn list(
     tx: &Tx<'_>,
     project: ProjectId,
-    kind: Option<ArtifactKind>,
-    removed: bool,
+    ArtifactFilter { kind, removed }: ArtifactFilter,
     page: &Page<String>,
 ) -> Result<Vec<Artifact>> {
     let mut query = tx

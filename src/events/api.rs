@@ -11,11 +11,11 @@ use poem_openapi::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{Event, Position, cursor::OpenStream, store, stream};
+use super::{Event, Position, cursor::OpenStream, stream};
 use crate::{
     accounts::{self, Access, Caller, StreamCaller, Ticket, scope},
     app::App,
-    error::{Error, Result},
+    error::Result,
     projects::{self, ProjectId},
     rest::{Listed, Tag},
     wire::{Page, Timestamp, example},
@@ -46,25 +46,9 @@ impl EventsApi {
     ) -> Result<Listed<EventOut>> {
         let page = Page::<i64>::parse(limit.0, cursor.0.as_deref())?;
         let after = after.0.as_deref().map(str::parse::<Position>).transpose()?;
-        let project = projects::reach(app.0, &caller.principal, project_id.0).await?;
-        let limit = page.limit;
-        let start = page.after;
-        let events = app
-            .database
-            .read(caller.principal.tenant, move |tx| {
-                Box::pin(async move {
-                    let head = store::head(tx, project.id).await?.ok_or_else(|| Error::not_found("project"))?;
-                    let position = match (start, after) {
-                        (Some(position), _) => position,
-                        (None, None) => 0,
-                        (None, Some(after)) => after.within(head).ok_or_else(|| {
-                            Error::invalid_field("/after", "this log does not have that position; leave it out to read from the first event")
-                        })?,
-                    };
-                    store::events_after(tx, project.id, head.log, position, limit + 1).await
-                })
-            })
-            .await?;
+        let after = page.after.map(Position::At).or(after);
+        let (events, _) =
+            super::events_after(&app, &caller.principal, project_id.0, after, page.limit + 1).await?;
         Ok(Listed(page.cut(events, |event| event.id.position, EventOut::from)))
     }
 

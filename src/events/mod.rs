@@ -34,10 +34,12 @@ pub use self::{
     follow::Followers,
 };
 use crate::{
+    accounts::Principal,
     app::App,
     clock::Time,
     database::Tx,
     error::{Error, Result},
+    projects,
     wire::{ProjectId, Timestamp, id_type, wire_enum},
 };
 
@@ -217,6 +219,33 @@ pub async fn append(
 /// The database's.
 pub async fn events_of(tx: &Tx<'_>, project: ProjectId, cause: Uuid) -> Result<Vec<Event>> {
     store::events_by_cause(tx, project, cause).await
+}
+
+/// Up to `limit` events of a project's log behind `after`, or from the first, and where the log's head is.
+///
+/// # Errors
+/// `not_found` for a project out of reach, `invalid_request` for a position that the log does not have.
+pub async fn events_after(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<(Vec<Event>, EventId)> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move {
+                let head = store::head(tx, project).await?.ok_or_else(|| Error::not_found("project"))?;
+                let behind = after.unwrap_or(Position::At(0)).within(head).ok_or_else(|| {
+                    let why =
+                        "this log does not have that position; leave it out to read from the first event";
+                    Error::invalid_field("/after", why)
+                })?;
+                Ok((store::events_after(tx, project, head.log, behind, limit).await?, head))
+            })
+        })
+        .await
 }
 
 /// Removes up to `limit` events of a deleted project; gives their number.

@@ -9,12 +9,12 @@ use poem_openapi::{
     payload::Json,
 };
 
-use super::{Run, RunId, RunKind, RunStatus, store};
+use super::{Run, RunFilter, RunId, RunKind, RunStatus};
 use crate::{
     accounts::{Caller, scope},
     app::App,
     error::Result,
-    projects::{self, ProjectId},
+    projects::ProjectId,
     rest::{Listed, Tag},
     webhooks::Source,
     wire::{Page, Timestamp, example},
@@ -45,14 +45,8 @@ impl RunsApi {
         cursor: Query<Option<String>>,
     ) -> Result<Listed<RunOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
-        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
-        let (status, commit, asked) = (status.0, commit.0, page.clone());
-        let rows = app
-            .database
-            .read(caller.principal.tenant, move |tx| {
-                Box::pin(async move { store::list(tx, project, status, commit, &asked).await })
-            })
-            .await?;
+        let filter = RunFilter { status: status.0, commit: commit.0 };
+        let rows = super::list_runs(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
         Ok(Listed(page.cut(rows, |row| row.id, RunOut::from)))
     }
 
@@ -69,15 +63,8 @@ impl RunsApi {
         /// The run.
         run_id: Path<RunId>,
     ) -> Result<Json<RunOut>> {
-        let project = projects::reach(&app, &caller.principal, project_id.0).await?.id;
-        let id = run_id.0.0;
-        let row = app
-            .database
-            .read(caller.principal.tenant, move |tx| {
-                Box::pin(async move { super::find(tx, project, id).await })
-            })
-            .await?;
-        Ok(Json(row.into()))
+        let run = super::get_run(&app, &caller.principal, project_id.0, run_id.0).await?;
+        Ok(Json(run.into()))
     }
 }
 

@@ -7,17 +7,18 @@ mod api;
 mod store;
 
 use serde_json::json;
-use uuid::Uuid;
 
 pub use self::api::RunsApi;
 use crate::{
+    accounts::Principal,
+    app::App,
     clock::{Ids, Time},
     database::Tx,
     error::{Error, Result},
     events::{EventName, NewEvent},
-    projects::ProjectId,
+    projects::{self, ProjectId},
     webhooks::Source,
-    wire::{id_type, wire_enum},
+    wire::{Page, id_type, wire_enum},
 };
 
 id_type! {
@@ -164,7 +165,40 @@ pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     store::purge(tx, project, limit).await
 }
 
-/// A run by its id.
-async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Run> {
-    store::find(tx, project, id).await?.ok_or_else(|| Error::not_found("run"))
+/// Which runs are meant.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Those that stand so.
+    pub status: Option<RunStatus>,
+    /// Those of this commit.
+    pub commit: Option<String>,
+}
+
+/// A page of a project's runs, newest first, and one more if there are more.
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn list_runs(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    filter: RunFilter,
+    page: Page<RunId>,
+) -> Result<Vec<Run>> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move { store::list(tx, project, filter, &page).await })
+        })
+        .await
+}
+
+/// A run, as it was told of last.
+///
+/// # Errors
+/// `not_found` for a project or run out of reach.
+pub async fn get_run(app: &App, principal: &Principal, project: ProjectId, id: RunId) -> Result<Run> {
+    projects::reach(app, principal, project).await?;
+    let run = app.database.read(principal.tenant, move |tx| Box::pin(store::find(tx, project, id.0))).await?;
+    run.ok_or_else(|| Error::not_found("run"))
 }

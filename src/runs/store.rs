@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
-use super::{Run, RunId, RunState, RunStatus};
+use super::{Run, RunFilter, RunId, RunState};
 use crate::{
     database::Tx,
     error::{Error, Result},
@@ -43,8 +43,7 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Op
 pub(super) async fn list(
     tx: &Tx<'_>,
     project: ProjectId,
-    status: Option<RunStatus>,
-    commit: Option<String>,
+    RunFilter { status, commit }: RunFilter,
     page: &Page<RunId>,
 ) -> Result<Vec<Run>> {
     let mut query = tx
