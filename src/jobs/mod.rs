@@ -6,7 +6,8 @@
 //! are one transaction, which fails when the token is not the newest: a worker that was stalled beyond its lease
 //! writes nothing. A job whose worker was killed is claimed again when the lease ends. One that fails is tried
 //! [`TRIES`] times, after 2 s and then 4 s, and is then parked as `failed`, where it can be seen and replayed; an
-//! outage of what it depends on is not counted.
+//! outage of what it depends on is not counted. Kinds of jobs that this version does not know are left to one that
+//! does.
 //!
 //! Architecture invariant: this module knows no kind of job; the table in `worker.rs` does.
 
@@ -115,7 +116,7 @@ impl Jobs {
     /// Makes workers look for jobs that were enqueued here: the one of this process and, where wakes are shared,
     /// those of others.
     pub fn wake_all(&self) {
-        self.wake.notify_one();
+        self.wake();
         self.enqueued.notify_one();
     }
 
@@ -181,18 +182,19 @@ impl Jobs {
         }
     }
 
-    /// Claims up to `most` jobs whose time has come: those of the tenants that come after the one whose turn was last.
-    async fn claim(&self, database: &Database, most: usize) -> Result<Vec<Job>> {
-        let now = self.clock.now();
+    /// Claims up to `most` jobs whose time has come, of kinds that the caller knows: those of the tenants that come
+    /// after the one whose turn was last.
+    async fn claim(&self, database: &Database, kinds: &[&'static str], most: usize) -> Result<Vec<Job>> {
+        let (now, kinds) = (self.clock.now(), kinds.to_vec());
         let (until, last) = (now + self.lease, *self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         // Only equality with it is ever asked, so a random token does; 0 is kept for jobs nobody has claimed.
         let fence = i64::from_le_bytes(self.ids.bytes()) | 1;
         let jobs = database
             .write_through(Door::NextJobs, move |tx| {
                 Box::pin(async move {
-                    let mut due = due(tx, now, last, most).await?;
+                    let mut due = due(tx, &kinds, now, last, most).await?;
                     if due.is_empty() && !last.is_nil() {
-                        due = self::due(tx, now, Uuid::nil(), most).await?;
+                        due = self::due(tx, &kinds, now, Uuid::nil(), most).await?;
                     }
                     if due.is_empty() {
                         return Ok(Vec::new());
@@ -249,32 +251,23 @@ impl Jobs {
         };
         Ok(JobState::ALL.iter().map(|state| (*state, in_state(state))).collect())
     }
-
-    /// When the next job is due, if one is waiting.
-    async fn next_due(&self, database: &Database) -> Result<Option<Time>> {
-        database
-            .read_through(Door::NextJobs, |tx| {
-                Box::pin(async move {
-                    let next = job::Entity::find()
-                        .select_only()
-                        .column(job::Column::RunAt)
-                        .filter(job::Column::State.eq(JobState::Ready.as_str()))
-                        .order_by_asc(job::Column::RunAt);
-                    Ok(next.into_tuple().one(tx.conn()).await?)
-                })
-            })
-            .await
-    }
 }
 
-/// The ids of up to `most` jobs whose time has come, of tenants behind one.
-async fn due(tx: &DoorTx<'_>, now: Time, behind: Uuid, most: usize) -> Result<Vec<Uuid>> {
+/// The ids of up to `most` jobs whose time has come, of some kinds and of tenants behind one.
+async fn due(
+    tx: &DoorTx<'_>,
+    kinds: &[&'static str],
+    now: Time,
+    behind: Uuid,
+    most: usize,
+) -> Result<Vec<Uuid>> {
     let due = job::Entity::find()
         .select_only()
         .column(job::Column::Id)
         .filter(job::Column::State.eq(JobState::Ready.as_str()))
         .filter(job::Column::TenantId.gt(behind))
         .filter(job::Column::RunAt.lte(now))
+        .filter(job::Column::Kind.is_in(kinds.iter().copied()))
         .order_by_asc(job::Column::TenantId)
         .order_by_asc(job::Column::RunAt)
         .limit(most as u64)

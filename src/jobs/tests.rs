@@ -2,6 +2,7 @@
 
 use scratch::Scratch;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -28,30 +29,35 @@ async fn stage(waiting: usize) -> Stage {
     let jobs = Jobs::new(clock.clone(), ids.clone(), Duration::from_secs(30));
     let tenant = TenantId(ids.uuid());
     let stage = Stage { database, clock, jobs, tenant, _place: place };
-    for _ in 0..waiting {
-        let new = NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) };
-        let jobs = stage.jobs.clone();
-        let enqueued =
-            stage.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue(tx, new).await }));
-        enqueued.await.expect("enqueued");
-    }
+    stage.enqueue_for(tenant, waiting).await;
     stage
 }
 
 impl Stage {
     async fn claim(&self, most: usize) -> Vec<Job> {
-        self.jobs.claim(&self.database, most).await.expect("claimed")
+        self.jobs.claim(&self.database, &["test"], most).await.expect("claimed")
     }
 
-    /// Enqueues jobs for another tenant.
-    async fn enqueue_for(&self, tenant: TenantId, count: usize) {
-        let ids = Ids::system(self.clock.clone());
+    /// Enqueues jobs of any kind for any tenant.
+    async fn enqueue(&self, tenant: TenantId, kind: &'static str, count: usize) {
         let new =
-            (0..count).map(|_| NewJob { id: JobId(ids.uuid()), tenant, kind: "test", payload: json!({}) });
+            (0..count).map(|_| NewJob { id: JobId(self.jobs.ids.uuid()), tenant, kind, payload: json!({}) });
         let (jobs, new) = (self.jobs.clone(), new.collect::<Vec<_>>());
         let enqueued =
             self.database.write(tenant, move |tx| Box::pin(async move { jobs.enqueue_all(tx, new).await }));
         enqueued.await.expect("enqueued");
+    }
+
+    async fn enqueue_for(&self, tenant: TenantId, count: usize) {
+        self.enqueue(tenant, "test", count).await;
+    }
+
+    /// When the only job may be claimed.
+    async fn due(&self) -> Time {
+        let job = self.database.read_through(Door::NextJobs, |tx| {
+            Box::pin(async move { Ok(job::Entity::find().one(tx.conn()).await?) })
+        });
+        job.await.expect("read").expect("a job").run_at
     }
 
     async fn finish(&self, job: Job) -> Result<()> {
@@ -136,6 +142,37 @@ async fn a_backlog_of_one_tenant_delays_others_by_no_more_than_its_turn() {
 }
 
 #[tokio::test]
+async fn a_job_of_a_kind_that_nobody_here_knows_is_left_untouched_to_somebody_who_does() {
+    let stage = stage(2).await;
+    stage.enqueue(stage.tenant, "newer", 1).await;
+    assert_eq!(stage.claim(10).await.len(), 2);
+    let newer = stage.jobs.claim(&stage.database, &["test", "newer"], 10).await.expect("claimed").remove(0);
+    assert_eq!((newer.kind.as_str(), newer.attempt), ("newer", 1));
+}
+
+/// A job after which the database is gone, and the service is to stop.
+static LAST: [Kind<(Database, CancellationToken)>; 1] = [Kind {
+    name: "test",
+    run: Run::Alone(|context, _| {
+        Box::pin(async move {
+            context.0.close().await;
+            context.1.cancel();
+            Err(Error::unavailable("away", Duration::from_secs(1)))
+        })
+    }),
+    parked: None,
+}];
+
+#[tokio::test]
+async fn a_job_that_cannot_be_put_back_does_not_hold_up_the_end_of_the_service() {
+    let stage = stage(1).await;
+    let stop = CancellationToken::new();
+    let context = Arc::new((stage.database.clone(), stop.clone()));
+    let work = stage.jobs.work(context, &stage.database, &LAST, stop);
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it ends");
+}
+
+#[tokio::test]
 async fn a_lease_is_renewed_as_long_as_the_work_goes_on() {
     let stage = stage(1).await;
     let job = stage.claim(1).await.remove(0);
@@ -146,7 +183,7 @@ async fn a_lease_is_renewed_as_long_as_the_work_goes_on() {
             stage.clock.advance(TimeDelta::seconds(11));
             // The renewal is on its way: it is seen by the time it has moved.
             let until = stage.clock.now() + TimeDelta::seconds(30);
-            while stage.jobs.next_due(&stage.database).await.expect("asked") != Some(until) {
+            while stage.due().await != until {
                 tokio::task::yield_now().await;
             }
             assert!(stage.claim(1).await.is_empty(), "nobody else gets it");

@@ -1,8 +1,6 @@
 //! The worker: claims jobs, runs them, and puts back or parks those that fail.
 
-use std::{
-    collections::BTreeMap, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
-};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use entity::job;
@@ -11,12 +9,11 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use sea_orm::{QueryFilter as _, prelude::*};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Job, JobState, Jobs, lost};
+use super::{Job, JobState, Jobs, held, lost};
 use crate::{
-    clock::Time,
     database::{Database, TenantId, Tx},
     error::{Code, Error, Result, chain},
 };
@@ -30,7 +27,9 @@ const TOGETHER: usize = 16;
 /// Jobs of this process that may be under way at once.
 const CONCURRENCY: usize = 64;
 /// How long an idle worker waits before it looks for jobs that nobody told it of.
-const POLL: Duration = Duration::from_secs(1);
+const LOOK: TimeDelta = TimeDelta::seconds(1);
+/// How long it waits, when a job could not be put back, before it tries that again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a kind of job does about one that was parked, and why it was.
 pub type Parked<C> = for<'t> fn(&'t C, &'t Tx<'t>, &'t Job, String) -> BoxFuture<'t, Result<()>>;
@@ -59,6 +58,9 @@ pub struct Kind<C> {
 
 impl Jobs {
     /// Claims and runs jobs until `stop`; then lets those under way finish.
+    ///
+    /// It looks for them when it is woken and, because nobody says when a time has come or a lease has ended, a second
+    /// after it last found none.
     pub async fn work<C: Send + Sync + 'static>(
         &self,
         context: Arc<C>,
@@ -66,123 +68,43 @@ impl Jobs {
         table: &'static [Kind<C>],
         stop: CancellationToken,
     ) {
+        let kinds: Vec<_> = table.iter().map(|kind| kind.name).collect();
+        let worker =
+            Arc::new(Worker { jobs: self.clone(), context, database: database.clone(), stop: stop.clone() });
         let slots = Arc::new(Semaphore::new(CONCURRENCY));
         let detached = TaskTracker::new();
         while !stop.is_cancelled() {
-            let woken = self.woken();
-            match self.claim_for(&slots, database).await {
+            // Waits for one free slot, then claims no more than there are.
+            drop(Arc::clone(&slots).acquire_owned().await);
+            let look_again = self.clock.now() + LOOK;
+            match self.claim(database, &kinds, slots.available_permits().clamp(1, BATCH)).await {
                 Ok(jobs) if !jobs.is_empty() => {
-                    let mut together: BTreeMap<(&str, TenantId), Vec<Job>> = BTreeMap::new();
+                    let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
                     for job in jobs {
-                        match table.iter().find(|kind| kind.name == job.kind) {
-                            Some(Kind { name, run: Run::Together(_), .. }) => {
-                                together.entry((*name, job.tenant)).or_default().push(job);
-                            }
-                            Some(kind) => {
-                                let slot = Arc::clone(&slots).acquire_owned().await;
-                                let run =
-                                    self.clone().run(Arc::clone(&context), database.clone(), kind, vec![job]);
-                                detached.spawn(async move { (run.await, drop(slot)) });
-                            }
-                            None => {
-                                tracing::error!(job = %job.id, kind = job.kind, "no such kind of job; a newer version may know it")
-                            }
+                        let Some(at) = kinds.iter().position(|kind| *kind == job.kind) else { continue };
+                        if let Run::Together(_) = table[at].run {
+                            together.entry((at, job.tenant)).or_default().push(job);
+                        } else {
+                            let slot = Arc::clone(&slots).acquire_owned().await;
+                            let run = Arc::clone(&worker).run(&table[at], vec![job]);
+                            detached.spawn(async move { (run.await, drop(slot)) });
                         }
                     }
-                    let batches = together.into_iter().filter_map(|((name, _), jobs)| {
-                        let kind = table.iter().find(|kind| kind.name == name)?;
-                        Some(self.clone().run(Arc::clone(&context), database.clone(), kind, jobs))
-                    });
-                    join_all(batches).await;
+                    let batches = together.into_iter();
+                    join_all(batches.map(|((at, _), jobs)| Arc::clone(&worker).run(&table[at], jobs))).await;
                     continue;
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(error = %chain(&error), "jobs could not be claimed"),
             }
-            let due = self.next_due(database).await.ok().flatten();
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = woken => {}
-                () = self.wait_for(due) => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = self.woken() => {}
+                () = self.clock.sleep_until(look_again) => {}
             }
         }
         detached.close();
         detached.wait().await;
-    }
-
-    async fn claim_for(&self, slots: &Arc<Semaphore>, database: &Database) -> Result<Vec<Job>> {
-        // Waits for one free slot, then claims no more than there are.
-        drop(Arc::clone(slots).acquire_owned().await);
-        self.claim(database, slots.available_permits().clamp(1, BATCH)).await
-    }
-
-    async fn wait_for(&self, due: Option<Time>) {
-        match due {
-            Some(due) => self.clock.sleep_until(due).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Runs jobs of one kind and one tenant, and puts back or parks those that failed.
-    async fn run<C: Send + Sync + 'static>(
-        self,
-        context: Arc<C>,
-        database: Database,
-        kind: &'static Kind<C>,
-        jobs: Vec<Job>,
-    ) {
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        match &kind.run {
-            Run::Together(run) => {
-                for (done, some) in jobs.chunks(TOGETHER).enumerate() {
-                    let work = caught(run(Arc::clone(&context), some[0].tenant, some.to_vec()).map(Ok));
-                    // Those that wait for their turn are held as well.
-                    match self.holding(&database, &jobs[done * TOGETHER..], work).await {
-                        Some(Ok(done)) => outcomes.extend(done),
-                        Some(Err(_)) => outcomes.extend(some.iter().map(|_| Err(panicked()))),
-                        None => outcomes.extend(some.iter().map(|_| Err(lost()))),
-                    }
-                }
-            }
-            Run::Alone(run) => {
-                for job in &jobs {
-                    let work = caught(run(Arc::clone(&context), job.clone()));
-                    let held = self.holding(&database, std::slice::from_ref(job), work).await;
-                    outcomes.push(held.unwrap_or_else(|| Err(lost())));
-                }
-            }
-        }
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
-            let Err(error) = outcome else { continue };
-            if error.code == Code::Conflict {
-                tracing::info!(job = %job.id, kind = job.kind, "the lease was lost; whoever holds it now goes on");
-                continue;
-            }
-            tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
-            self.put_back(&context, &database, kind, &job, &error).await;
-        }
-    }
-
-    /// Puts a failed job back or parks it, however long the database is away: should its lease end before, the try
-    /// would be counted.
-    async fn put_back<C: Send + Sync + 'static>(
-        &self,
-        context: &Arc<C>,
-        database: &Database,
-        kind: &'static Kind<C>,
-        job: &Job,
-        why: &Error,
-    ) {
-        for pause in (0..6).map(|doubled| Duration::from_secs(1 << doubled)) {
-            let settled = self.settle(Arc::clone(context), database, kind, job.clone(), why).await;
-            let Err(error) = settled else { return };
-            tracing::warn!(job = %job.id, error = %chain(&error), "a failed job could not be put back yet");
-            if error.code != Code::Unavailable {
-                return; // its lease will end
-            }
-            tokio::time::sleep(pause).await;
-        }
     }
 
     /// Does some work while the lease on its jobs is renewed; gives it up, and nothing back, once one was lost.
@@ -207,24 +129,70 @@ impl Jobs {
             }
         }
     }
+}
+
+/// What it takes to run jobs.
+struct Worker<C> {
+    jobs: Jobs,
+    context: Arc<C>,
+    database: Database,
+    stop: CancellationToken,
+}
+
+impl<C: Send + Sync + 'static> Worker<C> {
+    /// Runs jobs of one kind and one tenant, and puts back or parks those that failed.
+    async fn run(self: Arc<Self>, kind: &'static Kind<C>, jobs: Vec<Job>) {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (done, some) in jobs.chunks(TOGETHER).enumerate() {
+            let context = Arc::clone(&self.context);
+            let work = match &kind.run {
+                Run::Together(run) => run(context, some[0].tenant, some.to_vec()),
+                Run::Alone(run) => {
+                    Box::pin(join_all(some.iter().cloned().map(|job| run(Arc::clone(&context), job))))
+                }
+            };
+            // A panic in a job is a failure like any other.
+            let work = AssertUnwindSafe(work).catch_unwind();
+            // Those that wait for their turn are held as well.
+            match self.jobs.holding(&self.database, &jobs[done * TOGETHER..], work).await {
+                Some(Ok(ended)) => outcomes.extend(ended),
+                Some(Err(_)) => outcomes.extend(some.iter().map(|_| Err(panicked()))),
+                None => outcomes.extend(some.iter().map(|_| Err(lost()))),
+            }
+        }
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let Err(error) = outcome else { continue };
+            if error.code == Code::Conflict {
+                tracing::info!(job = %job.id, kind = job.kind, "the lease was lost; whoever holds it now goes on");
+                continue;
+            }
+            tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = %chain(&error), "a job failed");
+            self.put_back(kind, &job, &error).await;
+        }
+    }
+
+    /// Puts a failed job back or parks it, however long the database is away, unless the service stops before: should
+    /// the job's lease end first, the try would be counted.
+    async fn put_back(&self, kind: &'static Kind<C>, job: &Job, why: &Error) {
+        while let Err(error) = self.settle(kind, job.clone(), why).await {
+            tracing::warn!(job = %job.id, error = %chain(&error), "a failed job could not be put back yet");
+            let is_passing = error.code == Code::Unavailable;
+            if !is_passing || self.stop.run_until_cancelled(sleep(TRY_AGAIN)).await.is_none() {
+                return; // its lease will end
+            }
+        }
+    }
 
     /// Puts a failed job back for its next try, or parks it. That something was away is no try.
-    async fn settle<C: Send + Sync + 'static>(
-        &self,
-        context: Arc<C>,
-        database: &Database,
-        kind: &'static Kind<C>,
-        job: Job,
-        error: &Error,
-    ) -> Result<()> {
+    async fn settle(&self, kind: &'static Kind<C>, job: Job, error: &Error) -> Result<()> {
         let passing = error.code == Code::Unavailable;
         let park = !passing && (error.code == Code::Unprocessable || job.attempt >= TRIES);
         let attempt = if passing { job.attempt - 1 } else { job.attempt };
         let state = if park { JobState::Failed } else { JobState::Ready };
-        let run_at = self.clock.now() + TimeDelta::seconds(1 << job.attempt.clamp(1, 16));
+        let run_at = self.jobs.clock.now() + TimeDelta::seconds(1 << job.attempt.clamp(1, 16));
         let why = error.detail.clone().into_owned();
-        let notify = Arc::clone(&self.wake);
-        database
+        let context = Arc::clone(&self.context);
+        self.database
             .write(job.tenant, move |tx| {
                 Box::pin(async move {
                     let changed = tx
@@ -233,28 +201,19 @@ impl Jobs {
                         .col_expr(job::Column::RunAt, Expr::value(run_at))
                         .col_expr(job::Column::Attempt, Expr::value(attempt))
                         .col_expr(job::Column::LastError, Expr::value(why.as_str()))
-                        .filter(job::Column::Id.eq(job.id.0))
-                        .filter(job::Column::Fence.eq(job.fence))
+                        .filter(held(std::slice::from_ref(&job)))
                         .exec(tx.conn())
                         .await?;
-                    if changed.rows_affected == 1
-                        && park
-                        && let Some(parked) = kind.parked
-                    {
-                        parked(&context, tx, &job, why).await?;
+                    match kind.parked {
+                        Some(parked) if park && changed.rows_affected == 1 => {
+                            parked(&context, tx, &job, why).await
+                        }
+                        _ => Ok(()),
                     }
-                    tx.after_commit(move || notify.notify_one());
-                    Ok(())
                 })
             })
             .await
     }
-}
-
-/// A panic in a job is a failure like any other.
-async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err(panicked()))
 }
 
 fn panicked() -> Error {
