@@ -8,13 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
     clock::{Clock, Ids},
     config::Config,
-    database::Database,
+    database::{Database, Door, DoorTx},
     error::Result,
     events::{Followers, Streams, bus::Bus},
     installation,
@@ -104,6 +105,20 @@ impl App {
         });
         tokio::spawn(drop_stale_caches(Arc::downgrade(&app), app.database.foreign_writes()));
         Ok(app)
+    }
+
+    /// Removes what has come of age, whoever it belongs to: batch after batch, behind everybody else's writes, until
+    /// `remove` finds nothing more or the service stops.
+    ///
+    /// # Errors
+    /// Those of `remove`; what is left goes the next time.
+    pub async fn clear_out<F>(&self, remove: F) -> Result<()>
+    where
+        F: for<'t> Fn(&'t DoorTx<'t>) -> BoxFuture<'t, Result<u64>> + Copy + Send + 'static,
+    {
+        let database = self.database.in_background();
+        while !self.shutdown.is_cancelled() && database.write_through(Door::Retention, remove).await? > 0 {}
+        Ok(())
     }
 
     /// Where clients reach the service, without a trailing slash. Of one that takes every address of its machine

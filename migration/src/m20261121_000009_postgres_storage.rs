@@ -1,6 +1,8 @@
 //! How PostgreSQL keeps what is large and what comes and goes. SQLite needs nothing of this.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use crate::tenancy::run;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -39,12 +41,4 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-async fn run(m: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
-    let conn = m.get_connection();
-    if conn.get_database_backend() == DbBackend::Postgres {
-        conn.execute_unprepared(sql).await?;
-    }
-    Ok(())
 }

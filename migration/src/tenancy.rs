@@ -116,7 +116,8 @@ async fn create_role(m: &SchemaManager<'_>, role: &str) -> Result<(), DbErr> {
     .await
 }
 
-async fn run(m: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+/// Says something to PostgreSQL, and nothing to SQLite.
+pub(crate) async fn run(m: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
     let conn = m.get_connection();
     if conn.get_database_backend() == DbBackend::Postgres {
         conn.execute_unprepared(sql).await?;

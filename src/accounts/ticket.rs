@@ -16,7 +16,6 @@ use super::{Principal, look_up, store};
 use crate::{
     app::App,
     clock::{Time, oldest_id_of},
-    database::Door,
     error::{Code, Error, Result},
     vault::Place,
 };
@@ -118,12 +117,8 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Principal> {
 /// # Errors
 /// The database's; what is left goes the next time.
 pub async fn forget_tickets(app: &App) -> Result<()> {
-    let (database, before) = (app.database.in_background(), oldest_id_of(app.clock.now() - KEPT));
-    let forget = || {
-        database.write_through(Door::Retention, move |tx| Box::pin(store::forget_tickets(tx, before, BATCH)))
-    };
-    while !app.shutdown.is_cancelled() && forget().await? > 0 {}
-    Ok(())
+    let before = oldest_id_of(app.clock.now() - KEPT);
+    app.clear_out(move |tx| Box::pin(store::forget_tickets(tx, before, BATCH))).await
 }
 
 /// One answer for all that may be wrong: whoever guesses learns nothing, whoever is late knows what to do.

@@ -214,11 +214,7 @@ impl Database {
     /// Closes every connection; what waits to be written is written first. SQLite then brings all of its log into
     /// the database file, so that after a clean stop the file alone is everything.
     pub async fn close(&self) {
-        let pool = match &self.engine {
-            Engine::Sqlite { readers, .. } => readers,
-            Engine::Postgres(postgres) => &postgres.pool,
-        };
-        if let Err(error) = pool.clone().close().await {
+        if let Err(error) = self.connections().clone().close().await {
             tracing::warn!(%error, "the database's connections did not close cleanly");
         }
         match &self.engine {
@@ -232,14 +228,18 @@ impl Database {
     /// # Errors
     /// Whatever keeps it from answering.
     pub async fn ping(&self) -> Result<()> {
-        let pool = match &self.engine {
-            Engine::Sqlite { readers, .. } => readers,
-            Engine::Postgres(postgres) => &postgres.pool,
-        };
-        timeout(PING, pool.execute_unprepared("SELECT 1"))
+        timeout(PING, self.connections().execute_unprepared("SELECT 1"))
             .await
             .map_err(|_| Error::unavailable("the database does not answer", Duration::from_secs(1)))??;
         Ok(())
+    }
+
+    /// Those that read and, on PostgreSQL, write.
+    fn connections(&self) -> &DatabaseConnection {
+        match &self.engine {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres(postgres) => &postgres.pool,
+        }
     }
 
     /// What kind of database it is.

@@ -19,7 +19,6 @@ use crate::{
     accounts::Principal,
     app::App,
     clock::Time,
-    database::Door,
     error::{Code, Error, Result},
     vault::Place,
 };
@@ -165,11 +164,7 @@ impl Claim {
 /// The database's; what is left goes the next time.
 pub async fn forget_old(app: &App) -> Result<()> {
     let then = app.clock.now() - KEPT;
-    let database = app.database.in_background();
-    let forget =
-        || database.write_through(Door::Retention, move |tx| Box::pin(store::forget_all(tx, then, BATCH)));
-    while !app.shutdown.is_cancelled() && forget().await? > 0 {}
-    Ok(())
+    app.clear_out(move |tx| Box::pin(store::forget_all(tx, then, BATCH))).await
 }
 
 fn place(principal: &Principal, row: Uuid) -> Place<'static> {

@@ -8,12 +8,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::store;
-use crate::{
-    app::App,
-    clock::{Time, oldest_id_of},
-    database::Door,
-    error::Result,
-};
+use crate::{app::App, clock::oldest_id_of, database::Door, error::Result};
 
 /// For how long ids are kept.
 const IDS: TimeDelta = TimeDelta::days(90);
@@ -33,13 +28,13 @@ impl Retention {
     /// The database's; what is left goes the next time.
     pub async fn enforce(&mut self, app: &App) -> Result<()> {
         let now = app.clock.now();
-        let (bodies_to, ids_to) = (now - app.config.payload_retention, now - IDS);
+        let (bodies_to, ids_to) = (oldest_id_of(now - app.config.payload_retention), oldest_id_of(now - IDS));
         let database = app.database.in_background();
         while !app.shutdown.is_cancelled() {
-            let (after, before) = (self.removed_to, oldest_id_of(bodies_to));
+            let after = self.removed_to;
             let last = database
                 .write_through(Door::Retention, move |tx| {
-                    Box::pin(store::remove_bodies(tx, after, before, BATCH))
+                    Box::pin(store::remove_bodies(tx, after, bodies_to, BATCH))
                 })
                 .await?;
             match last {
@@ -47,15 +42,6 @@ impl Retention {
                 None => break,
             }
         }
-        self.remove_ids(app, ids_to).await
-    }
-
-    async fn remove_ids(&self, app: &App, before: Time) -> Result<()> {
-        let (database, before) = (app.database.in_background(), oldest_id_of(before));
-        let remove = || {
-            database.write_through(Door::Retention, move |tx| Box::pin(store::remove_old(tx, before, BATCH)))
-        };
-        while !app.shutdown.is_cancelled() && remove().await? > 0 {}
-        Ok(())
+        app.clear_out(move |tx| Box::pin(store::remove_old(tx, ids_to, BATCH))).await
     }
 }
