@@ -54,9 +54,7 @@ impl Aftermath {
     pub(crate) async fn of(target: &Target, measured: &Measured) -> Result<Self> {
         let Some(url) = target.database() else { return Ok(Self::default()) };
         let ended = Instant::now();
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(1).sqlx_logging(false);
-        let database = Database::connect(options).await?;
+        let database = connect(&url).await?;
         let table = if target.kind.is_service() { "webhook_event" } else { "delivery" };
         let left =
             if target.kind.is_service() { number(&database, "SELECT count(*) FROM job").await? } else { 0 };
@@ -88,6 +86,14 @@ impl Aftermath {
     }
 }
 
+/// One connection to a database.
+pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}
+
+/// One number that a query answers.
 pub(crate) async fn number(database: &DatabaseConnection, query: &str) -> Result<i64> {
     let statement = Statement::from_string(database.get_database_backend(), query);
     let row = database.query_one_raw(statement).await?.ok_or("a count has a row")?;

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -10,6 +9,7 @@ use std::{
 };
 
 use clap::ValueEnum;
+use scratch::free_port;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -269,13 +269,6 @@ pub(crate) async fn wait_until_ready(port: u16) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Err("the process did not become ready within 20 s".into())
-}
-
-/// A free port outside the range from which the kernel takes those of outgoing connections.
-pub(crate) fn free_port() -> Result<u16> {
-    (23_000..32_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .ok_or_else(|| "no port is free".into())
 }
 
 /// The commit whose sources were measured, and whether they were changed since.

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scratch::free_port;
 use tempfile::TempDir;
 
 use crate::{
     Result, child,
-    child::{Contender, Kind, Place, free_port, wait_until_ready},
+    child::{Contender, Kind, Place, wait_until_ready},
     disk::Disk,
 };
 

@@ -49,6 +49,38 @@ impl fmt::Display for Measured {
     }
 }
 
+impl Measured {
+    /// What the latencies of all that was counted in `time` say, as if there was nothing before, after and besides;
+    /// `syncs` are how many there had been when it began and when it ended.
+    pub(crate) fn of(
+        mut latencies: Vec<Duration>,
+        time: Duration,
+        syncs: (Option<u64>, Option<u64>),
+    ) -> Result<Self> {
+        latencies.sort();
+        let number = latencies.len();
+        Ok(Self {
+            rate: number as f64 / time.as_secs_f64(),
+            p50: within(&latencies, 0.5)?,
+            p99: within(&latencies, 0.99)?,
+            cpu: Duration::ZERO,
+            per_sync: syncs
+                .0
+                .zip(syncs.1)
+                .filter(|(before, after)| after > before)
+                .map(|(before, after)| number as f64 / (after - before) as f64),
+            acknowledged: number as u64,
+            took: time,
+        })
+    }
+}
+
+/// Within what time a share of all was done, of latencies from the shortest to the longest.
+pub(crate) fn within(sorted: &[Duration], share: f64) -> Result<Duration> {
+    let last = sorted.len().checked_sub(1).ok_or("nothing was done")?;
+    Ok(sorted[(last as f64 * share) as usize])
+}
+
 /// One answer: when it came, and how long it took.
 type Answer = (Instant, Duration);
 
@@ -94,22 +126,10 @@ impl Load {
             lanes.join_all().await.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let took = began.elapsed();
         let counted = answers.iter().filter(|(at, _)| (from..until).contains(at));
-        let mut latencies: Vec<_> = counted.map(|(_, latency)| *latency).collect();
-        latencies.sort();
-        let number = latencies.len();
-        let at = |share: f64| latencies.get(((number.max(1) - 1) as f64 * share) as usize).copied();
-        Ok(Measured {
-            rate: number as f64 / (until - from).as_secs_f64(),
-            p50: at(0.5).ok_or("nothing was answered")?,
-            p99: at(0.99).ok_or("nothing was answered")?,
-            cpu: cpu / u32::try_from(number)?,
-            per_sync: syncs
-                .zip(syncs_before)
-                .filter(|(after, before)| after > before)
-                .map(|(after, before)| number as f64 / (after - before) as f64),
-            acknowledged: answers.len() as u64,
-            took,
-        })
+        let latencies: Vec<_> = counted.map(|(_, latency)| *latency).collect();
+        let cpu = cpu / u32::try_from(latencies.len().max(1))?;
+        let measured = Measured::of(latencies, until - from, (syncs_before, syncs))?;
+        Ok(Measured { cpu, acknowledged: answers.len() as u64, took, ..measured })
     }
 }
 

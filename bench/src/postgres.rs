@@ -7,10 +7,11 @@ use std::{
 };
 
 use scratch::postgres::{PostgresServer, program};
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+use sea_orm::ConnectionTrait as _;
 
 use crate::{
     Result,
+    after::{connect, number},
     child::{Kind, Target},
     disk::Disk,
     load::{Measured, PUSH_BYTES},
@@ -77,7 +78,7 @@ impl Postgres {
         let url = self.server.url(&name);
         if kind == Kind::Full && self.stored.load(Ordering::Relaxed) > 0 {
             let database = connect(&url).await?;
-            let stored = crate::after::number(&database, "SELECT count(*) FROM webhook_event").await?;
+            let stored = number(&database, "SELECT count(*) FROM webhook_event").await?;
             self.stored.store(stored, Ordering::Relaxed);
             return Ok(url);
         }
@@ -86,11 +87,8 @@ impl Postgres {
             .execute_unprepared(&format!("CREATE DATABASE {name}"))
             .await?;
         let database = connect(&url).await?;
-        match kind {
-            Kind::Row | Kind::Pgbench => {
-                database.execute_unprepared(SCHEMA).await?;
-            }
-            _ => {}
+        if matches!(kind, Kind::Row | Kind::Pgbench) {
+            database.execute_unprepared(SCHEMA).await?;
         }
         database.close().await?;
         Ok(url)
@@ -112,12 +110,6 @@ impl Postgres {
     pub(crate) fn before(&self, kind: Kind) -> i64 {
         if kind == Kind::Full { self.stored.load(Ordering::Relaxed) } else { 0 }
     }
-}
-
-async fn connect(url: &str) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).sqlx_logging(false);
-    Ok(Database::connect(options).await?)
 }
 
 /// Runs pgbench: each client inserts a row with a body of the same size, commits, and begins again.
@@ -158,19 +150,5 @@ pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Re
             }
         }
     }
-    latencies.sort();
-    let at = |share: f64| latencies.get(((latencies.len().max(1) - 1) as f64 * share) as usize).copied();
-    let number = latencies.len();
-    Ok(Measured {
-        rate: number as f64 / time.as_secs_f64(),
-        p50: at(0.5).ok_or("pgbench inserted nothing")?,
-        p99: at(0.99).ok_or("pgbench inserted nothing")?,
-        cpu: Duration::ZERO,
-        per_sync: syncs
-            .zip(syncs_before)
-            .filter(|(after, before)| after > before)
-            .map(|(after, before)| number as f64 / (after - before) as f64),
-        acknowledged: number as u64,
-        took,
-    })
+    Ok(Measured { took, ..Measured::of(latencies, time, (syncs_before, syncs))? })
 }

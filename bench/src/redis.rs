@@ -1,13 +1,13 @@
-//! A Redis server for what is measured, and how fast buckets in it are asked.
+//! How fast buckets in Redis are asked.
 
 use std::{
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anstream::println;
-use tokio::{net::TcpStream, task::JoinSet};
+use scratch::redis::RedisServer;
+use tokio::task::JoinSet;
 use trackside::{
     clock::Clock,
     config::{Config, Sources},
@@ -15,52 +15,15 @@ use trackside::{
     redis::Redis,
 };
 
-use crate::{Result, child::free_port, output, report::Figures};
+use crate::{Result, output, report::Figures};
 
 /// Those who ask at once.
 const CALLERS: usize = 32;
 
-/// A server that forgets everything when it ends.
-pub(crate) struct RedisServer {
-    child: Child,
-    port: u16,
-}
-
-impl RedisServer {
-    pub(crate) async fn start() -> Result<Self> {
-        let port = free_port()?;
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let server = Self { child, port };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if Instant::now() > deadline {
-                return Err("redis-server does not listen".into());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(server)
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Asks the tools' buckets as the service does, beside redis-benchmark with the same script, in turns; gives a line of
 /// the report.
 pub(crate) async fn measure_buckets(rounds: usize, time: Duration) -> Result<String> {
-    let server = RedisServer::start().await?;
+    let server = RedisServer::start(&[]).await?;
     let environment = [("REDIS_URL".to_owned(), server.url())].into();
     let config = Config::load(&Sources { environment, ..Sources::default() })?;
     let redis = Redis::connect(config.redis.as_ref().ok_or("no address")?)?;
@@ -68,8 +31,8 @@ pub(crate) async fn measure_buckets(rounds: usize, time: Duration) -> Result<Str
     while !redis.is_up() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let port = server.port.to_string();
-    let sha = output("redis-cli", &["-p", &port, "script", "load", SCRIPT])?;
+    let port = server.port().to_string();
+    let sha = server.answer(&["script", "load", SCRIPT]).concat();
     let (mut ours, mut limit) = (Figures::default(), Figures::default());
     for round in 0..=rounds {
         let began = Instant::now();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anstream::println;
+use scratch::redis::RedisServer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,8 +23,8 @@ use crate::{
     Result,
     child::{self, Contender, Kind, Place},
     disk::Disk,
+    load::within,
     postgres::Postgres,
-    redis::RedisServer,
 };
 
 /// Subscribers and events per second.
@@ -35,17 +36,17 @@ const TIME: Duration = Duration::from_secs(20);
 pub(crate) async fn measure(service: &Path) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for (subscribers, per_second) in SCENES {
-        let (postgres, redis) = (Postgres::start(Disk::AsIs)?, RedisServer::start().await?);
+        let (postgres, redis) = (Postgres::start(Disk::AsIs)?, RedisServer::start(&[]).await?);
         let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: Some(redis.url()) };
         let source = child::start(&Contender::new(Kind::Trackside, service), &place).await?;
         let other = source.beside(service).await?;
         let (latencies, lost) = follow(&source, other.port, subscribers, per_second).await?;
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let ms = |share| within(&latencies, share).map(|latency| latency.as_secs_f64() * 1e3);
         let line = format!(
             "| {subscribers} subscribers, {per_second} events per second | {:.1} ms | {:.1} ms | {:.1} ms | {} | {lost} |",
-            at(0.5),
-            at(0.99),
-            at(1.0),
+            ms(0.5)?,
+            ms(0.99)?,
+            ms(1.0)?,
             latencies.len(),
         );
         println!("  {line}");

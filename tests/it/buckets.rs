@@ -8,6 +8,7 @@ use std::{
 use chrono::TimeDelta;
 use futures::future::join_all;
 use proptest::prelude::*;
+use scratch::redis::RedisServer;
 use trackside::{
     clock::Clock,
     config::{Config, Sources},
@@ -15,7 +16,7 @@ use trackside::{
     redis::Redis,
 };
 
-use crate::support::{Server, any_key, dawn, eventually, servers::RedisServer};
+use crate::support::{Server, any_key, dawn, eventually};
 
 /// What one instance knows of limits, with a clock of its own.
 struct Instance {
@@ -66,7 +67,7 @@ fn bucket(tool: &str) -> String {
 
 #[tokio::test]
 async fn three_instances_with_clocks_an_hour_apart_share_one_bucket() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start(&[]).await.unwrap();
     let instances = join_all([-1, 0, 1].map(|hours| Instance::of(&server, hours))).await;
     let began = Instant::now();
     let granted: usize =
@@ -83,7 +84,7 @@ async fn three_instances_with_clocks_an_hour_apart_share_one_bucket() {
 
 #[tokio::test]
 async fn a_bucket_lives_for_a_minute_and_says_when_it_has_a_token_and_when_it_is_full() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start(&[]).await.unwrap();
     let instance = Instance::of(&server, 0).await;
     for left in (0..60).rev() {
         let (allowance, verdict) = instance.limits.tools.take(&used("claim_work")).await;
@@ -104,7 +105,7 @@ async fn a_bucket_lives_for_a_minute_and_says_when_it_has_a_token_and_when_it_is
 
 #[tokio::test]
 async fn while_redis_is_away_the_bucket_of_the_instance_decides_at_once_and_never_without_a_limit() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start(&[]).await.unwrap();
     let instance = Instance::of(&server, 0).await;
     for how in ["hangs", "is gone"] {
         let tool = format!("redis {how}");
@@ -124,7 +125,7 @@ async fn while_redis_is_away_the_bucket_of_the_instance_decides_at_once_and_neve
         if how == "hangs" {
             server.go_on()
         } else {
-            server.start_again().await
+            server.start_again().await.unwrap()
         }
         // The bucket here is empty and stays so: whoever grants a token now is Redis.
         eventually("Redis decides again", async || instance.call(&tool).await.0).await;
@@ -134,7 +135,7 @@ async fn while_redis_is_away_the_bucket_of_the_instance_decides_at_once_and_neve
 
 #[tokio::test]
 async fn a_server_that_became_a_replica_is_left_for_the_bucket_of_the_instance() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start(&[]).await.unwrap();
     let instance = Instance::of(&server, 0).await;
     server.answer(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_eq!(instance.calls("claim_work", 100).await, 60, "never an error, never without a limit");
@@ -147,7 +148,7 @@ async fn a_server_that_became_a_replica_is_left_for_the_bucket_of_the_instance()
 
 #[tokio::test]
 async fn a_principal_has_one_limit_over_all_instances() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start(&[]).await.unwrap();
     let settings = [("REDIS_URL", &*redis.url()), ("TRACKSIDE_REST_PER_MINUTE", "3")];
     let a = Server::start_with(&settings).await;
     let b = a.another(&settings).await;
@@ -181,7 +182,7 @@ fn model(capacity: f64, tokens: f64, passed_us: i64) -> f64 {
 #[test]
 fn the_script_does_what_a_bucket_of_fractional_tokens_does() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = runtime.block_on(RedisServer::start());
+    let server = runtime.block_on(RedisServer::start(&[])).unwrap();
     let instance = runtime.block_on(Instance::of(&server, 0));
     proptest!(ProptestConfig::with_cases(64), |((tokens, ago_us, calls) in found())| {
         let (key, began) = (bucket("claim_work"), Instant::now());

@@ -1,6 +1,6 @@
 //! P1 and P8 and P12, with the real binary: killed, restarted, watched at the system calls, told to stop.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use scratch::Scratch;
 use serde_json::json;
@@ -9,21 +9,13 @@ use tokio::sync::Mutex;
 use trackside::samples::Repository;
 
 use crate::support::{
-    Client, Project, Socket, Tenant, dawn, eventually, number,
-    process::{Process, free_port, output},
+    Client, Project, Socket, dawn, eventually, number,
+    process::{Process, free_port},
     text,
 };
 
 /// Short leases, so that a killed worker's jobs are taken up while the test waits.
 const SETTINGS: [(&str, &str); 1] = [("TRACKSIDE_JOB_LEASE_SECONDS", "1")];
-
-async fn project(folder: &Path, process: &Process) -> Project {
-    let key = output(folder, &["key", "create", "--name", "me", "--role", "owner"]);
-    let client = process.client(Some(&key));
-    let tenant = client.get("/api/v1/tenant").await.expect(200).json;
-    let tenant = Tenant { id: text(&tenant["id"]).parse().unwrap(), client };
-    tenant.project("Rocket").await
-}
 
 /// Posts until the connection breaks; notes what was acknowledged.
 async fn burst(project: Project, name: String, acknowledged: Arc<Mutex<HashSet<String>>>) {
@@ -48,7 +40,7 @@ async fn kill_9_in_the_middle_of_a_burst_loses_nothing_that_was_acknowledged() {
     let folder = Scratch::new();
     let port = free_port();
     let mut process = Process::serve(folder.path(), port, &SETTINGS, &[]).await;
-    let project = project(folder.path(), &process).await;
+    let project = process.project(folder.path()).await;
     let acknowledged = Arc::new(Mutex::new(HashSet::new()));
     for round in 0..10 {
         let before = acknowledged.lock().await.len();
@@ -90,7 +82,7 @@ async fn the_fsync_comes_before_the_answer() {
         ["strace", "-f", "-yy", "-s", "64", "-e", "trace=fsync,fdatasync,write,sendto,writev,sendmsg", "-o"];
     let wrapper = [&wrapper[..], &[trace.to_str().unwrap()]].concat();
     let process = Process::serve(folder.path(), free_port(), &[], &wrapper).await;
-    let project = project(folder.path(), &process).await;
+    let project = process.project(folder.path()).await;
     const DELIVERIES: usize = 50;
     let ping = Repository::new("acme/rocket", dawn()).ping();
     for index in 0..DELIVERIES {
@@ -119,7 +111,7 @@ async fn the_fsync_comes_before_the_answer() {
 async fn a_stop_lets_requests_in_flight_finish_and_exits_cleanly() {
     let folder = Scratch::new();
     let process = Process::serve(folder.path(), free_port(), &SETTINGS, &[]).await;
-    let project = project(folder.path(), &process).await;
+    let project = process.project(folder.path()).await;
     let mut stream = project.follow(None).await.greeted().await;
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let ping = Repository::new("acme/rocket", dawn()).ping();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use scratch::redis::RedisServer;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use trackside::{
@@ -14,7 +15,6 @@ use trackside::{
 use crate::support::{
     EventStream, Project, Server, dawn, eventually,
     process::{free_port, trackside},
-    servers::RedisServer,
     text,
 };
 
@@ -32,7 +32,7 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
-        let redis = RedisServer::start().await;
+        let redis = RedisServer::start(&[]).await.unwrap();
         let url = redis.url();
         let a = Server::start_with(&[("REDIS_URL", &url)]).await;
         let b = a.another(&[("REDIS_URL", &url)]).await;
@@ -161,7 +161,7 @@ async fn redis_may_be_killed_and_come_back_empty_without_a_lost_or_late_event() 
     for state in ["up", "killed", "back"] {
         match state {
             "killed" => pair.redis.kill(),
-            "back" => pair.redis.start_again().await,
+            "back" => pair.redis.start_again().await.unwrap(),
             _ => {}
         }
         for _ in 0..5 {
@@ -211,20 +211,20 @@ async fn redis_may_hang_without_a_lost_or_late_event_or_a_slow_answer() {
 
 #[tokio::test]
 async fn a_start_without_redis_is_a_start_and_redis_is_found_when_it_comes() {
-    let mut redis = RedisServer::start().await;
+    let mut redis = RedisServer::start(&[]).await.unwrap();
     redis.kill();
     let server = Server::start_with(&[("REDIS_URL", &redis.url())]).await;
     let project = server.project().await;
     project.deliver_bytes("d-1", "ping", b"{}".to_vec()).await.expect(202);
     let health = async || text(&server.stranger().get("/health").await.expect(200).json["status"]);
     assert_eq!(health().await, "degraded");
-    redis.start_again().await;
+    redis.start_again().await.unwrap();
     eventually("Redis is found", async || health().await == "healthy").await;
 }
 
 #[tokio::test]
 async fn a_password_is_given_and_a_wrong_one_stops_nothing() {
-    let redis = RedisServer::start_with(&["--requirepass", "sesame"]).await;
+    let redis = RedisServer::start(&["--requirepass", "sesame"]).await.unwrap();
     for (password, status) in [("sesame", "healthy"), ("barley", "degraded")] {
         let url = redis.url().replace("redis://", &format!("redis://:{password}@"));
         let server = Server::start_with(&[("REDIS_URL", &url)]).await;
@@ -266,8 +266,8 @@ async fn the_workers_of_all_instances_hear_of_a_job_and_nobody_wakes_himself() {
 
 #[tokio::test]
 async fn doctor_says_what_is_wrong_with_redis() {
-    let redis = RedisServer::start_with(&["--requirepass", "sesame"]).await;
-    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1 1"]).await;
+    let redis = RedisServer::start(&["--requirepass", "sesame"]).await.unwrap();
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1 1"]).await.unwrap();
     let closed = format!("redis://127.0.0.1:{}", free_port());
     let with_password = |password: &str| redis.url().replace("redis://", &format!("redis://:{password}@"));
     let cases = [

@@ -28,7 +28,10 @@ fn sources(folder: &str) -> Vec<(String, String)> {
 }
 
 fn everything() -> Vec<(String, String)> {
-    ["src", "entity/src", "migration/src", "tests/it", "bench/src"].into_iter().flat_map(sources).collect()
+    ["src", "entity/src", "migration/src", "tests/it", "tests/scratch/src", "bench/src"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 const SLICES: [&str; 8] =

@@ -14,10 +14,10 @@ use trackside::{
 };
 
 use crate::support::{
-    Project, Server, Tenant,
+    Project, Server,
     client::answer,
     dawn, eventually, number,
-    process::{Process, free_port, output, run, signal},
+    process::{Process, free_port, run, signal},
     text,
 };
 
@@ -260,14 +260,6 @@ proptest! {
     }
 }
 
-async fn first_project(folder: &Scratch, process: &Process) -> Project {
-    let key = output(folder.path(), &["key", "create", "--name", "me", "--role", "owner"]);
-    let client = process.client(Some(&key));
-    let tenant = client.get("/api/v1/tenant").await.expect(200).json;
-    let tenant = Tenant { id: text(&tenant["id"]).parse().unwrap(), client };
-    tenant.project("Rocket").await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_stopped_and_wakes_after_its_lease_writes_nothing() {
     let folder = Scratch::new();
@@ -276,7 +268,7 @@ async fn a_worker_that_was_stopped_and_wakes_after_its_lease_writes_nothing() {
     }
     let lease = ("TRACKSIDE_JOB_LEASE_SECONDS", "1");
     let web = Process::serve(folder.path(), free_port(), &[("TRACKSIDE_ROLE", "web")], &[]).await;
-    let project = first_project(&folder, &web).await;
+    let project = web.project(folder.path()).await;
     project.deliver("d-1", &repository().ping()).await.expect(202);
     // Reading the delivery waits for this lock, so that the worker is stopped between its claim and its writing.
     let database = folder.database().await;

@@ -15,17 +15,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::Mutex};
 
 use crate::support::{
-    Project, Tenant, dawn, eventually, number,
-    process::{Process, free_port, output, run, signal, trackside},
+    Project, dawn, eventually, number,
+    process::{Process, free_port, run, signal, trackside},
     text,
 };
-
-async fn project(folder: &TempDir, process: &Process) -> Project {
-    let key = output(folder.path(), &["key", "create", "--name", "me", "--role", "owner"]);
-    let client = process.client(Some(&key));
-    let tenant = client.get("/api/v1/tenant").await.expect(200).json;
-    Tenant { id: text(&tenant["id"]).parse().unwrap(), client }.project("Rocket").await
-}
 
 /// A folder whose settings lead to a database.
 fn folder(url: &str) -> TempDir {
@@ -48,7 +41,7 @@ async fn a_server_that_crashes_in_the_middle_of_a_burst_loses_nothing_that_was_a
     let postgres = PostgresServer::start(&["synchronous_commit=off", "wal_writer_delay=10s"]).unwrap();
     let folder = folder(&postgres.url("postgres"));
     let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
-    let project = project(&folder, &process).await;
+    let project = process.project(folder.path()).await;
     let acknowledged = Arc::new(Mutex::new(HashSet::new()));
     let stop = tokio_util::sync::CancellationToken::new();
     let lanes: Vec<_> = (0..8)
@@ -150,7 +143,7 @@ async fn a_pooler_that_gives_each_transaction_another_session_changes_nothing() 
     // Two instances share the pooler's three sessions, so that each meets what the other has left in them.
     let first = Process::serve(folder.path(), free_port(), &[], &[]).await;
     let second = Process::serve(folder.path(), first.port + 1, &[], &[]).await;
-    let project = project(&folder, &first).await;
+    let project = first.project(folder.path()).await;
     let other = Project { client: second.client(project.client.key.as_deref()), ..project.clone() };
     let mut stream = other.follow(Some("0")).await;
     let lanes = (0..8).map(|lane| {

@@ -8,7 +8,6 @@ pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;
 pub(crate) mod sabotage;
-pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod stream;
 

@@ -5,7 +5,9 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use super::{Client, eventually};
+pub(crate) use scratch::signal;
+
+use super::{Client, Project, Tenant, eventually, text};
 
 /// A command of the binary, with no setting of the machine's in its way.
 pub(crate) fn trackside(folder: &Path) -> Command {
@@ -61,6 +63,14 @@ impl Process {
         Client::new(format!("http://127.0.0.1:{}", self.port), key.map(Into::into))
     }
 
+    /// A new project of the first tenant's owner; the settings in `folder` lead to the same database.
+    pub(crate) async fn project(&self, folder: &Path) -> Project {
+        let key = output(folder, &["key", "create", "--name", "me", "--role", "owner"]);
+        let client = self.client(Some(&key));
+        let tenant = client.get("/api/v1/tenant").await.expect(200).json;
+        Tenant { id: text(&tenant["id"]).parse().unwrap(), client }.project("Rocket").await
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -98,14 +108,7 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to one process.
-pub(crate) fn signal(process: u32, name: &str) {
-    let sent =
-        Command::new("kill").args([format!("-{name}"), process.to_string()]).status().expect("kill runs");
-    assert!(sent.success());
-}
-
 /// A port that is free now and outside the range from which the kernel takes ports for outgoing connections.
 pub(crate) fn free_port() -> u16 {
-    scratch::postgres::free_port().expect("a free port")
+    scratch::free_port().expect("a free port")
 }

@@ -5,8 +5,14 @@
 //! may name a Redis server, which the tests share. `./scripts/test` starts both, and runs all tests either way.
 
 pub mod postgres;
+pub mod redis;
 
-use std::{env, path::Path};
+use std::{
+    env, io,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+};
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbErr};
 use tempfile::TempDir;
@@ -117,4 +123,28 @@ fn say(server: &str, sql: String) -> Result<(), DbErr> {
         })
     });
     said.join().expect("no panic")
+}
+
+/// A port that nobody listens on, below those that the kernel gives to outgoing connections.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> io::Result<u16> {
+    let start = 20_000 + (std::process::id() * 37 % 10_000) as u16; // processes beside this one look elsewhere
+    (start..32_000)
+        .find(|port| {
+            TcpStream::connect(("127.0.0.1", *port)).is_err()
+                && TcpListener::bind(("127.0.0.1", *port)).is_ok()
+        })
+        .ok_or_else(|| io::Error::other("no port is free"))
+}
+
+/// Sends a signal, such as `STOP`, to one process.
+///
+/// # Panics
+/// When there is no such process.
+pub fn signal(process: u32, name: &str) {
+    let sent =
+        Command::new("kill").args([format!("-{name}"), process.to_string()]).status().expect("kill runs");
+    assert!(sent.success());
 }

@@ -3,12 +3,13 @@
 use std::{
     ffi::OsString,
     io,
-    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
+
+use crate::free_port;
 
 /// A server over a cluster of its own; dropped, it is stopped and gone.
 pub struct PostgresServer {
@@ -132,20 +133,6 @@ pub fn hand_over(folder: &Path) -> io::Result<()> {
         true => Command::new("chown").arg("postgres").arg(folder).status().map(|_| ()),
         false => Ok(()),
     }
-}
-
-/// A port that nobody listens on, below those that the kernel gives to outgoing connections.
-///
-/// # Errors
-/// When there is none.
-pub fn free_port() -> io::Result<u16> {
-    let start = 20_000 + (std::process::id() * 37 % 10_000) as u16; // processes beside this one look elsewhere
-    (start..32_000)
-        .find(|port| {
-            TcpStream::connect(("127.0.0.1", *port)).is_err()
-                && TcpListener::bind(("127.0.0.1", *port)).is_ok()
-        })
-        .ok_or_else(|| io::Error::other("no port is free"))
 }
 
 fn is_root() -> bool {
