@@ -149,16 +149,13 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         }
         report.add(Scene { disk, connections, rows });
     }
-    if arguments.is_complete() {
-        if arguments.store == Store::Sqlite {
-            report.idle = Some(Idle::measure(&service).await?);
-            report.newcomer = Some(newcomer::measure()?);
-        }
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(report.file());
-        std::fs::write(file, report.text()?)?;
+    if arguments.is_complete() && arguments.store == Store::Sqlite {
+        report.idle = Some(Idle::measure(&service).await?);
+        report.newcomer = Some(newcomer::measure()?);
     }
-    println!("\n{}", report.text()?);
-    Ok(())
+    let text = report.text()?;
+    println!("\n{text}");
+    if arguments.is_complete() { keep(report.file(), &text) } else { Ok(()) }
 }
 
 /// Measures what instances share, and writes `bench/INSTANCES.md`.
@@ -166,9 +163,13 @@ async fn instances(arguments: &Arguments) -> Result<()> {
     let service = child::build()?;
     let buckets = redis::measure_buckets(arguments.rounds, Duration::from_secs(arguments.seconds)).await?;
     let text = report::instances(&streams::measure(&service).await?, &buckets)?;
-    std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("INSTANCES.md"), &text)?;
     println!("\n{text}");
-    Ok(())
+    keep("INSTANCES.md", &text)
+}
+
+/// Writes a report beside the others.
+fn keep(file: &str, report: &str) -> Result<()> {
+    Ok(std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), report)?)
 }
 
 /// Under what load which are measured, in the order of a round.

@@ -82,9 +82,7 @@ impl Report {
                 ("Results over PostgreSQL", "cargo run --release -p bench -- --store postgres")
             }
         };
-        let mut text = format!("# {title}\n\n");
-        let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
-        writeln!(text, "Made by `{command}` on {today}, at {commit}: {machine}.\n")?;
+        let mut text = head(title, command)?;
         text.push_str(&preface(self.store));
         for scene in &self.scenes {
             scene.write(&mut text)?;
@@ -100,6 +98,12 @@ impl Report {
         }
         Ok(text)
     }
+}
+
+/// What a report is called, and where its figures come from.
+fn head(title: &str, command: &str) -> Result<String> {
+    let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
+    Ok(format!("# {title}\n\nMade by `{command}` on {today}, at {commit}: {machine}.\n\n"))
 }
 
 fn preface(store: Store) -> String {
@@ -163,8 +167,7 @@ impl Scene {
         for row in rows {
             let rates = row.each(|measured| measured.rate);
             let per_sync = row.each(|measured| measured.per_sync.unwrap_or(f64::INFINITY)).median();
-            let ours = first.each(|measured| measured.rate).0;
-            let ratios = Figures(ours.iter().zip(&rates.0).map(|(ours, its)| ours / its).collect());
+            let ratios = first.each(|measured| measured.rate).over(&rates);
             writeln!(
                 text,
                 "| {} | {} | {:.2} ms | {:.2} ms | {:.0} µs | {} | {} |",
@@ -221,13 +224,10 @@ fn write_idle(idle: &Idle, text: &mut String) -> Result<()> {
 
 /// What was measured of several instances.
 pub(crate) fn instances(streams: &[String], buckets: &str) -> Result<String> {
-    let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
-    Ok(format!(
+    let mut text = head("Results of several instances", "cargo run --release -p bench -- instances")?;
+    write!(
+        text,
         "\
-# Results of several instances
-
-Made by `cargo run --release -p bench -- instances` on {today}, at {commit}: {machine}.
-
 ## From a change to the subscribers of another instance
 
 One instance takes webhooks and works through them, another has the subscribers of one project; PostgreSQL (fsync on), \
@@ -245,7 +245,8 @@ before its commit, to the moment when a subscriber has read it.
 {buckets}
 ",
         streams.join("\n")
-    ))
+    )?;
+    Ok(text)
 }
 
 /// One figure, once per round.
