@@ -43,6 +43,7 @@ const TIDY: TimeDelta = TimeDelta::hours(1);
 pub async fn keep_tidy(app: Arc<App>) {
     let mut deliveries = webhooks::Retention::default();
     while !app.shutdown.is_cancelled() {
+        let next = app.clock.now() + TIDY;
         app.limits.forget_full();
         if app.config.role.works() {
             for (what, outcome) in [
@@ -56,7 +57,7 @@ pub async fn keep_tidy(app: Arc<App>) {
             }
         }
         tokio::select! {
-            () = app.clock.sleep_until(app.clock.now() + TIDY) => {}
+            () = app.clock.sleep_until(next) => {}
             () = app.shutdown.cancelled() => {}
         }
     }
