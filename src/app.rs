@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
+    audit::AuditLog,
     clock::{Clock, Ids},
     config::Config,
     database::{Database, Door, DoorTx},
@@ -58,6 +59,8 @@ pub struct App {
     pub inbox: Inbox,
     /// Where refused deliveries are noted.
     pub rejections: Rejections,
+    /// Where tool calls are recorded.
+    pub audit: AuditLog,
     /// Token buckets.
     pub limits: Limits,
     /// What is counted.
@@ -86,6 +89,7 @@ impl App {
         let app = Arc::new(Self {
             followers: Followers::start(database.clone(), bus.clone()),
             inbox: Inbox::start(database.clone(), jobs.clone(), clock.clone(), ids.clone()),
+            audit: AuditLog::start(database.clone(), &vault, ids.clone())?,
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
             endpoints: Endpoints::new(),

@@ -21,6 +21,7 @@ use crate::{
     admission::{self, Noted},
     app::App,
     artifacts::ArtifactsApi,
+    audit::AuditApi,
     events::{EventsApi, open_socket},
     limits::Allowance,
     openapi,
@@ -40,11 +41,21 @@ const TABLE: Table = (
     EventsApi,    // /api/v1/projects/{projectId}/events
     ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
     RunsApi,      // /api/v1/projects/{projectId}/runs
+    AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
     AccountsApi,  // /api/v1/tenant, principals, api-keys
     OperationApi, // /health, /metrics
 );
-type Table =
-    (IngestApi, ProjectsApi, WebhooksApi, EventsApi, ArtifactsApi, RunsApi, AccountsApi, OperationApi);
+type Table = (
+    IngestApi,
+    ProjectsApi,
+    WebhooksApi,
+    EventsApi,
+    ArtifactsApi,
+    RunsApi,
+    AuditApi,
+    AccountsApi,
+    OperationApi,
+);
 
 /// Headers that a page of another origin may send.
 const ALLOWED: [&str; 7] = [

@@ -17,6 +17,7 @@
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`runs`] | executions of CI pipelines |
+//! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
 //! | [`limits`] | token buckets: how much one client may ask for |
 //! | [`idempotency`] | writes that are sent again have one effect and the same answer |
 //!
@@ -40,6 +41,7 @@ pub mod accounts;
 pub mod admission;
 pub mod app;
 pub mod artifacts;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -34,6 +34,8 @@ pub enum Tag {
     Runs,
     /// The tenant, its principals and their keys.
     Accounts,
+    /// Who called which tool.
+    Audit,
     /// Health and metrics.
     Operation,
 }

@@ -20,6 +20,7 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -50,6 +51,7 @@ pub struct Place<'a> {
 #[derive(Clone)]
 pub struct Vault {
     cipher: XChaCha20Poly1305,
+    derivation: Hmac<Sha256>,
     key_id: String,
     ids: Ids,
 }
@@ -69,12 +71,20 @@ impl Vault {
                 },
             )?;
         let digest = Sha256::new_with_prefix("trackside master key id").chain_update(bytes).finalize();
-        Ok(Self { cipher: XChaCha20Poly1305::new(&bytes.into()), key_id: hex::encode(&digest[..4]), ids })
+        let derivation = Hmac::<Sha256>::new_from_slice(&bytes).map_err(Error::internal)?;
+        let cipher = XChaCha20Poly1305::new(&bytes.into());
+        Ok(Self { cipher, derivation, key_id: hex::encode(&digest[..4]), ids })
     }
 
     /// Which key this is, without telling anything of it.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// A key of its own for one purpose, the same in every process with this master key: HMAC-SHA256 of the
+    /// purpose. It tells nothing of the master key, nor of the keys for other purposes.
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        self.derivation.clone().chain_update(purpose).finalize().into_bytes().into()
     }
 
     /// Seals `plain` for one place.
@@ -188,6 +198,13 @@ mod tests {
             sealed[at] ^= 1;
             prop_assert!(vault(1).open(place(1, 1), &sealed).is_err());
         }
+    }
+
+    #[test]
+    fn a_key_for_a_purpose_depends_on_the_master_key_and_on_the_purpose_alone() {
+        assert_eq!(vault(1).key_for("one"), vault(1).key_for("one"));
+        assert_ne!(vault(1).key_for("one"), vault(1).key_for("other"));
+        assert_ne!(vault(1).key_for("one"), vault(2).key_for("one"));
     }
 
     #[test]

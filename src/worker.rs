@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use crate::{
     accounts,
     app::App,
+    audit,
     error::chain,
     idempotency,
     jobs::{Kind, Run},
@@ -50,6 +51,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("deliveries", deliveries.enforce(&app).await),
                 ("idempotency keys", idempotency::forget_old(&app).await),
                 ("stream tickets", accounts::forget_tickets(&app).await),
+                ("tool calls", audit::prune(&app).await),
             ] {
                 if let Err(error) = outcome {
                     tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");

@@ -5,11 +5,14 @@
 
 pub mod api_key;
 pub mod artifact;
+pub mod audit_head;
+pub mod audit_register;
 pub mod event;
 pub mod event_head;
 pub mod idempotency_key;
 pub mod instance;
 pub mod job;
+pub mod mcp_audit_log;
 pub mod principal;
 pub mod project;
 pub mod project_secret;
@@ -38,10 +41,13 @@ macro_rules! tenant_scoped {
 tenant_scoped!(
     api_key,
     artifact,
+    audit_head,
+    audit_register,
     event,
     event_head,
     idempotency_key,
     job,
+    mcp_audit_log,
     principal,
     project,
     project_secret,

@@ -19,6 +19,7 @@ mod m20261121_000009_postgres_storage;
 mod m20261121_000010_fair_jobs;
 mod m20261121_000011_stream_tickets;
 mod m20261121_000012_stored_headers;
+mod m20261121_000013_audit;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_fair_jobs::Migration),
             Box::new(m20261121_000011_stream_tickets::Migration),
             Box::new(m20261121_000012_stored_headers::Migration),
+            Box::new(m20261121_000013_audit::Migration),
         ]
     }
 }

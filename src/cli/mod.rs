@@ -4,6 +4,7 @@
 //! to standard error. `--json` answers with one JSON document. Exit codes: 0 done, 1 it did not work, 2 the
 //! call was wrong.
 
+mod audit;
 mod choose;
 mod client;
 mod copy;
@@ -111,6 +112,9 @@ enum Command {
     /// List deliveries, see why some were refused, and process them again
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
+    /// Verify the log of tool calls
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check settings, database and permissions, and say what to do
     Doctor,
     /// Ask the service on this machine whether it is ready; exit code 1 if it is not
@@ -290,6 +294,12 @@ async fn run(cli: Cli) -> Outcome {
             let outcome = delivery::run(&app, command, json).await;
             app.database.close().await;
             outcome?;
+        }
+        Some(Command::Audit(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = audit::run(&app, command, json).await;
+            app.database.close().await;
+            return Ok(outcome?);
         }
     }
     Ok(ExitCode::SUCCESS)

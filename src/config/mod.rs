@@ -58,6 +58,8 @@ pub struct Config {
     pub job_lease: Duration,
     /// `TRACKSIDE_PAYLOAD_RETENTION_DAYS`.
     pub payload_retention: TimeDelta,
+    /// `TRACKSIDE_AUDIT_RETENTION_DAYS`.
+    pub audit_retention: TimeDelta,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
     /// `TRACKSIDE_STREAMS_PER_PRINCIPAL`; 0 means no limit.
@@ -231,12 +233,8 @@ impl Config {
             ingest_per_minute: reader
                 .parse("TRACKSIDE_INGEST_PER_MINUTE", "a number of webhooks, 0 for no limit"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
-            payload_retention: reader.parse_or("TRACKSIDE_PAYLOAD_RETENTION_DAYS", |text| {
-                match text.parse() {
-                    Ok(days @ 1..=90) => Ok(TimeDelta::days(days)),
-                    _ => Err("use whole days between 1 and 90".into()),
-                }
-            }),
+            payload_retention: reader.days("TRACKSIDE_PAYLOAD_RETENTION_DAYS", 90),
+            audit_retention: reader.days("TRACKSIDE_AUDIT_RETENTION_DAYS", 3_650),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
             streams_per_principal: reader
                 .parse("TRACKSIDE_STREAMS_PER_PRINCIPAL", "a number of streams, or 0"),
@@ -335,6 +333,13 @@ impl<'a> Reader<'a> {
         self.parse_or(name, |text| match text.parse() {
             Ok(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
             _ => Err(format!("use whole seconds between {} and {}", range.start(), range.end())),
+        })
+    }
+
+    fn days(&mut self, name: &'static str, most: i64) -> TimeDelta {
+        self.parse_or(name, |text| match text.parse() {
+            Ok(days) if (1..=most).contains(&days) => Ok(TimeDelta::days(days)),
+            _ => Err(format!("use whole days between 1 and {most}")),
         })
     }
 

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 pub(super) async fn insert_new<A>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,
+    id: <A::Entity as EntityTrait>::Column,
     once: &[<A::Entity as EntityTrait>::Column],
 ) -> Result<HashSet<Uuid>>
 where
@@ -28,7 +29,6 @@ where
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    let id = key::<A::Entity>();
     if conn.get_database_backend() == DbBackend::Postgres {
         let (sql, values) = unnest(rows, once)?;
         let sql = format!("{sql} RETURNING {}", quoted(id));
@@ -89,7 +89,7 @@ where
         return ids_of(conn, sql, values).await;
     }
     let tenants: Vec<_> = rows.iter().map(|row| (row.get(id), row.get(tenant))).collect();
-    let new = insert_new(conn, rows, once).await?;
+    let new = insert_new(conn, rows, id, once).await?;
     let others = tenants.into_iter().filter_map(|(id, tenant)| {
         let (id, tenant) = (id.into_value()?, tenant.into_value()?);
         new.contains(&id.clone().unwrap()).then(|| {

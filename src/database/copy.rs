@@ -8,8 +8,9 @@
 //! What PostgreSQL cannot store, the character NUL, becomes the replacement character, as it does in what is received.
 
 use entity::{
-    TenantScoped, api_key, artifact, event, event_head, idempotency_key, instance, job, principal, project,
-    project_secret, rejected_delivery, run, stream_ticket, tenant, webhook_event,
+    TenantScoped, api_key, artifact, audit_head, audit_register, event, event_head, idempotency_key,
+    instance, job, mcp_audit_log, principal, project, project_secret, rejected_delivery, run, stream_ticket,
+    tenant, webhook_event,
 };
 use sea_orm::{
     ActiveModelTrait, Condition, DatabaseTransaction, IdenStatic as _, IntoActiveModel, Iterable as _,
@@ -108,6 +109,7 @@ pub async fn copy(
     }
     each!(principal, api_key, idempotency_key, project, project_secret, artifact, run);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
+    each!(mcp_audit_log, audit_head, audit_register);
     copied.push(Copied { table: "instance", rows: instance.len() as u64 });
     insert_through_door::<instance::Entity>(to, instance).await?;
     Ok(copied)
@@ -205,9 +207,9 @@ impl Copy<'_> {
 /// Rows of a tenant that an index keeps together: those of a project or, in tables without projects, all.
 type Part = Option<Uuid>;
 
-/// The column that names a row's project.
+/// The column that names a row's project, in tables whose rows belong to one.
 fn project_column<E: EntityTrait>() -> Option<E::Column> {
-    E::Column::iter().find(|column| column.as_str() == "project_id")
+    E::Column::iter().find(|column| column.as_str() == "project_id" && !column.def().is_null())
 }
 
 /// The columns that order the rows of a part: the key without the project.

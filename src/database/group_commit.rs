@@ -23,9 +23,6 @@ const WORTH_WAITING: Duration = Duration::from_millis(1);
 /// About what a row takes by itself, on either engine: more rows in a batch do not save that.
 const ROW: Duration = Duration::from_micros(50);
 
-/// Batches that may be written at once.
-pub(super) const WRITERS: usize = 2;
-
 /// Writes a batch; gives one outcome per row, in order.
 type Commit<R, O> = Arc<dyn Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync>;
 type Waiting<R, O> = (Arc<R>, oneshot::Sender<Result<O>>);
@@ -36,14 +33,15 @@ pub struct GroupCommit<R, O> {
 }
 
 impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
-    /// Starts a queue of `capacity` rows, written by `commit` at most `batch` at a time.
-    pub fn start<F>(capacity: usize, batch: usize, commit: F) -> Self
+    /// Starts a queue of `capacity` rows, written by `commit` at most `batch` at a time, in at most `writers` batches
+    /// at once.
+    pub fn start<F>(capacity: usize, batch: usize, writers: usize, commit: F) -> Self
     where
         F: Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync + 'static,
     {
         let (queue, waiting) = mpsc::channel(capacity);
         let (waiting, commit): (_, Commit<R, O>) = (Arc::new(Mutex::new(waiting)), Arc::new(commit));
-        for _ in 0..WRITERS {
+        for _ in 0..writers {
             tokio::spawn(run(Arc::clone(&waiting), batch, Arc::clone(&commit)));
         }
         Self { queue }
@@ -110,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_bad_row_harms_nobody_and_everybody_gets_an_own_outcome() {
-        let queue = GroupCommit::start(100, 10, |rows: Vec<Arc<i32>>| {
+        let queue = GroupCommit::start(100, 10, 2, |rows: Vec<Arc<i32>>| {
             Box::pin(async move {
                 match rows.contains(&Arc::new(13)) {
                     true => Err(Error::invalid("thirteen")),
@@ -126,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_the_queue_is_full_is_refused_at_once() {
-        let never = GroupCommit::<i32, ()>::start(1, 1, |_| Box::pin(std::future::pending()));
+        let never = GroupCommit::<i32, ()>::start(1, 1, 1, |_| Box::pin(std::future::pending()));
         let refused = |row| matches!(never.submit(row).now_or_never(), Some(Err(_)));
         assert_eq!((0..10).filter(|row| refused(*row)).count(), 9, "one waits");
     }

@@ -19,11 +19,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     AfterCommit,
-    group_commit::WRITERS,
     writer::{Operation, boxed},
 };
 use crate::error::{Error, Result};
 
+/// Connections, which is how many transactions there are at once.
+pub const LANES: usize = 2;
 /// Transactions that may wait; more are refused.
 const QUEUE: usize = 64;
 /// How long connecting may take.
@@ -47,7 +48,7 @@ impl Lanes {
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
         let waiting = Arc::new(Mutex::new(waiting));
         let lane = || work(options.clone(), Arc::clone(&waiting), stop.clone());
-        let lanes = running.track_future(join_all((0..WRITERS).map(|_| lane())));
+        let lanes = running.track_future(join_all((0..LANES).map(|_| lane())));
         running.close();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let thread = thread::Builder::new().name("ingest".to_owned());

@@ -32,6 +32,7 @@ use tokio::{sync::watch, time::timeout};
 
 pub use self::{
     group_commit::GroupCommit,
+    lane::LANES,
     tx::{DoorTx, Tx},
     writer::Writer,
 };
@@ -65,6 +66,8 @@ pub enum Door {
     ProjectForWebhook,
     /// Deliveries of many tenants and their jobs, inserted together.
     IngestWriter,
+    /// Tool calls of many tenants, recorded together.
+    AuditWriter,
     /// The next jobs, whoever they are for.
     NextJobs,
     /// The heads of the logs that this instance's streams follow.
@@ -75,11 +78,12 @@ pub enum Door {
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Installation,
         Self::KeyByHash,
         Self::ProjectForWebhook,
         Self::IngestWriter,
+        Self::AuditWriter,
         Self::NextJobs,
         Self::EventHeads,
         Self::Retention,
@@ -92,6 +96,7 @@ impl Door {
             Self::KeyByHash => "trackside_key_by_hash",
             Self::ProjectForWebhook => "trackside_project_for_webhook",
             Self::IngestWriter => "trackside_ingest_writer",
+            Self::AuditWriter => "trackside_audit_writer",
             Self::NextJobs => "trackside_next_jobs",
             Self::EventHeads => "trackside_event_heads",
             Self::Retention => "trackside_retention",

@@ -152,13 +152,14 @@ impl<'a> DoorTx<'a> {
     pub async fn insert_new<A>(
         &self,
         rows: Vec<A>,
+        id: <A::Entity as EntityTrait>::Column,
         once: &[<A::Entity as EntityTrait>::Column],
     ) -> Result<HashSet<Uuid>>
     where
         A: ActiveModelTrait + Send,
         <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
     {
-        bulk::insert_new(self.conn, rows, once).await
+        bulk::insert_new(self.conn, rows, id, once).await
     }
 
     /// Inserts rows as [`DoorTx::insert_new`] does, and for each new one a row of another table, which has its id, its

@@ -17,7 +17,7 @@ use crate::{
     admission::Noted,
     app::App,
     clock::{Clock, Ids, Time},
-    database::{Database, Door, DoorTx, GroupCommit},
+    database::{Database, Door, DoorTx, GroupCommit, LANES},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
@@ -61,7 +61,7 @@ pub enum Receipt {
 impl Inbox {
     /// Starts the group commit.
     pub fn start(database: Database, jobs: Jobs, clock: Clock, ids: Ids) -> Self {
-        let commit = GroupCommit::start(QUEUE, BATCH, move |incoming: Vec<Arc<Incoming>>| {
+        let commit = GroupCommit::start(QUEUE, BATCH, LANES, move |incoming: Vec<Arc<Incoming>>| {
             let (database, jobs) = (database.clone(), jobs.clone());
             Box::pin(async move {
                 let queue = jobs.clone();

@@ -6,8 +6,10 @@ use scratch::Scratch;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use trackside::audit::Entry;
 use trackside::samples::{Commit, Repository, WorkflowRun};
 
+use crate::audit;
 use crate::support::{
     Client, Project, Server,
     client::answer,
@@ -79,6 +81,11 @@ async fn furnish(server: &Server, name: &str) -> Project {
     let forger = Project { secret: "whsec_another".to_owned(), ..project.clone() };
     forger.deliver_bytes("forged", "push", b"{}".to_vec()).await.expect(401);
     eventually("the refusal is noted", async || !project.all("/deliveries/rejected").await.is_empty()).await;
+    for about in [Some(project.id.parse().unwrap()), None] {
+        let call = Entry { project: about, ..audit::call(project.tenant.id, "get_run") };
+        audit::record(server, call.clone()).await;
+        audit::record_with_change(server, call).await;
+    }
     let viewer = json!({"name": "viewer", "role": "viewer", "projectIds": [project.id]});
     project.client.post("/api/v1/api-keys", viewer).await.expect(201);
     project.settled().await;
@@ -94,7 +101,15 @@ async fn create_once(client: &Client) -> String {
 
 /// Everything that a project's lists answer, byte for byte.
 async fn answers(project: &Project) -> Vec<String> {
-    let lists = ["", "/deliveries", "/deliveries/rejected", "/events", "/artifacts?removed=true", "/runs"];
+    let lists = [
+        "",
+        "/tool-calls",
+        "/deliveries",
+        "/deliveries/rejected",
+        "/events",
+        "/artifacts?removed=true",
+        "/runs",
+    ];
     let mut paths = vec!["/api/v1/projects".to_owned(), "/api/v1/api-keys".to_owned()];
     paths.extend(lists.map(|list| project.path(list)));
     for list in ["/deliveries?status=failed", "/deliveries"] {
@@ -164,6 +179,11 @@ async fn a_service_goes_on_in_another_database_as_if_nothing_had_happened() {
         let bodies_are_gone = project.id == projects[2].id;
         assert_eq!((&replayed["enqueued"] == 1, &replayed["gone"] == 1), (!bodies_are_gone, bodies_are_gone));
         project.settled().await;
+    }
+    for project in &projects {
+        audit::record_with_change(&server, audit::call(project.tenant.id, "get_run")).await;
+        let verified = trackside::audit::verify(&server.service.app, project.tenant.id).await.unwrap();
+        assert_eq!((verified.findings.len(), verified.records), (0, 5), "chains are copied, and go on");
     }
     let first = server.again(&projects[0]);
     assert_eq!(create_once(&first.client).await, once, "an answer that was kept is opened and given again");

@@ -70,6 +70,9 @@ async fn furnished(server: &Server, name: &str) -> (Project, Vec<(&'static str, 
     let commit = trackside::samples::Commit { added: &["docs/prd.md"], ..Default::default() };
     let receipt = project.deliver("d-1", &repository.push("main", &[commit])).await.expect(202).json;
     project.deliver("d-2", &repository.status("ci", "success")).await.expect(202);
+    let mut call = crate::audit::call(project.tenant.id, "get_run");
+    (call.project, call.actor.name) = (Some(project.id.parse().unwrap()), name.to_owned());
+    crate::audit::record(server, call).await;
     project.settled().await;
     let first = async |list: &str| text(&project.all(list).await[0]["id"]);
     let keys = project.client.get("/api/v1/api-keys").await.expect(200).json;

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod audit;
 mod buckets;
 mod cli;
 mod conventions;

@@ -34,8 +34,8 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 8] =
-    ["accounts", "artifacts", "events", "idempotency", "limits", "projects", "runs", "webhooks"];
+const SLICES: [&str; 9] =
+    ["accounts", "artifacts", "audit", "events", "idempotency", "limits", "projects", "runs", "webhooks"];
 
 /// Modules that must not know any slice.
 const SPINE: [&str; 9] = [

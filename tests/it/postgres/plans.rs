@@ -31,10 +31,17 @@ const FURNISH: &str = "
       SELECT id, tenant_id, 'process_delivery', '{}', 'failed', now(), 3, 1 FROM webhook_event WHERE delivery_id = 'old-1';
     INSERT INTO idempotency_key (id, tenant_id, principal_id, key, fingerprint, created_at)
       SELECT gen_random_uuid(), tenant_id, id, 'k', '', '2026-01-01T05:00:00Z' FROM principal;
+    INSERT INTO mcp_audit_log (tenant_id, id, writer, position, previous_hash, hash, project_id, actor_kind, actor_id,
+        actor_name, tool, arguments_hash, result, duration_us, called_at)
+      SELECT tenant_id, gen_random_uuid(), id, n, '', '', id, 'user', id, 'a', 't' || n, '', 'success', 1, now()
+      FROM project, generate_series(1, 20) n;
+    INSERT INTO audit_head SELECT tenant_id, id, 20, '', '', 0, '', '' FROM project;
+    INSERT INTO audit_register
+      SELECT id, decode(string_agg(md5(id::text || n), ''), 'hex'), 0, '', '' FROM tenant, generate_series(1, 100) n GROUP BY id;
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 16] = [
+const LISTS: [&str; 22] = [
     "/artifacts",
     "/artifacts?kind=prd",
     "/artifacts?removed=true",
@@ -50,6 +57,12 @@ const LISTS: [&str; 16] = [
     "/runs",
     "/runs?status=failed",
     "/runs?commit=c",
+    "/tool-calls",
+    "/tool-calls?tool=t1",
+    "/tool-calls?actor=01890000-0000-7000-8000-000000000000",
+    "/tool-calls?result=failure",
+    "/tool-calls?from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
+    "/tool-calls?format=csv",
     "",
 ];
 
@@ -63,13 +76,17 @@ async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
     for list in LISTS {
         project.client.get(&project.path(list)).await.expect(200);
     }
-    for list in ["tenant", "principals", "api-keys", "projects"] {
+    let tool_calls =
+        ["tool-calls", "tool-calls?tool=t1", "tool-calls?result=failure", "tool-calls?format=csv"];
+    for list in ["tenant", "principals", "api-keys", "projects"].into_iter().chain(tool_calls) {
         project.client.get(&format!("/api/v1/{list}")).await.expect(200);
     }
     let ping = trackside::samples::Repository::new("acme/rocket", crate::support::dawn()).ping();
     for index in 0..5 {
         project.deliver(&format!("d-{index}"), &ping).await.expect(202);
     }
+    crate::audit::record(&server, crate::audit::call(project.tenant.id, "get_run")).await;
+    crate::audit::record_with_change(&server, crate::audit::call(project.tenant.id, "claim_work")).await;
     project.settled().await;
     let page = project.client.get(&project.path("/deliveries?limit=2")).await.expect(200).json;
     project

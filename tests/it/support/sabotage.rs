@@ -4,10 +4,19 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
 
 /// Makes every insert into a table fail with these words, until it is mended.
 pub(crate) async fn refuse_inserts(database: &DatabaseConnection, table: &str, words: &str) {
+    refuse_inserts_when(database, table, "1 = 1", words).await;
+}
+
+/// Makes the inserts into a table that meet a condition fail with these words, until it is mended.
+pub(crate) async fn refuse_inserts_when(database: &DatabaseConnection, table: &str, when: &str, words: &str) {
     let sql = match database.get_database_backend() {
-        DbBackend::Postgres => trigger(table, "refused", &format!("RAISE EXCEPTION '{words}';")),
+        DbBackend::Postgres => {
+            let body = format!("IF {when} THEN RAISE EXCEPTION '{words}'; END IF; RETURN NEW;");
+            trigger(table, "refused", &body)
+        }
         _ => format!(
-            "CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{words}'); END"
+            "CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} WHEN {when} \
+             BEGIN SELECT RAISE(ABORT, '{words}'); END"
         ),
     };
     database.execute_unprepared(&sql).await.unwrap();
