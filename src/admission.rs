@@ -4,7 +4,10 @@
 //! A request without a valid credential goes on to its route, which refuses it with the reason. What is left of a
 //! limit is [`Noted`] on the request, so that the answer can tell it, whatever the answer is.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use poem::{
     Body, Endpoint, IntoResponse, Request, Response,
@@ -34,7 +37,7 @@ const KEPT: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::E
 
 /// What a request learns on its way that its answer is to tell.
 #[derive(Clone, Default)]
-pub struct Noted(Arc<OnceLock<Allowance>>);
+pub struct Noted(Arc<OnceLock<(Allowance, Option<Duration>)>>);
 
 impl Noted {
     /// The note that goes with a request.
@@ -48,14 +51,20 @@ impl Noted {
     /// The limit's.
     pub fn limit(&self, (allowance, verdict): (Option<Allowance>, Result<()>)) -> Result<()> {
         if let Some(allowance) = allowance {
-            let _ = self.0.set(allowance);
+            let wait = verdict.as_ref().err().and_then(|error| error.retry_after);
+            let _ = self.0.set((allowance, wait));
         }
         verdict
     }
 
     /// What is left of the limit that the request came under, if it did.
     pub fn allowance(&self) -> Option<Allowance> {
-        self.0.get().copied()
+        self.0.get().map(|(allowance, _)| *allowance)
+    }
+
+    /// How long to wait before the same is asked again, if the limit refused it.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.get().and_then(|(_, wait)| *wait)
     }
 }
 

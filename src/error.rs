@@ -18,6 +18,8 @@ pub enum Code {
     InsufficientScope,
     /// It does not exist, as far as the caller may know.
     NotFound,
+    /// A page of an origin that is not allowed asked for it.
+    ForeignOrigin,
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// It clashes with the present state.
@@ -42,11 +44,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::InvalidSignature,
         Self::InsufficientScope,
+        Self::ForeignOrigin,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Conflict,
@@ -67,6 +70,7 @@ impl Code {
             Self::Unauthenticated => "unauthenticated",
             Self::InvalidSignature => "invalid_signature",
             Self::InsufficientScope => "insufficient_scope",
+            Self::ForeignOrigin => "foreign_origin",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
@@ -88,6 +92,7 @@ impl Code {
             Self::Unauthenticated => "A valid credential is needed",
             Self::InvalidSignature => "The webhook's signature is not valid",
             Self::InsufficientScope => "The credential does not allow this",
+            Self::ForeignOrigin => "Pages of this origin are not allowed here",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::Conflict => "This clashes with the present state",

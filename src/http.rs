@@ -24,7 +24,7 @@ use crate::{
     audit::AuditApi,
     events::{EventsApi, open_socket},
     limits::Allowance,
-    openapi,
+    mcp, openapi,
     operation::OperationApi,
     problem,
     projects::ProjectsApi,
@@ -93,6 +93,7 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     Route::new()
         .at("/openapi.json", get(openapi_json))
         .at("/api/v1/events/ws", get(open_socket)) // no OpenAPI: it is described at stream_events
+        .at("/mcp", mcp::mount(Arc::clone(&app))) // no OpenAPI: it has a protocol of its own
         .nest("/docs", docs)
         .nest("/", service)
         .around({
@@ -168,6 +169,9 @@ async fn observe<E: Endpoint>(
         set(&mut response, "x-content-type-options", "nosniff");
         if let Some(allowance) = noted.allowance() {
             tell_allowance(&mut response, allowance);
+        }
+        if let Some(wait) = noted.wait() {
+            set(&mut response, "retry-after", problem::seconds_to_wait(wait).to_string());
         }
         let response = asked.finish(response);
         let (status, took) = (response.status(), began.elapsed());

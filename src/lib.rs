@@ -2,12 +2,13 @@
 //!
 //! # The way in
 //! [`server`] accepts connections and hands requests to the route table in [`http`]. A route decodes, calls one
-//! operation of a slice, and encodes. What is asked of the API passes [`admission`] first. Operations take the
-//! [`app::App`] and the principal who acts.
+//! operation of a slice, and encodes. What is asked of the API passes [`admission`] first. AI agents call the tools
+//! in the table of [`mcp`], which are the same operations. Operations take the [`app::App`] and the principal who
+//! acts.
 //!
 //! # The slices
 //! Each is a folder with the same file names: `mod.rs` (its story, operations and types), `api.rs` (routes),
-//! `store.rs` (the only code that knows its tables), `worker.rs` (its jobs).
+//! `tools.rs` (what agents call), `store.rs` (the only code that knows its tables), `worker.rs` (its jobs).
 //!
 //! | Slice | What it is about |
 //! |---|---|
@@ -55,6 +56,7 @@ pub mod installation;
 pub mod jobs;
 pub mod limits;
 pub mod logs;
+pub mod mcp;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;

@@ -3,9 +3,11 @@
 //! Operations fail with an [`Error`]; routing and parsing fail with poem's own errors. Both become a
 //! problem here, at the boundary, where a failure of ours is also logged, once, under the request id.
 
+use std::time::Duration;
+
 use poem::{
     Response,
-    error::ResponseError,
+    error::{CorsError, ResponseError},
     http::{StatusCode, header},
 };
 use poem_openapi::{
@@ -72,7 +74,7 @@ pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
         Code::Unauthenticated | Code::InvalidSignature => StatusCode::UNAUTHORIZED,
-        Code::InsufficientScope => StatusCode::FORBIDDEN,
+        Code::InsufficientScope | Code::ForeignOrigin => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::Conflict => StatusCode::CONFLICT,
@@ -121,7 +123,7 @@ fn render(error: &Error, instance: &str, request_id: &str) -> Response {
     };
     let mut response = Response::builder().status(status).content_type(CONTENT_TYPE);
     if let Some(after) = error.retry_after {
-        response = response.header(header::RETRY_AFTER, after.as_secs_f64().ceil().max(1.0) as u64);
+        response = response.header(header::RETRY_AFTER, seconds_to_wait(after));
     }
     if error.code == Code::Unauthenticated {
         response = response.header(header::WWW_AUTHENTICATE, "Bearer");
@@ -129,9 +131,17 @@ fn render(error: &Error, instance: &str, request_id: &str) -> Response {
     response.body(problem.to_json_string())
 }
 
+/// A time to wait as `Retry-After` has it: whole seconds.
+pub fn seconds_to_wait(wait: Duration) -> u64 {
+    wait.as_secs_f64().ceil().max(1.0) as u64
+}
+
 /// What poem says of a request that it could not route or parse, in our terms.
 fn translate(error: &poem::Error) -> Error {
     let text = error.to_string();
+    if error.is::<CorsError>() {
+        return Error::new(Code::ForeignOrigin, text);
+    }
     match error.status() {
         StatusCode::NOT_FOUND => {
             Error::new(Code::NotFound, "there is nothing at this path; /docs lists what there is")

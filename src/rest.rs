@@ -11,6 +11,7 @@ use poem_openapi::{
     types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     error::{Code, Error, Result},
@@ -86,22 +87,33 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Input<T> {
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let cause = error.into_inner();
-        let (line, column) = (cause.line(), cause.column());
-        let why = cause.to_string();
-        let why = why.trim_end_matches(&format!(" at line {line} column {column}"));
-        match pointer {
-            _ if !cause.is_data() => Error::invalid(format!("the body is not JSON: {cause}")),
-            None => Error::invalid(why.to_owned()),
-            Some(pointer) => Error::invalid_field(pointer, why),
-        }
-    })?;
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(misfit)?;
     deserializer
         .end()
         .map_err(|error| Error::invalid(format!("the body is not one JSON document: {error}")))?;
     Ok(value)
+}
+
+/// Reads JSON that has been parsed already, such as a tool's arguments.
+///
+/// # Errors
+/// `invalid_request`, pointing at what does not fit.
+pub(crate) fn read<T: DeserializeOwned>(json: Value) -> Result<T> {
+    serde_path_to_error::deserialize(json).map_err(misfit)
+}
+
+/// What is wrong with JSON, and where.
+fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let pointer = pointer(error.path());
+    let cause = error.into_inner();
+    let (line, column) = (cause.line(), cause.column());
+    let why = cause.to_string();
+    let why = why.trim_end_matches(&format!(" at line {line} column {column}"));
+    match pointer {
+        _ if !cause.is_data() => Error::invalid(format!("the body is not JSON: {cause}")),
+        None => Error::invalid(why.to_owned()),
+        Some(pointer) => Error::invalid_field(pointer, why),
+    }
 }
 
 /// A path as a JSON pointer (RFC 6901); none for the document itself.

@@ -42,6 +42,16 @@ macro_rules! id_type {
                 text.parse().map(Self)
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
+            }
+        }
     };
 }
 pub(crate) use id_type;
@@ -95,6 +105,16 @@ macro_rules! wire_enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "enum": [$($text),+] })
             }
         }
 
@@ -301,15 +321,21 @@ impl<K: FromStr + Display> Page<K> {
     /// Cuts `rows`, of which one more than the limit was asked for, to a page; `key` names a row's place.
     pub fn cut<R, T: ParseFromJSON + ToJSON>(
         &self,
-        mut rows: Vec<R>,
+        rows: Vec<R>,
         key: impl Fn(&R) -> K,
         out: impl Fn(R) -> T,
     ) -> List<T> {
+        let (rows, next_cursor) = self.split(rows, key);
+        List { items: rows.into_iter().map(out).collect(), next_cursor }
+    }
+
+    /// Cuts `rows` as [`Page::cut`] does; gives the page's rows and the cursor of the next page.
+    pub fn split<R>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> K) -> (Vec<R>, Option<String>) {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = if more { rows.last().map(|row| Self::cursor(&key(row))) } else { None };
-        List { items: rows.into_iter().map(out).collect(), next_cursor }
+        let next = if more { rows.last().map(|row| Self::cursor(&key(row))) } else { None };
+        (rows, next)
     }
 }
 

@@ -75,8 +75,14 @@ pub struct Principal {
     pub id: PrincipalId,
     /// What it is in the tenant.
     pub role: Role,
+    /// What kind of actor it is.
+    pub kind: PrincipalKind,
+    /// The name people see.
+    pub name: String,
     /// The key it came with.
     pub key: KeyId,
+    /// What people see of that key.
+    pub key_prefix: String,
     /// What that key may do.
     pub scopes: BTreeSet<Scope>,
     /// The projects that key is limited to; none means all.

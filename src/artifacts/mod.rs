@@ -6,13 +6,17 @@
 
 mod api;
 mod store;
+mod tools;
 
 use std::collections::BTreeMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::json;
 
-pub use self::api::ArtifactsApi;
+pub use self::{
+    api::ArtifactsApi,
+    tools::{GetArtifact, ListArtifacts},
+};
 use crate::{
     accounts::Principal,
     app::App,

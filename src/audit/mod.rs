@@ -303,7 +303,7 @@ async fn within(
 ///
 /// # Errors
 /// The database's.
-async fn list_tool_calls(
+pub async fn list_tool_calls(
     app: &App,
     tenant: TenantId,
     filter: ToolCallFilter,

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod health;
 mod manage;
+mod mcp;
 mod parse;
 mod say;
 mod serve;
@@ -112,6 +113,8 @@ enum Command {
     /// List deliveries, see why some were refused, and process them again
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
+    /// Serve the tools to one agent over standard input and output
+    Mcp(mcp::McpArgs),
     /// Verify the log of tool calls
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -292,6 +295,12 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Delivery(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = delivery::run(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Mcp(args)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = mcp::run(&app, args).await;
             app.database.close().await;
             outcome?;
         }

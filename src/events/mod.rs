@@ -20,6 +20,7 @@ mod follow;
 mod socket;
 mod store;
 mod stream;
+mod tools;
 mod wire;
 
 use std::{fmt, str::FromStr};
@@ -32,6 +33,7 @@ pub use self::{
     api::{EventOut, EventsApi},
     cursor::Streams,
     follow::Followers,
+    tools::ListChanges,
 };
 use crate::{
     accounts::Principal,

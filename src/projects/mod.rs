@@ -7,6 +7,7 @@
 mod api;
 pub mod secrets;
 mod store;
+mod tools;
 pub mod worker;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,7 +17,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use self::api::ProjectsApi;
+pub use self::{api::ProjectsApi, tools::ListProjects};
 pub use crate::wire::ProjectId;
 use crate::{
     accounts::{Principal, parse_name},

@@ -5,10 +5,14 @@
 
 mod api;
 mod store;
+mod tools;
 
 use serde_json::json;
 
-pub use self::api::RunsApi;
+pub use self::{
+    api::RunsApi,
+    tools::{GetRun, ListRuns},
+};
 use crate::{
     accounts::Principal,
     app::App,

@@ -18,6 +18,7 @@ mod events;
 mod front_doors;
 mod hosts;
 mod isolation;
+mod mcp;
 mod operation;
 mod postgres;
 mod processing;

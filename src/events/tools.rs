@@ -1,0 +1,64 @@
+//! The log as agents read it.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Event, Position, events_after};
+use crate::{
+    accounts::{Principal, Scope},
+    app::App,
+    error::Result,
+    mcp::{Answer, Tool, page},
+    projects::ProjectId,
+    wire::Timestamp,
+};
+
+/// `list_changes`
+pub struct ListChanges;
+
+/// Arguments of [`ListChanges`].
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListChangesArguments {
+    project_id: ProjectId,
+    /// nextAfter of your last answer, or any event id; from the first event without it
+    after: Option<String>,
+    /// rows, 20 if not given, at most 200
+    limit: Option<u64>,
+}
+
+impl Tool for ListChanges {
+    const NAME: &'static str = "list_changes";
+    const TITLE: &'static str = "List changes";
+    const ABOUT: &'static str = "What happened in a project since `after`, oldest first: pushes, documents, runs, \
+                                 failed deliveries. Use it to catch up; `left` says how many more there are.";
+    const SCOPE: Scope = Scope::EventsRead;
+    type Arguments = ListChangesArguments;
+
+    async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
+        let after = asked.after.as_deref().map(str::parse::<Position>).transpose()?;
+        let limit = page::<i64>(asked.limit, None)?.limit;
+        let now = app.clock.now();
+        let (events, head) = events_after(&app, &principal, asked.project_id, after, limit).await?;
+        let next = events.last().map(|event| event.id);
+        let left = next.map_or(0, |next| head.position - next.position);
+        // Without news the place stays where it was, or is the head.
+        let next = next.unwrap_or(head).to_string();
+        let changes: Vec<_> = events.into_iter().map(row).collect();
+        let fields = [("changes", changes.into()), ("left", left.into()), ("nextAfter", next.into())];
+        Ok(Answer::new(now, fields)
+            .quoting(&["changes[].payload"], "the Git host, and who pushes and comments there"))
+    }
+}
+
+fn row(event: Event) -> Value {
+    json!({
+        "id": event.id.position,
+        "event": event.name,
+        "at": Timestamp(event.timestamp).to_string(),
+        "payload": event.payload,
+    })
+}

@@ -1,0 +1,70 @@
+//! The tool table: what AI agents can do here, over the Model Context Protocol (MCP).
+//!
+//! A tool is an operation of a slice with a name, a few arguments and a small answer; the slice's `tools.rs` has it,
+//! and the operation behind it is the one behind the REST route. Whatever a tool does, a call passes `call.rs`: scope,
+//! token bucket, the operation, and then the answer. Speaking the protocol is the affair of the official SDK, `rmcp`
+//! (`server.rs`), mounted at `/mcp` (`http.rs`) or on standard input and output.
+
+mod answer;
+mod call;
+mod http;
+mod server;
+mod text;
+mod tool;
+
+use std::sync::LazyLock;
+
+use self::tool::{Profile, Row, row};
+pub use self::{
+    answer::{Answer, page},
+    http::mount,
+    server::serve_stdio,
+    tool::Tool,
+};
+use crate::{
+    artifacts::{GetArtifact, ListArtifacts},
+    events::ListChanges,
+    projects::ListProjects,
+    runs::{GetRun, ListRuns},
+};
+
+/// Every tool, in the order in which clients see them.
+static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    use Profile::{Core, Full};
+    vec![
+        row::<ListProjects>(Core),
+        row::<ListChanges>(Core),
+        row::<ListArtifacts>(Core),
+        row::<GetArtifact>(Core),
+        row::<ListRuns>(Full),
+        row::<GetRun>(Full),
+    ]
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_tools_costs_an_agent_little() {
+        let tokens = |profile| {
+            let tools: Vec<_> =
+                TABLE.iter().filter(|row| row.is_in(profile)).map(|row| &row.definition).collect();
+            let json = serde_json::to_string(&tools).expect("tools are JSON");
+            tiktoken_rs::o200k_base_singleton().encode_ordinary(&json).len()
+        };
+        assert!(tokens(Profile::Full) <= 4_000, "{} tokens", tokens(Profile::Full));
+        assert!(tokens(Profile::Core) <= 1_300, "{} tokens", tokens(Profile::Core));
+    }
+
+    #[test]
+    fn names_are_what_every_client_takes() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in TABLE.iter() {
+            let name = &*row.definition.name;
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(seen.insert(name), "{name} is there twice");
+        }
+        assert!(TABLE.len() <= 25);
+    }
+}

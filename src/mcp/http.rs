@@ -1,0 +1,64 @@
+//! `/mcp`: Streamable HTTP without sessions, so that any instance answers any request.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use poem::{
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response,
+    endpoint::TowerCompatExt as _,
+    http::{StatusCode, header},
+};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+};
+
+use super::{call::Origin, server::Server};
+use crate::{
+    accounts,
+    app::App,
+    error::{Code, Error},
+};
+
+/// The mount. A request comes with a key of the API, from a page of ours or an allowed origin, under a name of ours:
+/// a page that a browser was led to under another name (DNS rebinding) is refused.
+pub fn mount(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
+    let (server, address) = (Server::new(Arc::clone(&app)), app.public_url());
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_cancellation_token(app.shutdown.clone())
+        .with_allowed_hosts(hosts(&address))
+        .with_allowed_origins(app.config.allowed_origins.iter().cloned().chain([address.clone()]))
+        .enforce_origin_validation();
+    let sessions = Arc::new(NeverSessionManager::default());
+    StreamableHttpService::new(move || Ok(server.clone()), sessions, config)
+        .compat()
+        .around(move |endpoint, request| authenticate(Arc::clone(&app), endpoint, request))
+}
+
+/// The names under which a browser on this machine, or whoever knows the public address, reaches the service.
+fn hosts(public_url: &str) -> Vec<String> {
+    let public = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    ["localhost", "127.0.0.1", "[::1]", "::1"].map(str::to_owned).into_iter().chain(public).collect()
+}
+
+/// Puts who calls beside the request, or refuses it.
+async fn authenticate<E: Endpoint>(
+    app: Arc<App>,
+    endpoint: Arc<E>,
+    mut request: Request,
+) -> poem::Result<Response> {
+    let principal = accounts::authenticate_request(&app, request.headers()).await?;
+    let origin = Origin {
+        ip: request.remote_addr().as_socket_addr().map(SocketAddr::ip),
+        user_agent: request.header(header::USER_AGENT).map(str::to_owned),
+    };
+    request.extensions_mut().insert(origin);
+    request.extensions_mut().insert(Arc::new(principal));
+    let response = endpoint.call(request).await?.into_response();
+    if response.status() == StatusCode::FORBIDDEN {
+        let why = "the request names a host or an origin that is not this service's; TRACKSIDE_PUBLIC_URL and \
+                   TRACKSIDE_ALLOWED_ORIGINS say which are";
+        return Err(Error::new(Code::ForeignOrigin, why).into());
+    }
+    Ok(response)
+}

@@ -1,0 +1,88 @@
+//! Text from outside, made fit for a model: what cannot be seen is taken out.
+//!
+//! Commit messages, titles and names come from whoever could push. A person who reads them sees what is there; a model
+//! also reads zero-width characters, tags and overrides of writing direction, which is how instructions are smuggled
+//! past people.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// Whether a character is drawn, or separates what is: everything but controls, format characters (direction
+/// overrides, zero-width joiners, tags …), variation selectors, fillers that are drawn as nothing, and private use.
+fn is_visible(character: char) -> bool {
+    !matches!(character,
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+        | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+/// A text without invisible characters.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_visible) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().filter(|character| is_visible(*character)).collect())
+}
+
+/// Takes invisible characters out of every text in a value, names included, and cuts texts longer than `most`
+/// characters, saying so.
+pub(super) fn clean(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(clean) = visible(text) {
+                *text = clean;
+            }
+            if let Some((end, _)) = text.char_indices().nth(most) {
+                let left = text[end..].chars().count();
+                text.truncate(end);
+                text.push_str(&format!("… ({left} more characters)"));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| clean(item, most)),
+        Value::Object(fields) => {
+            if fields.keys().any(|name| matches!(visible(name), Cow::Owned(_))) {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(name, value)| (visible(&name).into_owned(), value))
+                    .collect();
+            }
+            fields.values_mut().for_each(|value| clean(value, most));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_taken_out_and_what_can_stays() {
+        assert_eq!(visible("fix\u{202e}cod\u{200b}e\u{e0041}"), "fixcode");
+        let seen = "Größe, 試験,\tعربي: 🚀\nnew line";
+        assert!(matches!(visible(seen), Cow::Borrowed(text) if text == seen));
+    }
+
+    #[test]
+    fn names_and_nested_texts_are_cleaned_and_cut() {
+        let mut value = json!({"a\u{200b}": ["x".repeat(12), {"b": "y\u{2066}z"}]});
+        clean(&mut value, 10);
+        assert_eq!(value, json!({"a": [format!("{}… (2 more characters)", "x".repeat(10)), {"b": "yz"}]}));
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_again_changes_nothing(text: String) {
+            let once = visible(&text).into_owned();
+            prop_assert_eq!(visible(&once), once.clone());
+        }
+    }
+}

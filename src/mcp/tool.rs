@@ -1,0 +1,158 @@
+//! What a tool is, and how its row in the table is made from it.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rmcp::model::{JsonObject, Tool as Definition, ToolAnnotations};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::answer::Answer;
+use crate::{
+    accounts::{Principal, Scope},
+    app::App,
+    error::Result,
+    rest,
+};
+
+/// Something an agent can do.
+pub trait Tool: 'static {
+    /// `verb_noun`.
+    const NAME: &'static str;
+    /// What people see.
+    const TITLE: &'static str;
+    /// For the model: when to use it, and when not.
+    const ABOUT: &'static str;
+    /// What a caller must be allowed.
+    const SCOPE: Scope;
+    /// What it changes.
+    const CHANGES: Changes = Changes::Nothing;
+    /// Its arguments: camelCase, unknown ones are refused.
+    type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// Does it.
+    fn call(
+        app: Arc<App>,
+        principal: Arc<Principal>,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Answer>> + Send;
+}
+
+/// What a tool changes, as clients are told before they call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// It only reads.
+    Nothing,
+}
+
+/// Which list of tools a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// The most used ones.
+    Core,
+    /// All.
+    Full,
+    /// Those that only read.
+    Read,
+}
+
+impl Profile {
+    /// The profile that `?profile=` names; all tools without it.
+    pub(super) fn of(query: &str) -> Self {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        match pairs.find(|(name, _)| name == "profile").as_ref().map(|(_, value)| &**value) {
+            Some("core") => Self::Core,
+            Some("read") => Self::Read,
+            _ => Self::Full,
+        }
+    }
+}
+
+type Call = fn(Arc<App>, Arc<Principal>, Value) -> BoxFuture<'static, Result<Answer>>;
+
+/// A row of the table.
+pub(super) struct Row {
+    /// What clients see.
+    pub(super) definition: Definition,
+    /// What a caller must be allowed.
+    pub(super) scope: Scope,
+    changes: Changes,
+    profile: Profile,
+    /// Reads the arguments and does it.
+    pub(super) call: Call,
+}
+
+impl Row {
+    /// Whether a client that asked for `profile` sees it.
+    pub(super) fn is_in(&self, profile: Profile) -> bool {
+        match profile {
+            Profile::Full => true,
+            Profile::Core => self.profile == Profile::Core,
+            Profile::Read => self.changes == Changes::Nothing,
+        }
+    }
+}
+
+/// The row of a tool, which is also in the list of the most used ones if `profile` says so.
+pub(super) fn row<T: Tool>(profile: Profile) -> Row {
+    let hints = match T::CHANGES {
+        Changes::Nothing => ToolAnnotations::with_title(T::TITLE).read_only(true).open_world(false),
+    };
+    let definition = Definition::new(T::NAME, T::ABOUT, schema::<T::Arguments>()).with_annotations(hints);
+    Row {
+        definition,
+        scope: T::SCOPE,
+        changes: T::CHANGES,
+        profile,
+        call: |app, principal, arguments| {
+            Box::pin(async move { T::call(app, principal, rest::read(arguments)?).await })
+        },
+    }
+}
+
+/// The schema of arguments, without what costs a model tokens and tells it nothing.
+fn schema<A: JsonSchema>() -> Arc<JsonObject> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.meta_schema = None;
+        settings.inline_subschemas = true;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<A>().to_value();
+    shorten(&mut schema);
+    let mut schema = schema.as_object().cloned().unwrap_or_default();
+    schema.remove("description");
+    Arc::new(schema)
+}
+
+fn shorten(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            for empty in ["title", "format", "default", "minimum"] {
+                if fields.get(empty).is_some_and(|value| !value.is_object()) {
+                    fields.remove(empty);
+                }
+            }
+            if let Some(Value::Array(values)) = fields.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            // An argument that may be left out need not be `null`.
+            if let Some(Value::Array(types)) = fields.get("type") {
+                let real: Vec<_> = types.iter().filter(|kind| **kind != "null").cloned().collect();
+                if let [only] = &real[..] {
+                    fields.insert("type".to_owned(), only.clone());
+                }
+            }
+            if let Some(Value::Array(options)) = fields.remove("anyOf") {
+                let real = options.into_iter().find(|option| option.get("type") != Some(&"null".into()));
+                if let Some(Value::Object(real)) = real {
+                    for (name, value) in real {
+                        fields.entry(name).or_insert(value);
+                    }
+                }
+            }
+            fields.values_mut().for_each(shorten);
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        _ => {}
+    }
+}

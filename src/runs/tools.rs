@@ -1,0 +1,98 @@
+//! Runs as agents see them.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Run, RunFilter, RunId, RunStatus, get_run, list_runs, payload};
+use crate::{
+    accounts::{Principal, Scope},
+    app::App,
+    error::Result,
+    mcp::{Answer, Tool, page},
+    projects::ProjectId,
+    wire::Timestamp,
+};
+
+/// Who named runs and branches.
+const AUTHORS: &str = "the repository's CI, by whoever could push";
+
+/// `list_runs`
+pub struct ListRuns;
+
+/// Arguments of [`ListRuns`].
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListRunsArguments {
+    project_id: ProjectId,
+    /// only runs that stand so
+    status: Option<RunStatus>,
+    /// only runs of this commit, by its full hash
+    commit: Option<String>,
+    /// nextAfter of the answer before
+    after: Option<String>,
+    /// rows, 20 if not given, at most 200
+    limit: Option<u64>,
+}
+
+impl Tool for ListRuns {
+    const NAME: &'static str = "list_runs";
+    const TITLE: &'static str = "List runs";
+    const ABOUT: &'static str = "CI runs of a project, newest first. Use it to see whether a commit passes: give \
+                                 `commit`.";
+    const SCOPE: Scope = Scope::RunsRead;
+    type Arguments = ListRunsArguments;
+
+    async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
+        let page = page::<RunId>(asked.limit, asked.after.as_deref())?;
+        let filter = RunFilter { status: asked.status, commit: asked.commit };
+        let now = app.clock.now();
+        let runs = list_runs(&app, &principal, asked.project_id, filter, page.clone()).await?;
+        let (runs, next) = page.split(runs, |run| run.id);
+        let rows = runs.into_iter().map(|run| {
+            json!({
+                "runId": run.id.0,
+                "name": run.state.name,
+                "status": run.state.status,
+                "branch": run.state.branch,
+            })
+        });
+        Ok(Answer::rows(now, "runs", rows, next).quoting(&["runs[].name", "runs[].branch"], AUTHORS))
+    }
+}
+
+/// `get_run`
+pub struct GetRun;
+
+/// Arguments of [`GetRun`].
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetRunArguments {
+    project_id: ProjectId,
+    run_id: RunId,
+}
+
+impl Tool for GetRun {
+    const NAME: &'static str = "get_run";
+    const TITLE: &'static str = "Show a run";
+    const ABOUT: &'static str =
+        "One CI run: how it stands, commit, branch, when, how long, and where the host shows it.";
+    const SCOPE: Scope = Scope::RunsRead;
+    type Arguments = GetRunArguments;
+
+    async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
+        let now = app.clock.now();
+        let run = get_run(&app, &principal, asked.project_id, asked.run_id).await?;
+        Ok(Answer::new(now, [("run", shown(&run))]).quoting(&["run"], AUTHORS))
+    }
+}
+
+fn shown(run: &Run) -> Value {
+    let at = |time: Option<_>| time.map(|time| Timestamp(time).to_string());
+    let mut shown = payload(run);
+    shown["startedAt"] = json!(at(run.state.started_at));
+    shown["finishedAt"] = json!(at(run.state.finished_at));
+    shown
+}
