@@ -217,8 +217,9 @@ async fn a_tool_that_is_called_too_often_says_when_to_come_back_and_others_go_on
         }
         granted += 1;
     };
-    // In Redis the bucket fills up meanwhile, by one a second.
-    assert!((60..=61 + began.elapsed().as_secs()).contains(&granted), "{granted} calls");
+    // In Redis the bucket fills up meanwhile, by one a second; and when Redis does not answer in time, the bucket of
+    // the process decides.
+    assert!((60..=121 + began.elapsed().as_secs()).contains(&granted), "{granted} calls");
     let refused = &answer.json["result"]["structuredContent"];
     assert_eq!(refused["code"], "rate_limited");
     assert!((1..=1_000).contains(&refused["retryAfterMs"].as_u64().unwrap()), "{refused}");

@@ -191,7 +191,10 @@ async fn kill_9_in_the_middle_of_a_burst_loses_no_record_and_leaves_whole_chains
     assert_eq!(unique.len(), stored.len(), "each once");
     let lost: Vec<_> = recorded.difference(&unique).collect();
     assert!(recorded.len() >= 1_500 && lost.is_empty(), "of {} lost: {lost:?}", recorded.len());
-    let verified = expect_well(verify(&server, tenant).await, stored.len() as u64);
+    let verified = verify(&server, tenant).await;
+    assert!(verified.findings.is_empty(), "{:#?}", verified.findings);
+    // A server may still commit what a process had sent before it was killed.
+    assert!(verified.records >= stored.len() as u64, "{} of {}", verified.records, stored.len());
     assert_eq!(verified.chains, 5, "one of each process, and one of changes");
 }
 
