@@ -1,6 +1,6 @@
 //! The rows of the tool-call log: records, heads of chains, registers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use entity::{audit_head, audit_register, mcp_audit_log};
@@ -28,28 +28,11 @@ use crate::{
 type Newest = (TenantId, Uuid, Link, Vec<u8>);
 
 /// Inserts records of any tenants.
-///
-/// A bulk insert takes columns that are null in all of its rows or in none, so there is one for each pattern of those.
 pub(super) async fn insert_records(tx: &DoorTx<'_>, records: Vec<Record>) -> Result<()> {
-    let mut alike = BTreeMap::<_, Vec<_>>::new();
-    for record in records {
-        let call = &record.call;
-        let pattern = [
-            call.project.is_some(),
-            call.key.is_some(),
-            call.scope.is_some(),
-            call.error.is_some(),
-            call.ip.is_some(),
-            call.user_agent.is_some(),
-        ];
-        alike.entry(pattern).or_default().push(to_row(record));
-    }
+    let (count, rows) = (records.len(), records.into_iter().map(to_row).collect());
     let once = [mcp_audit_log::Column::TenantId, mcp_audit_log::Column::Id];
-    for rows in alike.into_values() {
-        let count = rows.len();
-        if tx.insert_new(rows, mcp_audit_log::Column::Id, &once).await?.len() != count {
-            return Err(Error::internal("a tool call was recorded before"));
-        }
+    if tx.insert_new(rows, mcp_audit_log::Column::Id, &once).await?.len() != count {
+        return Err(Error::internal("a tool call was recorded before"));
     }
     Ok(())
 }

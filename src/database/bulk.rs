@@ -1,11 +1,11 @@
 //! Many rows by one statement.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use entity::TenantScoped;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden,
-    IntoActiveModel, Iterable as _, PrimaryKeyToColumn, QuerySelect as _, Statement, Value,
+    IntoActiveModel, Iterable as _, QuerySelect as _, Statement, Value,
     prelude::*,
     sea_query::{ArrayType, OnConflict},
 };
@@ -30,9 +30,12 @@ where
         return Ok(HashSet::new());
     }
     if conn.get_database_backend() == DbBackend::Postgres {
-        let (sql, values) = unnest(rows, once)?;
-        let sql = format!("{sql} RETURNING {}", quoted(id));
-        return ids_of(conn, sql, values).await;
+        let mut new = HashSet::new();
+        for (insert, values) in unnest(rows, once)? {
+            let sql = format!("{insert} RETURNING {}", quoted(id));
+            new.extend(ids_of(conn, sql, values).await?);
+        }
+        return Ok(new);
     }
     let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.get(id).into_value()?.unwrap()).collect();
     let inserted = A::Entity::insert_many(rows)
@@ -46,13 +49,15 @@ where
     Ok(new.into_tuple().all(conn).await?.into_iter().collect())
 }
 
-/// Inserts rows as [`insert_new`] does, and for each new one a row of another table, which has its id, its tenant, and
-/// whatever `beside` says.
+/// Inserts rows as [`insert_new`] does, and for each new one a row of another table, which has its id as `beside_id`,
+/// its tenant, and whatever `beside` says.
 pub(super) async fn insert_new_with<A, B>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,
+    id: <A::Entity as EntityTrait>::Column,
     once: &[<A::Entity as EntityTrait>::Column],
     beside: B,
+    beside_id: <B::Entity as EntityTrait>::Column,
 ) -> Result<HashSet<Uuid>>
 where
     A: ActiveModelTrait + Send,
@@ -65,28 +70,28 @@ where
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    let (id, tenant) = (key::<A::Entity>(), A::Entity::tenant_column());
+    let (tenant, beside_tenant) = (A::Entity::tenant_column(), B::Entity::tenant_column());
     if conn.get_database_backend() == DbBackend::Postgres {
-        let (insert, mut values) = unnest(rows, once)?;
-        let (id, tenant) = (quoted(id), quoted(tenant));
-        let (mut columns, mut selected) = (
-            vec![quoted(key::<B::Entity>()), quoted(B::Entity::tenant_column())],
-            vec![id.clone(), tenant.clone()],
-        );
-        for column in <B::Entity as EntityTrait>::Column::iter() {
-            let Some(value) = beside.get(column).into_value().filter(Value::is_some) else { continue };
-            values.push(value);
-            let value = &values[values.len() - 1];
-            selected.push(format!("${}::{}", values.len(), type_name(&value.array_type())?));
-            columns.push(quoted(column));
+        let mut new = HashSet::new();
+        for (insert, mut values) in unnest(rows, once)? {
+            let (id, tenant) = (quoted(id), quoted(tenant));
+            let mut columns = vec![quoted(beside_id), quoted(beside_tenant)];
+            let mut selected = vec![id.clone(), tenant.clone()];
+            for column in <B::Entity as EntityTrait>::Column::iter() {
+                let Some(value) = beside.get(column).into_value().filter(Value::is_some) else { continue };
+                selected.push(format!("${}::{}", values.len() + 1, type_name(&value.array_type())?));
+                columns.push(quoted(column));
+                values.push(value);
+            }
+            let (table, columns, selected) =
+                (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
+            let sql = format!(
+                "WITH new AS ({insert} RETURNING {id}, {tenant}), \
+                 beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
+            );
+            new.extend(ids_of(conn, sql, values).await?);
         }
-        let (table, columns, selected) =
-            (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
-        let sql = format!(
-            "WITH new AS ({insert} RETURNING {id}, {tenant}), \
-             beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
-        );
-        return ids_of(conn, sql, values).await;
+        return Ok(new);
     }
     let tenants: Vec<_> = rows.iter().map(|row| (row.get(id), row.get(tenant))).collect();
     let new = insert_new(conn, rows, id, once).await?;
@@ -94,8 +99,8 @@ where
         let (id, tenant) = (id.into_value()?, tenant.into_value()?);
         new.contains(&id.clone().unwrap()).then(|| {
             let mut other = beside.clone();
-            other.set(key::<B::Entity>(), id);
-            other.set(B::Entity::tenant_column(), tenant);
+            other.set(beside_id, id);
+            other.set(beside_tenant, tenant);
             other
         })
     });
@@ -103,39 +108,40 @@ where
     Ok(new)
 }
 
-/// The column that tells a table's rows apart.
-fn key<E: EntityTrait>() -> E::Column {
-    E::PrimaryKey::iter().next().map(PrimaryKeyToColumn::into_column).expect("every table has a key")
-}
-
-/// `INSERT … SELECT … FROM unnest(…)`: a column of arrays for each column that has values.
+/// `INSERT … SELECT … FROM unnest(…)`: a column of arrays for each column that has values. An array that goes by way of
+/// SeaORM has no nulls in it, so there is one statement for the rows that are null in the same columns.
 fn unnest<A: ActiveModelTrait>(
-    mut rows: Vec<A>,
+    rows: Vec<A>,
     once: &[<A::Entity as EntityTrait>::Column],
-) -> Result<(String, Vec<Value>)> {
-    let (mut columns, mut arrays, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for column in <A::Entity as EntityTrait>::Column::iter() {
-        let column_values: Vec<Value> =
-            rows.iter_mut().filter_map(|row| row.take(column).into_value()).filter(Value::is_some).collect();
-        match column_values.len() {
-            0 => continue, // null in every row, which is what a column has that is not named
-            count if count != rows.len() => {
-                return Err(Error::internal("a column of a bulk insert is null in some rows only"));
-            }
-            _ => {}
+) -> Result<Vec<(String, Vec<Value>)>> {
+    let mut alike = BTreeMap::<Vec<bool>, Vec<Vec<Value>>>::new();
+    for mut row in rows {
+        let columns = <A::Entity as EntityTrait>::Column::iter();
+        let values: Vec<_> =
+            columns.map(|column| row.take(column).into_value().filter(Value::is_some)).collect();
+        let arrays = alike.entry(values.iter().map(Option::is_some).collect()).or_default();
+        arrays.resize_with(values.len(), Vec::new);
+        for (array, value) in arrays.iter_mut().zip(values) {
+            array.extend(value);
         }
-        let kind = column_values[0].array_type();
-        columns.push(quoted(column));
-        arrays.push(format!("${}::{}[]", arrays.len() + 1, type_name(&kind)?));
-        values.push(Value::Array(kind, Some(Box::new(column_values))));
     }
-    let table = quoted(A::Entity::default());
-    let (columns, arrays) = (columns.join(", "), arrays.join(", "));
-    let once = once.iter().copied().map(quoted).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({once}) DO NOTHING"
-    );
-    Ok((sql, values))
+    let (table, once) =
+        (quoted(A::Entity::default()), once.iter().copied().map(quoted).collect::<Vec<_>>().join(", "));
+    let statement = |arrays: Vec<Vec<Value>>| {
+        let (mut columns, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (column, array) in <A::Entity as EntityTrait>::Column::iter().zip(arrays) {
+            let Some(kind) = array.first().map(Value::array_type) else { continue };
+            columns.push(quoted(column));
+            types.push(format!("${}::{}[]", types.len() + 1, type_name(&kind)?));
+            values.push(Value::Array(kind, Some(Box::new(array))));
+        }
+        let (columns, arrays) = (columns.join(", "), types.join(", "));
+        let sql = format!(
+            "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({once}) DO NOTHING"
+        );
+        Ok((sql, values))
+    };
+    alike.into_values().map(statement).collect()
 }
 
 /// Runs a statement that gives ids.

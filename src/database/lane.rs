@@ -8,7 +8,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use futures::future::{BoxFuture, join_all};
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
     sqlx::postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     AfterCommit,
-    writer::{Operation, boxed},
+    writer::{Operation, boxed, hold},
 };
 use crate::error::{Error, Result};
 
@@ -80,8 +80,7 @@ fn unavailable() -> Error {
     Error::unavailable("the database did not take the write; try again", Duration::from_secs(1))
 }
 
-/// A connection that stays with its holder. SeaORM lends one out only as a transaction, so one is begun, and ended at
-/// once.
+/// A connection that stays with its lane, and the pool of one that it came from.
 struct Held {
     pool: DatabaseConnection,
     conn: DatabaseTransaction,
@@ -94,8 +93,7 @@ impl Held {
             .acquire_timeout(CONNECT)
             .connect_lazy_with(options.clone());
         let pool = DatabaseConnection::from(pool);
-        let conn = pool.begin().await?;
-        conn.execute_unprepared("ROLLBACK").await?;
+        let conn = hold(&pool).await?;
         Ok(Self { pool, conn })
     }
 

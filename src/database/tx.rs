@@ -162,16 +162,18 @@ impl<'a> DoorTx<'a> {
         bulk::insert_new(self.conn, rows, id, once).await
     }
 
-    /// Inserts rows as [`DoorTx::insert_new`] does, and for each new one a row of another table, which has its id, its
-    /// tenant, and whatever `beside` says.
+    /// Inserts rows as [`DoorTx::insert_new`] does, and for each new one a row of another table, which has its id as
+    /// `beside_id`, its tenant, and whatever `beside` says.
     ///
     /// # Errors
     /// The database's.
     pub async fn insert_new_with<A, B>(
         &self,
         rows: Vec<A>,
+        id: <A::Entity as EntityTrait>::Column,
         once: &[<A::Entity as EntityTrait>::Column],
         beside: B,
+        beside_id: <B::Entity as EntityTrait>::Column,
     ) -> Result<HashSet<Uuid>>
     where
         A: ActiveModelTrait + Send,
@@ -181,6 +183,6 @@ impl<'a> DoorTx<'a> {
         B::Entity: TenantScoped,
         <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
     {
-        bulk::insert_new_with(self.conn, rows, once, beside).await
+        bulk::insert_new_with(self.conn, rows, id, once, beside, beside_id).await
     }
 }

@@ -217,9 +217,9 @@ async fn run(
     }
 }
 
-/// The connection that the writer holds. SeaORM lends one out only as a transaction, so one is begun; in SQLite
-/// it ends at once.
-async fn hold(conn: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+/// A connection that stays with its holder. SeaORM lends one out only as a transaction, so one is begun, and ended at
+/// once.
+pub(super) async fn hold(conn: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let held = conn.begin().await?;
     held.execute_unprepared("ROLLBACK").await?;
     Ok(held)

@@ -52,7 +52,7 @@ pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>, job: job::ActiveMode
     let mut rows: Vec<_> = rows.into_iter().map(|Row(row)| row).collect();
     // In one order for all, so that no two batches with the same deliveries wait for each other.
     rows.sort_by(|a, b| key(a).cmp(&key(b)));
-    tx.insert_new_with(rows, &once, job).await
+    tx.insert_new_with(rows, webhook_event::Column::Id, &once, job, job::Column::Id).await
 }
 
 /// What tells a delivery from others.
