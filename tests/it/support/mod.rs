@@ -4,6 +4,7 @@
 //! moves it. From it come tenants, from those projects, and a project can be posted to and followed. Every
 //! answer with a 4xx or 5xx is checked to be a valid problem document before a test sees it.
 
+pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;

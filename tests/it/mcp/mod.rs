@@ -12,74 +12,13 @@ use trackside::{
     samples::{Commit, Repository},
 };
 
-use crate::support::{Answer, Client, Server, any_key, client::answer, dawn, text};
-
-/// A revision of the protocol.
-#[derive(Clone, Copy, Debug)]
-enum Revision {
-    /// 2025-11-25
-    Older,
-    /// 2026-07-28
-    Newest,
-}
-
-/// An agent: what an MCP client sends for it.
-struct Agent {
-    client: Client,
-    revision: Revision,
-}
-
-impl Agent {
-    fn new(client: &Client, revision: Revision) -> Self {
-        Self { client: client.clone(), revision }
-    }
-
-    /// Sends a request of the protocol.
-    async fn send(&self, method: &str, mut params: Value) -> Answer {
-        let mut request = self.client.request(Method::POST, "/mcp");
-        request = request.header("accept", "application/json, text/event-stream");
-        let version = match self.revision {
-            Revision::Older => "2025-11-25",
-            Revision::Newest => {
-                params["_meta"] = json!({
-                    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                    "io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "1"},
-                    "io.modelcontextprotocol/clientCapabilities": {},
-                });
-                request = request.header("mcp-method", method);
-                if let Some(name) = params["name"].as_str() {
-                    request = request.header("mcp-name", name);
-                }
-                "2026-07-28"
-            }
-        };
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        answer(request.header("mcp-protocol-version", version).json(&body)).await
-    }
-
-    /// Calls a tool; gives its result.
-    async fn call(&self, tool: &str, arguments: Value) -> Value {
-        let mut answer =
-            self.send("tools/call", json!({"name": tool, "arguments": arguments})).await.expect(200);
-        answer.json["result"].take()
-    }
-
-    /// What a tool answers, if it does what it was asked.
-    async fn get(&self, tool: &str, arguments: Value) -> Value {
-        let mut result = self.call(tool, arguments).await;
-        assert_eq!(result["isError"], false, "{result}");
-        let told: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
-        assert_eq!(told, result["structuredContent"], "either alone is enough");
-        result["structuredContent"].take()
-    }
-
-    /// The code with which a tool refuses.
-    async fn refused(&self, tool: &str, arguments: Value) -> Value {
-        let mut result = self.call(tool, arguments).await;
-        assert_eq!(result["isError"], true, "{result}");
-        result["structuredContent"].take()
-    }
-}
+use crate::support::{
+    Client, Server,
+    agent::{Agent, Revision},
+    any_key,
+    client::answer,
+    dawn, text,
+};
 
 #[tokio::test]
 async fn an_agent_finds_its_project_and_reads_what_a_push_changed() {
