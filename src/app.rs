@@ -25,6 +25,7 @@ use crate::{
     metrics::Metrics,
     projects::secrets::Endpoints,
     redis::Redis,
+    status::RecentStatuses,
     vault::Vault,
     webhooks::{Inbox, Rejections},
 };
@@ -59,6 +60,8 @@ pub struct App {
     pub inbox: Inbox,
     /// Where refused deliveries are noted.
     pub rejections: Rejections,
+    /// Statuses that were read a moment ago.
+    pub statuses: RecentStatuses,
     /// Where tool calls are recorded.
     pub audit: AuditLog,
     /// Token buckets.
@@ -95,6 +98,7 @@ impl App {
             endpoints: Endpoints::new(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),
+            statuses: RecentStatuses::default(),
             metrics: Metrics::new(),
             shutdown,
             config,

@@ -30,6 +30,7 @@ use crate::{
     projects::ProjectsApi,
     rest::NextPage,
     runs::RunsApi,
+    status::StatusApi,
     webhooks::{IngestApi, WebhooksApi},
 };
 
@@ -37,6 +38,7 @@ use crate::{
 const TABLE: Table = (
     IngestApi,    // /webhooks/{source}/{projectId}
     ProjectsApi,  // /api/v1/projects
+    StatusApi,    // /api/v1/projects/{projectId}/status
     WebhooksApi,  // /api/v1/projects/{projectId}/deliveries
     EventsApi,    // /api/v1/projects/{projectId}/events
     ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
@@ -48,6 +50,7 @@ const TABLE: Table = (
 type Table = (
     IngestApi,
     ProjectsApi,
+    StatusApi,
     WebhooksApi,
     EventsApi,
     ArtifactsApi,

@@ -18,6 +18,7 @@
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`runs`] | executions of CI pipelines |
+//! | [`status`] | how a project stands, in one small answer |
 //! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
 //! | [`limits`] | token buckets: how much one client may ask for |
 //! | [`idempotency`] | writes that are sent again have one effect and the same answer |
@@ -68,6 +69,7 @@ pub mod runs;
 pub mod samples;
 pub mod server;
 pub mod service;
+pub mod status;
 pub mod vault;
 pub mod webhooks;
 pub mod wire;

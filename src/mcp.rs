@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use self::tool::{Profile, Row, row};
 pub use self::{
-    answer::{Answer, page},
+    answer::{Answer, Fields, More, page},
     http::mount,
     server::serve_stdio,
     tool::Tool,
@@ -26,6 +26,7 @@ use crate::{
     events::ListChanges,
     projects::ListProjects,
     runs::{GetRun, ListRuns},
+    status::GetProjectStatus,
 };
 
 /// Every tool, in the order in which clients see them.
@@ -33,6 +34,7 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
     use Profile::{Core, Full};
     vec![
         row::<ListProjects>(Core),
+        row::<GetProjectStatus>(Core),
         row::<ListChanges>(Core),
         row::<ListArtifacts>(Core),
         row::<GetArtifact>(Core),

@@ -299,6 +299,8 @@ pub struct Page<K> {
 pub const DEFAULT_LIMIT: u64 = 50;
 /// Rows at most, whatever the caller says.
 pub const MAX_LIMIT: u64 = 200;
+/// Up to how many rows behind a page are counted.
+pub const COUNTED: u64 = 1_000;
 
 impl<K: FromStr + Display> Page<K> {
     /// Reads `?limit=` and `?cursor=`.

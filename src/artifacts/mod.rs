@@ -232,6 +232,33 @@ pub async fn list_artifacts(
         .await
 }
 
+/// How many of a project's artifacts come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn count_artifacts_behind(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    filter: ArtifactFilter,
+    page: Page<String>,
+) -> Result<u64> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move { store::count_behind(tx, project, filter, &page).await })
+        })
+        .await
+}
+
+/// How many artifacts of each kind a project has.
+///
+/// # Errors
+/// The database's.
+pub async fn count_by_kind(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeMap<ArtifactKind, u64>> {
+    store::count_by_kind(tx, project).await
+}
+
 /// An artifact, removed or not.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The rows of artifacts.
 
+use std::collections::BTreeMap;
+
 use entity::artifact;
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
@@ -10,7 +12,7 @@ use crate::{
     database::Tx,
     error::{Error, Result},
     projects::ProjectId,
-    wire::Page,
+    wire::{COUNTED, Page},
 };
 
 pub(super) async fn by_paths(tx: &Tx<'_>, project: ProjectId, paths: Vec<String>) -> Result<Vec<Artifact>> {
@@ -42,14 +44,33 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Op
 pub(super) async fn list(
     tx: &Tx<'_>,
     project: ProjectId,
-    ArtifactFilter { kind, removed }: ArtifactFilter,
+    filter: ArtifactFilter,
     page: &Page<String>,
 ) -> Result<Vec<Artifact>> {
+    let query = from(tx, project, filter, page).limit(page.limit + 1);
+    query.all(tx.conn()).await?.into_iter().map(to_artifact).collect()
+}
+
+/// How many come behind a page.
+pub(super) async fn count_behind(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    filter: ArtifactFilter,
+    page: &Page<String>,
+) -> Result<u64> {
+    tx.count_some(from(tx, project, filter, page), artifact::Column::Id, page.limit, COUNTED).await
+}
+
+fn from(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    ArtifactFilter { kind, removed }: ArtifactFilter,
+    page: &Page<String>,
+) -> Select<artifact::Entity> {
     let mut query = tx
         .find::<artifact::Entity>()
         .filter(artifact::Column::ProjectId.eq(project.0))
-        .order_by_asc(artifact::Column::Path)
-        .limit(page.limit + 1);
+        .order_by_asc(artifact::Column::Path);
     if let Some(after) = &page.after {
         query = query.filter(artifact::Column::Path.gt(after.as_str()));
     }
@@ -59,7 +80,26 @@ pub(super) async fn list(
     if !removed {
         query = query.filter(artifact::Column::RemovedAt.is_null());
     }
-    query.all(tx.conn()).await?.into_iter().map(to_artifact).collect()
+    query
+}
+
+pub(super) async fn count_by_kind(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeMap<ArtifactKind, u64>> {
+    let rows: Vec<(String, i64)> = tx
+        .find::<artifact::Entity>()
+        .select_only()
+        .column(artifact::Column::Kind)
+        .column_as(artifact::Column::Id.count(), "count")
+        .filter(artifact::Column::ProjectId.eq(project.0))
+        .filter(artifact::Column::RemovedAt.is_null())
+        .group_by(artifact::Column::Kind)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let mut counts = BTreeMap::new();
+    for (kind, count) in rows {
+        *counts.entry(to_kind(&kind)).or_default() += u64::try_from(count).map_err(Error::internal)?;
+    }
+    Ok(counts)
 }
 
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, artifact: &Artifact, new: bool) -> Result<()> {
@@ -98,8 +138,7 @@ fn to_artifact(row: artifact::Model) -> Result<Artifact> {
     Ok(Artifact {
         id: ArtifactId(row.id),
         path: row.path,
-        // A kind that only a newer version knows is some kind of document still.
-        kind: row.kind.parse().unwrap_or(ArtifactKind::Other),
+        kind: to_kind(&row.kind),
         name: row.name,
         version: row.version,
         dependencies: serde_json::from_value(row.dependencies).map_err(Error::internal)?,
@@ -108,4 +147,9 @@ fn to_artifact(row: artifact::Model) -> Result<Artifact> {
         changed_at: row.changed_at,
         removed_at: row.removed_at,
     })
+}
+
+/// A kind that only a newer version knows is some kind of document still.
+fn to_kind(kind: &str) -> ArtifactKind {
+    kind.parse().unwrap_or(ArtifactKind::Other)
 }

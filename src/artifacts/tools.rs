@@ -6,12 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Artifact, ArtifactFilter, ArtifactId, ArtifactKind, get_artifact, list_artifacts};
+use super::{
+    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, count_artifacts_behind, get_artifact, list_artifacts,
+};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
     error::Result,
-    mcp::{Answer, Tool, page},
+    mcp::{Answer, Fields, More, Tool, page},
     projects::ProjectId,
     wire::Timestamp,
 };
@@ -33,7 +35,14 @@ pub struct ListArtifactsArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
+    /// of each row; also name, dependencies, commit, author, changedAt
+    fields: Option<Vec<String>>,
 }
+
+/// What a row may tell, and how much of that it tells unasked.
+const FIELDS: [&str; 9] =
+    ["artifactId", "path", "kind", "version", "name", "dependencies", "commit", "author", "changedAt"];
+const FEW: usize = 4;
 
 impl Tool for ListArtifacts {
     const NAME: &'static str = "list_artifacts";
@@ -45,19 +54,15 @@ impl Tool for ListArtifacts {
 
     async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
         let page = page::<String>(asked.limit, asked.after.as_deref())?;
+        let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let filter = ArtifactFilter { kind: asked.kind, removed: false };
         let now = app.clock.now();
         let found = list_artifacts(&app, &principal, asked.project_id, filter, page.clone()).await?;
         let (found, next) = page.split(found, |artifact| artifact.path.clone());
-        let rows = found.into_iter().map(|artifact| {
-            json!({
-                "artifactId": artifact.id.0,
-                "path": artifact.path,
-                "kind": artifact.kind,
-                "version": artifact.version,
-            })
-        });
-        Ok(Answer::rows(now, "artifacts", rows, next).quoting(&["artifacts[].path"], AUTHORS))
+        let more = count_artifacts_behind(&app, &principal, asked.project_id, filter, page);
+        let more = More::behind(next, more).await?;
+        let rows = found.into_iter().map(|artifact| fields.of(shown(artifact)));
+        Ok(Answer::rows(now, "artifacts", rows, more).quoting(&["artifacts"], AUTHORS))
     }
 }
 
@@ -93,6 +98,7 @@ fn shown(artifact: Artifact) -> Value {
         "artifactId": artifact.id.0,
         "path": artifact.path,
         "kind": artifact.kind,
+        "name": artifact.name,
         "version": artifact.version,
         "dependencies": dependencies.map(|on| json!({"path": on.path, "version": on.version})).collect::<Vec<_>>(),
         "commit": artifact.commit,

@@ -72,6 +72,22 @@ impl<'a> Tx<'a> {
         Ok(deleted.rows_affected)
     }
 
+    /// How many rows a query has behind its first `skip`, counted up to `most`; `id` tells them apart.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_some<E: EntityTrait>(
+        &self,
+        query: Select<E>,
+        id: E::Column,
+        skip: u64,
+        most: u64,
+    ) -> Result<u64> {
+        let some = query.select_only().column(id).offset(skip).limit(most);
+        let some: Vec<Uuid> = some.into_tuple().all(self.conn).await?;
+        Ok(some.len() as u64)
+    }
+
     /// Holds off other transactions that lock the same thing until this one has ended. On SQLite nobody else writes
     /// meanwhile anyway.
     ///

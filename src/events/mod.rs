@@ -215,6 +215,22 @@ pub async fn append(
     Ok(())
 }
 
+/// Where the head of a project's log is.
+///
+/// # Errors
+/// `not_found` for a project that is not this tenant's.
+pub async fn head(tx: &Tx<'_>, project: ProjectId) -> Result<Head> {
+    store::head(tx, project).await?.ok_or_else(|| Error::not_found("project"))
+}
+
+/// The event at the head of a project's log, if there is one yet.
+///
+/// # Errors
+/// The database's.
+pub async fn last(tx: &Tx<'_>, project: ProjectId, head: Head) -> Result<Option<Event>> {
+    Ok(store::events_after(tx, project, head.log, head.position - 1, 1).await?.pop())
+}
+
 /// What a delivery has caused so far, oldest first.
 ///
 /// # Errors
@@ -238,7 +254,7 @@ pub async fn events_after(
     app.database
         .read(principal.tenant, move |tx| {
             Box::pin(async move {
-                let head = store::head(tx, project).await?.ok_or_else(|| Error::not_found("project"))?;
+                let head = head(tx, project).await?;
                 let behind = after.unwrap_or(Position::At(0)).within(head).ok_or_else(|| {
                     let why =
                         "this log does not have that position; leave it out to read from the first event";

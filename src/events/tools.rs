@@ -11,7 +11,7 @@ use crate::{
     accounts::{Principal, Scope},
     app::App,
     error::Result,
-    mcp::{Answer, Tool, page},
+    mcp::{Answer, Fields, Tool, page},
     projects::ProjectId,
     wire::Timestamp,
 };
@@ -28,7 +28,12 @@ pub struct ListChangesArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
+    /// of each row: id, event, at, payload
+    fields: Option<Vec<String>>,
 }
+
+/// What a row tells, unless told otherwise.
+const FIELDS: [&str; 4] = ["id", "event", "at", "payload"];
 
 impl Tool for ListChanges {
     const NAME: &'static str = "list_changes";
@@ -40,6 +45,7 @@ impl Tool for ListChanges {
 
     async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
         let after = asked.after.as_deref().map(str::parse::<Position>).transpose()?;
+        let chosen = Fields::choose(&FIELDS, FIELDS.len(), asked.fields)?;
         let limit = page::<i64>(asked.limit, None)?.limit;
         let now = app.clock.now();
         let (events, head) = events_after(&app, &principal, asked.project_id, after, limit).await?;
@@ -47,7 +53,7 @@ impl Tool for ListChanges {
         let left = next.map_or(0, |next| head.position - next.position);
         // Without news the place stays where it was, or is the head.
         let next = next.unwrap_or(head).to_string();
-        let changes: Vec<_> = events.into_iter().map(row).collect();
+        let changes: Vec<_> = events.into_iter().map(|event| chosen.of(row(event))).collect();
         let fields = [("changes", changes.into()), ("left", left.into()), ("nextAfter", next.into())];
         Ok(Answer::new(now, fields)
             .quoting(&["changes[].payload"], "the Git host, and who pushes and comments there"))

@@ -179,6 +179,17 @@ pub async fn list_projects(app: &App, principal: &Principal, page: Page<ProjectI
         .await
 }
 
+/// How many projects that the caller's key reaches come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
+///
+/// # Errors
+/// The database's.
+pub async fn count_projects_behind(app: &App, principal: &Principal, page: Page<ProjectId>) -> Result<u64> {
+    let only = principal.projects.clone();
+    app.database
+        .read(principal.tenant, |tx| Box::pin(async move { store::count_behind(tx, &page, only).await }))
+        .await
+}
+
 /// Every project of a tenant, oldest first; for the command line, whose user owns the database.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use crate::{
     clock::Time,
     database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
-    wire::Page,
+    wire::{COUNTED, Page},
 };
 
 pub(super) async fn insert(tx: &Tx<'_>, new: Project) -> Result<()> {
@@ -44,18 +44,31 @@ pub(super) async fn list(
     page: &Page<ProjectId>,
     only: Option<Vec<ProjectId>>,
 ) -> Result<Vec<Project>> {
+    let query = from(tx, page, only).limit(page.limit + 1);
+    query.all(tx.conn()).await?.into_iter().map(to_project).collect()
+}
+
+/// How many come behind a page.
+pub(super) async fn count_behind(
+    tx: &Tx<'_>,
+    page: &Page<ProjectId>,
+    only: Option<Vec<ProjectId>>,
+) -> Result<u64> {
+    tx.count_some(from(tx, page, only), project::Column::Id, page.limit, COUNTED).await
+}
+
+fn from(tx: &Tx<'_>, page: &Page<ProjectId>, only: Option<Vec<ProjectId>>) -> Select<project::Entity> {
     let mut query = tx
         .find::<project::Entity>()
         .filter(project::Column::DeletedAt.is_null())
-        .order_by_asc(project::Column::Id)
-        .limit(page.limit + 1);
+        .order_by_asc(project::Column::Id);
     if let Some(after) = page.after {
         query = query.filter(project::Column::Id.gt(after.0));
     }
     if let Some(only) = only {
         query = query.filter(project::Column::Id.is_in(only.into_iter().map(|project| project.0)));
     }
-    query.all(tx.conn()).await?.into_iter().map(to_project).collect()
+    query
 }
 
 pub(super) async fn update(tx: &Tx<'_>, project: &Project) -> Result<()> {

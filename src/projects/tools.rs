@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ProjectId, list_projects};
+use super::{ProjectId, count_projects_behind, list_projects};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
     error::Result,
-    mcp::{Answer, Tool, page},
-    wire::Page,
+    mcp::{Answer, Fields, More, Tool, page},
+    wire::{Page, Timestamp},
 };
 
 /// `list_projects`
@@ -26,7 +26,13 @@ pub struct ListProjectsArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
+    /// of each row; also config, createdAt, updatedAt
+    fields: Option<Vec<String>>,
 }
+
+/// What a row may tell, and how much of that it tells unasked.
+const FIELDS: [&str; 6] = ["projectId", "name", "repoUrl", "config", "createdAt", "updatedAt"];
+const FEW: usize = 3;
 
 impl Tool for ListProjects {
     const NAME: &'static str = "list_projects";
@@ -38,12 +44,21 @@ impl Tool for ListProjects {
 
     async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
         let page: Page<ProjectId> = page(asked.limit, asked.after.as_deref())?;
+        let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let now = app.clock.now();
         let rows = list_projects(&app, &principal, page.clone()).await?;
         let (projects, next) = page.split(rows, |project| project.id);
-        let rows = projects.into_iter().map(
-            |project| json!({ "projectId": project.id.0, "name": project.name, "repoUrl": project.repo_url }),
-        );
-        Ok(Answer::rows(now, "projects", rows, next))
+        let more = More::behind(next, count_projects_behind(&app, &principal, page)).await?;
+        let rows = projects.into_iter().map(|project| {
+            fields.of(json!({
+                "projectId": project.id.0,
+                "name": project.name,
+                "repoUrl": project.repo_url,
+                "config": project.config,
+                "createdAt": Timestamp(project.created_at).to_string(),
+                "updatedAt": Timestamp(project.updated_at).to_string(),
+            }))
+        });
+        Ok(Answer::rows(now, "projects", rows, more))
     }
 }

@@ -71,7 +71,7 @@ impl RunsApi {
 /// One execution of a CI pipeline.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", rename = "Run", example)]
-struct RunOut {
+pub struct RunOut {
     /// Its id.
     id: RunId,
     /// The Git host that told of it.

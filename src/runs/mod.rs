@@ -10,7 +10,7 @@ mod tools;
 use serde_json::json;
 
 pub use self::{
-    api::RunsApi,
+    api::{RunOut, RunsApi},
     tools::{GetRun, ListRuns},
 };
 use crate::{
@@ -192,9 +192,37 @@ pub async fn list_runs(
     projects::reach(app, principal, project).await?;
     app.database
         .read(principal.tenant, move |tx| {
-            Box::pin(async move { store::list(tx, project, filter, &page).await })
+            Box::pin(async move { store::list(tx, project, &filter, &page).await })
         })
         .await
+}
+
+/// How many of a project's runs come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn count_runs_behind(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+    filter: RunFilter,
+    page: Page<RunId>,
+) -> Result<u64> {
+    projects::reach(app, principal, project).await?;
+    app.database
+        .read(principal.tenant, move |tx| {
+            Box::pin(async move { store::count_behind(tx, project, &filter, &page).await })
+        })
+        .await
+}
+
+/// The newest runs of a project, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<Run>> {
+    let page = Page { limit: limit - 1, after: None }; // of which the list gives one more
+    store::list(tx, project, &RunFilter::default(), &page).await
 }
 
 /// A run, as it was told of last.

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     projects::ProjectId,
     webhooks::Source,
-    wire::Page,
+    wire::{COUNTED, Page},
 };
 
 pub(super) async fn by_external_id(
@@ -43,24 +43,36 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Op
 pub(super) async fn list(
     tx: &Tx<'_>,
     project: ProjectId,
-    RunFilter { status, commit }: RunFilter,
+    filter: &RunFilter,
     page: &Page<RunId>,
 ) -> Result<Vec<Run>> {
-    let mut query = tx
-        .find::<run::Entity>()
-        .filter(run::Column::ProjectId.eq(project.0))
-        .order_by_desc(run::Column::Id)
-        .limit(page.limit + 1);
+    let query = from(tx, project, filter, page).limit(page.limit + 1);
+    query.all(tx.conn()).await?.into_iter().map(to_run).collect()
+}
+
+/// How many come behind a page.
+pub(super) async fn count_behind(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    filter: &RunFilter,
+    page: &Page<RunId>,
+) -> Result<u64> {
+    tx.count_some(from(tx, project, filter, page), run::Column::Id, page.limit, COUNTED).await
+}
+
+fn from(tx: &Tx<'_>, project: ProjectId, filter: &RunFilter, page: &Page<RunId>) -> Select<run::Entity> {
+    let mut query =
+        tx.find::<run::Entity>().filter(run::Column::ProjectId.eq(project.0)).order_by_desc(run::Column::Id);
     if let Some(after) = page.after {
         query = query.filter(run::Column::Id.lt(after.0));
     }
-    if let Some(status) = status {
+    if let Some(status) = filter.status {
         query = query.filter(run::Column::Status.eq(status.as_str()));
     }
-    if let Some(commit) = commit {
-        query = query.filter(run::Column::Commit.eq(commit));
+    if let Some(commit) = &filter.commit {
+        query = query.filter(run::Column::Commit.eq(commit.as_str()));
     }
-    query.all(tx.conn()).await?.into_iter().map(to_run).collect()
+    query
 }
 
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, run: &Run, new: bool) -> Result<()> {

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Run, RunFilter, RunId, RunStatus, get_run, list_runs, payload};
+use super::{Run, RunFilter, RunId, RunStatus, count_runs_behind, duration_ms, get_run, list_runs};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
     error::Result,
-    mcp::{Answer, Tool, page},
+    mcp::{Answer, Fields, More, Tool, page},
     projects::ProjectId,
     wire::Timestamp,
 };
@@ -35,7 +35,14 @@ pub struct ListRunsArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
+    /// of each row; also commit, kind, url, startedAt, finishedAt, durationMs
+    fields: Option<Vec<String>>,
 }
+
+/// What a row may tell, and how much of that it tells unasked.
+const FIELDS: [&str; 10] =
+    ["runId", "name", "status", "branch", "commit", "kind", "url", "startedAt", "finishedAt", "durationMs"];
+const FEW: usize = 4;
 
 impl Tool for ListRuns {
     const NAME: &'static str = "list_runs";
@@ -47,19 +54,15 @@ impl Tool for ListRuns {
 
     async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
         let page = page::<RunId>(asked.limit, asked.after.as_deref())?;
+        let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let filter = RunFilter { status: asked.status, commit: asked.commit };
         let now = app.clock.now();
-        let runs = list_runs(&app, &principal, asked.project_id, filter, page.clone()).await?;
+        let runs = list_runs(&app, &principal, asked.project_id, filter.clone(), page.clone()).await?;
         let (runs, next) = page.split(runs, |run| run.id);
-        let rows = runs.into_iter().map(|run| {
-            json!({
-                "runId": run.id.0,
-                "name": run.state.name,
-                "status": run.state.status,
-                "branch": run.state.branch,
-            })
-        });
-        Ok(Answer::rows(now, "runs", rows, next).quoting(&["runs[].name", "runs[].branch"], AUTHORS))
+        let more = count_runs_behind(&app, &principal, asked.project_id, filter, page);
+        let more = More::behind(next, more).await?;
+        let rows = runs.iter().map(|run| fields.of(shown(run)));
+        Ok(Answer::rows(now, "runs", rows, more).quoting(&["runs"], AUTHORS))
     }
 }
 
@@ -91,8 +94,16 @@ impl Tool for GetRun {
 
 fn shown(run: &Run) -> Value {
     let at = |time: Option<_>| time.map(|time| Timestamp(time).to_string());
-    let mut shown = payload(run);
-    shown["startedAt"] = json!(at(run.state.started_at));
-    shown["finishedAt"] = json!(at(run.state.finished_at));
-    shown
+    json!({
+        "runId": run.id.0,
+        "name": run.state.name,
+        "kind": run.state.kind,
+        "status": run.state.status,
+        "commit": run.state.commit,
+        "branch": run.state.branch,
+        "url": run.state.url,
+        "startedAt": at(run.state.started_at),
+        "finishedAt": at(run.state.finished_at),
+        "durationMs": duration_ms(&run.state),
+    })
 }

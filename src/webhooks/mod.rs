@@ -205,6 +205,14 @@ pub async fn list_in(
         .await
 }
 
+/// How many deliveries of a project stand so, counted up to `most`.
+///
+/// # Errors
+/// The database's.
+pub async fn count(tx: &Tx<'_>, project: ProjectId, status: DeliveryStatus, most: u64) -> Result<u64> {
+    store::count(tx, project, status, most).await
+}
+
 /// A delivery with everything that came, what became of it, and the events it caused.
 ///
 /// # Errors

@@ -125,6 +125,12 @@ pub(super) async fn list(
         .collect()
 }
 
+pub(super) async fn count(tx: &Tx<'_>, project: ProjectId, status: DeliveryStatus, most: u64) -> Result<u64> {
+    let query = tx.find::<webhook_event::Entity>().filter(webhook_event::Column::ProjectId.eq(project.0));
+    let filter = DeliveryFilter { status: Some(status), ..DeliveryFilter::default() };
+    tx.count_some(narrow(tx, query, &filter), webhook_event::Column::Id, 0, most).await
+}
+
 /// A query narrowed to the deliveries that are meant.
 fn narrow(
     tx: &Tx<'_>,

@@ -27,6 +27,7 @@ mod readers;
 mod redis;
 mod remote;
 mod sockets;
+mod status;
 mod support;
 mod tickets;
 mod tidy;

@@ -81,6 +81,7 @@ async fn each_tool_needs_its_scope_and_no_other() {
     let project = tenant.project("rocket").await;
     let needs = [
         ("list_projects", Scope::ProjectsRead),
+        ("get_project_status", Scope::StatusRead),
         ("list_changes", Scope::EventsRead),
         ("list_artifacts", Scope::ArtifactsRead),
         ("get_artifact", Scope::ArtifactsRead),
@@ -129,12 +130,52 @@ async fn unknown_arguments_values_and_tools_are_refused_with_what_is_right() {
 }
 
 #[tokio::test]
+async fn rows_tell_a_few_fields_or_those_that_are_asked_for_and_how_many_rows_are_left() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let mut repository = Repository::new("acme/rocket", dawn());
+    let paths: Vec<_> = (10..55).map(|number| format!("docs/stories/{number}.md")).collect();
+    let added: Vec<_> = paths.iter().map(String::as_str).collect();
+    let commit = Commit { author: "Ada", added: &added, ..Commit::default() };
+    project.deliver("1", &repository.push("main", &[commit])).await.expect(202);
+    project.settled().await;
+    let agent = Agent::new(&project.client, Revision::Newest);
+    let mut seen: Vec<String> = Vec::new();
+    let mut asked = json!({"projectId": project.id, "fields": ["path", "author"]});
+    for left in [25, 5] {
+        let told = agent.get("list_artifacts", asked.clone()).await;
+        assert_eq!(told["left"], left);
+        asked["after"] = told["nextAfter"].clone();
+        for row in told["artifacts"].as_array().unwrap() {
+            seen.push(text(&row["path"]));
+            assert_eq!(*row, json!({"path": row["path"], "author": "Ada"}));
+        }
+    }
+    let last = agent.get("list_artifacts", asked.clone()).await;
+    assert_eq!((&last["left"], &last["nextAfter"]), (&Value::Null, &Value::Null));
+    seen.extend(last["artifacts"].as_array().unwrap().iter().map(|row| text(&row["path"])));
+    assert_eq!(seen, paths);
+
+    for tool in ["list_projects", "list_changes", "list_artifacts", "list_runs"] {
+        let mut asked = json!({"projectId": project.id, "fields": ["colour"]});
+        if tool == "list_projects" {
+            asked.as_object_mut().unwrap().remove("projectId");
+        }
+        let refused = agent.refused(tool, asked).await;
+        assert_eq!(refused["errors"][0]["pointer"], "/fields");
+        assert!(text(&refused["detail"]).contains("is not one of"), "{refused}");
+    }
+    let changes = agent.get("list_changes", json!({"projectId": project.id, "fields": ["event"]})).await;
+    assert_eq!(changes["changes"][0], json!({"event": "delivery_received"}));
+}
+
+#[tokio::test]
 async fn another_tenants_project_is_as_if_there_were_none() {
     let server = Server::start().await;
     let (ours, theirs) = (server.tenant("ours").await, server.tenant("theirs").await);
     let hidden = theirs.project("rocket").await;
     let agent = Agent::new(&ours.client, Revision::Newest);
-    for tool in ["list_changes", "list_artifacts", "list_runs"] {
+    for tool in ["get_project_status", "list_changes", "list_artifacts", "list_runs"] {
         let told = agent.refused(tool, json!({"projectId": hidden.id})).await;
         let none = agent.refused(tool, json!({"projectId": uuid::Uuid::from_u128(1)})).await;
         assert_eq!((&told, &told["code"]), (&none, &json!("not_found")));

@@ -41,7 +41,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 22] = [
+const LISTS: [&str; 23] = [
     "/artifacts",
     "/artifacts?kind=prd",
     "/artifacts?removed=true",
@@ -55,6 +55,7 @@ const LISTS: [&str; 22] = [
     "/events",
     "/events?after=0",
     "/runs",
+    "/status",
     "/runs?status=failed",
     "/runs?commit=c",
     "/tool-calls",

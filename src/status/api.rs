@@ -1,0 +1,125 @@
+//! Status over REST.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
+
+use super::ProjectStatus;
+use crate::{
+    accounts::{Caller, scope},
+    app::App,
+    error::Result,
+    projects::ProjectId,
+    rest::Tag,
+    runs::RunOut,
+    wire::{Timestamp, example},
+};
+
+/// The route of a project's status.
+pub struct StatusApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Projects")]
+impl StatusApi {
+    /// Show a project's status
+    ///
+    /// How a project stands: documents by kind, what CI runs and what it finds broken, deliveries that wait or failed,
+    /// and the place in the log from which changes after this status can be listed or followed. A status may be a
+    /// second old; `freshAsOf` says as of when it is.
+    #[oai(path = "/projects/:project_id/status", method = "get", operation_id = "get_project_status")]
+    async fn get_project_status(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::StatusRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+    ) -> Result<Json<StatusOut>> {
+        let status = super::get_project_status(&app, &caller.principal, project_id.0).await?;
+        Ok(Json(StatusOut::from(&*status)))
+    }
+}
+
+/// How a project stands.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "ProjectStatus", example)]
+struct StatusOut {
+    /// The project.
+    project_id: ProjectId,
+    /// The name people see.
+    name: String,
+    /// Where its repository lives.
+    repo_url: String,
+    /// Tracked documents by kind.
+    artifacts: BTreeMap<String, u64>,
+    /// Runs that are queued or under way, newest first, among the newest 200.
+    running: Vec<RunOut>,
+    /// Runs that failed and are the last of their name on their branch, newest first, among the newest 200.
+    failing: Vec<RunOut>,
+    /// What is not worked through.
+    deliveries: DeliveriesOut,
+    /// What happened last.
+    last_change: Option<LastChangeOut>,
+    /// The id of the newest event: changes behind it are not in this status.
+    last_event_id: String,
+    /// As of when this is.
+    fresh_as_of: Timestamp,
+}
+
+/// Deliveries that are not worked through, each number at most 100.
+#[derive(Object)]
+#[oai(rename = "DeliveriesLeft")]
+struct DeliveriesOut {
+    /// Those that wait.
+    pending: u64,
+    /// Those that were given up: what they tell is missing.
+    failed: u64,
+}
+
+/// What happened last in a project.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "LastChange")]
+struct LastChangeOut {
+    /// The event's name.
+    event: String,
+    /// When it was recorded.
+    timestamp: Timestamp,
+}
+
+example!(StatusOut, {
+    "projectId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
+    "name": "Rocket",
+    "repoUrl": "https://github.com/your-org/your-repo",
+    "artifacts": {"prd": 1, "story": 12},
+    "running": [],
+    "failing": [],
+    "deliveries": {"pending": 0, "failed": 0},
+    "lastChange": {"event": "push", "timestamp": "2026-11-21T09:00:00Z"},
+    "lastEventId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d:42",
+    "freshAsOf": "2026-11-21T09:00:01Z"
+});
+
+impl From<&ProjectStatus> for StatusOut {
+    fn from(status: &ProjectStatus) -> Self {
+        let artifacts = status.artifacts.iter();
+        let runs = |runs: &[crate::runs::Run]| runs.iter().cloned().map(RunOut::from).collect();
+        let change = |event: &crate::events::Event| LastChangeOut {
+            event: event.name.clone(),
+            timestamp: event.timestamp.into(),
+        };
+        Self {
+            project_id: status.project.id,
+            name: status.project.name.clone(),
+            repo_url: status.project.repo_url.clone(),
+            artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
+            running: runs(&status.running),
+            failing: runs(&status.failing),
+            deliveries: DeliveriesOut {
+                pending: status.pending_deliveries,
+                failed: status.failed_deliveries,
+            },
+            last_change: status.last_change.as_ref().map(change),
+            last_event_id: status.head.to_string(),
+            fresh_as_of: status.as_of.into(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Status: how a project stands, in one answer small enough to be asked for often.
+//!
+//! Everything is read from one snapshot, the log's head too: the changes behind that head are exactly those that the
+//! status does not count. A status is kept for [`KEPT`] and handed to whoever asks meanwhile, unless the bus tells that
+//! the project's log has grown; it always says as of when it is.
+
+mod api;
+mod recent;
+mod tools;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+pub use self::{api::StatusApi, recent::RecentStatuses, tools::GetProjectStatus};
+use crate::{
+    accounts::Principal,
+    app::App,
+    artifacts::{self, ArtifactKind},
+    clock::Time,
+    database::Tx,
+    error::{Error, Result},
+    events::{self, Event, Head},
+    projects::{self, Project, ProjectId},
+    runs::{self, Run, RunStatus},
+    webhooks::{self, DeliveryStatus},
+};
+
+/// For how long a status is handed out.
+const KEPT: Duration = Duration::from_secs(1);
+/// How many of the newest runs are looked at.
+const RUNS: u64 = 200;
+/// Up to how many deliveries are counted.
+const COUNTED: u64 = 100;
+
+/// How a project stands.
+#[derive(Clone, Debug)]
+pub struct ProjectStatus {
+    /// The project.
+    pub project: Project,
+    /// The newest place in its log: where to list changes from.
+    pub head: Head,
+    /// What happened last.
+    pub last_change: Option<Event>,
+    /// Tracked documents by kind; kinds without any are left out.
+    pub artifacts: BTreeMap<ArtifactKind, u64>,
+    /// Of the newest [`RUNS`] runs those that are queued or under way, newest first.
+    pub running: Vec<Run>,
+    /// Of the newest [`RUNS`] runs those that failed and are the last of their name on their branch, newest first.
+    pub failing: Vec<Run>,
+    /// Deliveries that have not been worked through yet, counted up to [`COUNTED`].
+    pub pending_deliveries: u64,
+    /// Deliveries that were given up, counted up to [`COUNTED`]: what they tell is missing here.
+    pub failed_deliveries: u64,
+    /// When it was read.
+    pub as_of: Time,
+}
+
+/// How a project stands, as of at most [`KEPT`] ago.
+///
+/// # Errors
+/// `not_found` for a project out of reach.
+pub async fn get_project_status(
+    app: &App,
+    principal: &Principal,
+    project: ProjectId,
+) -> Result<Arc<ProjectStatus>> {
+    if !principal.reaches(project) {
+        return Err(Error::not_found("project"));
+    }
+    let read = || {
+        let as_of = app.clock.now();
+        app.database.read(principal.tenant, move |tx| Box::pin(read(tx, project, as_of)))
+    };
+    app.statuses.get(&app.bus, (principal.tenant, project), read).await
+}
+
+async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time) -> Result<ProjectStatus> {
+    let head = events::head(tx, project).await?;
+    let runs = runs::newest(tx, project, RUNS).await?;
+    Ok(ProjectStatus {
+        project: projects::find(tx, project).await?,
+        head,
+        last_change: events::last(tx, project, head).await?,
+        artifacts: artifacts::count_by_kind(tx, project).await?,
+        running: runs.iter().filter(|run| !run.state.status.is_final()).cloned().collect(),
+        failing: failing(runs),
+        pending_deliveries: webhooks::count(tx, project, DeliveryStatus::Pending, COUNTED).await?,
+        failed_deliveries: webhooks::count(tx, project, DeliveryStatus::Failed, COUNTED).await?,
+        as_of,
+    })
+}
+
+/// Runs that failed, of which no later one has the same name and branch; those that are cancelled or not over yet
+/// say nothing about it.
+fn failing(newest_first: Vec<Run>) -> Vec<Run> {
+    let mut last = std::collections::HashSet::new();
+    let mut ended = newest_first;
+    ended.retain(|run| {
+        matches!(run.state.status, RunStatus::Success | RunStatus::Failed)
+            && last.insert((run.state.name.clone(), run.state.branch.clone()))
+    });
+    ended.retain(|run| run.state.status == RunStatus::Failed);
+    ended
+}
