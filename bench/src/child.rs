@@ -99,6 +99,12 @@ impl Drop for Target {
     }
 }
 
+/// Where deliveries of a project are posted, and what they are signed with.
+pub(crate) struct Endpoint {
+    pub(crate) path: String,
+    pub(crate) secret: String,
+}
+
 /// Where what is measured keeps its data.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -189,6 +195,18 @@ impl Target {
         key.args(["key", "create", "--name", "bench", "--role", "owner", "--tenant", "default"])
             .current_dir(self.folder.path());
         self.key = String::from_utf8(key.output()?.stdout)?.trim().to_owned();
+        let project = self.new_project().await?;
+        (self.path, self.secret) = (project.path, project.secret);
+        Ok(())
+    }
+
+    /// Where deliveries are posted to the project that it was started with.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint { path: self.path.clone(), secret: self.secret.clone() }
+    }
+
+    /// Makes another project.
+    pub(crate) async fn new_project(&self) -> Result<Endpoint> {
         let project: Value = reqwest::Client::new()
             .post(format!("http://127.0.0.1:{}/api/v1/projects", self.port))
             .bearer_auth(&self.key)
@@ -199,9 +217,7 @@ impl Target {
             .json()
             .await?;
         let text = |field: &str| project[field].as_str().unwrap_or_default().to_owned();
-        self.path = format!("/webhooks/github/{}", text("id"));
-        self.secret = text("webhookSecret");
-        Ok(())
+        Ok(Endpoint { path: format!("/webhooks/github/{}", text("id")), secret: text("webhookSecret") })
     }
 
     /// The address of the database with the deliveries, if any are stored.

@@ -98,12 +98,16 @@ enum Command {
     /// One of the controls, as a process of its own
     #[command(hide = true)]
     Control { kind: Kind, port: u16, folder: PathBuf },
+    /// A server that only writes to those who are connected, as a process of its own
+    #[command(hide = true)]
+    Write { port: u16 },
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.command {
+        Some(Command::Write { port }) => streams::write(*port).await,
         Some(Command::Control { kind, port, folder }) => control::serve(*kind, *port, folder).await,
         Some(Command::Clone) => {
             println!("{}", newcomer::measure()?);

@@ -230,9 +230,10 @@ pub(crate) fn instances(streams: &[String], buckets: &str) -> Result<String> {
         "\
 ## From a change to the subscribers of another instance
 
-One instance takes webhooks and works through them, another has the subscribers of one project; PostgreSQL (fsync on), \
-Redis, both instances and all subscribers share this machine. Time runs from the event's timestamp, which is taken \
-before its commit, to the moment when a subscriber has read it.
+One instance takes webhooks and works through them, another has the subscribers; PostgreSQL (fsync on), Redis, both \
+instances and all subscribers share this machine. Time runs from the event's timestamp, which is taken before its \
+commit, to the moment when a subscriber has read it. The last line has nothing of the service in it: it is what this \
+machine takes to tell so many connections anything at all, readers included.
 
 | | p50 | p99 | latest | events read | missed |
 |---|---|---|---|---|---|

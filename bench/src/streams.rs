@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,83 +27,173 @@ use crate::{
     postgres::Postgres,
 };
 
-/// Subscribers and events per second.
-const SCENES: [(usize, u32); 2] = [(1_000, 10), (10_000, 1)];
 /// For how long events come.
 const TIME: Duration = Duration::from_secs(20);
+/// Bytes of an event as a stream tells it.
+const FRAME: usize = 330;
 
-/// Measures every scene; gives lines of the report.
+/// Who follows what.
+struct Scene {
+    subscribers: usize,
+    /// Projects that they follow, as many each.
+    projects: usize,
+    /// Events of each project, evenly spread over the second.
+    per_second: u32,
+}
+
+const SCENES: [Scene; 3] = [
+    Scene { subscribers: 1_000, projects: 1, per_second: 10 },
+    Scene { subscribers: 10_000, projects: 100, per_second: 1 },
+    Scene { subscribers: 10_000, projects: 1, per_second: 1 },
+];
+
+impl Scene {
+    /// Events that each subscriber is to see.
+    fn events(&self) -> usize {
+        self.per_second as usize * TIME.as_secs() as usize
+    }
+}
+
+/// Measures every scene, and the last one without the service; gives lines of the report.
 pub(crate) async fn measure(service: &Path) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for (subscribers, per_second) in SCENES {
+    for scene in &SCENES {
         let (postgres, redis) = (Postgres::start(Disk::AsIs)?, RedisServer::start(&[]).await?);
         let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: Some(redis.url()) };
         let source = child::start(&Contender::new(Kind::Trackside, service), &place).await?;
         let other = source.beside(service).await?;
-        let (latencies, lost) = follow(&source, other.port, subscribers, per_second).await?;
-        let ms = |share| within(&latencies, share).map(|latency| latency.as_secs_f64() * 1e3);
-        let line = format!(
-            "| {subscribers} subscribers, {per_second} events per second | {:.1} ms | {:.1} ms | {:.1} ms | {} | {lost} |",
-            ms(0.5)?,
-            ms(0.99)?,
-            ms(1.0)?,
-            latencies.len(),
+        let seen = follow(scene, &source, other.port).await?;
+        let name = format!(
+            "{} subscribers of {} project(s) with {} event(s) per second",
+            scene.subscribers, scene.projects, scene.per_second
         );
-        println!("  {line}");
-        lines.push(line);
+        lines.push(line(&name, scene, &seen)?);
     }
+    let [.., scene] = &SCENES;
+    let name = format!(
+        "a bare server that writes {FRAME} bytes to {} connections once per second",
+        scene.subscribers
+    );
+    lines.push(line(&name, scene, &bare(scene).await?)?);
     Ok(lines)
 }
 
-/// Every latency, sorted, and how many events were missed.
-async fn follow(
-    source: &child::Target,
-    port: u16,
-    subscribers: usize,
-    per_second: u32,
-) -> Result<(Vec<Duration>, usize)> {
-    let project = source.path.rsplit('/').next().unwrap_or_default().to_owned();
-    let events = per_second as usize * TIME.as_secs() as usize;
-    let (latencies, ready) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Barrier::new(subscribers + 1)));
-    let mut reading = JoinSet::new();
-    for _ in 0..subscribers {
-        let request = format!(
+/// A line of the report, from how late every event was, sorted.
+fn line(name: &str, scene: &Scene, latencies: &[Duration]) -> Result<String> {
+    let ms = |share| within(latencies, share).map(|latency| latency.as_secs_f64() * 1e3);
+    let (p50, p99, latest) = (ms(0.5)?, ms(0.99)?, ms(1.0)?);
+    let (read, lost) = (latencies.len(), scene.subscribers * scene.events() - latencies.len());
+    let line = format!("| {name} | {p50:.1} ms | {p99:.1} ms | {latest:.1} ms | {read} | {lost} |");
+    println!("  {line}");
+    Ok(line)
+}
+
+/// How late every event of the service came to those who follow it on another instance, at `port`.
+async fn follow(scene: &Scene, source: &child::Target, port: u16) -> Result<Vec<Duration>> {
+    let mut projects = vec![source.endpoint()];
+    while projects.len() < scene.projects {
+        projects.push(source.new_project().await?);
+    }
+    let request = |index: usize| {
+        let project = projects[index % projects.len()].path.rsplit('/').next().unwrap_or_default();
+        format!(
             "GET /api/v1/projects/{project}/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
             source.key
-        );
-        let (latencies, ready) = (Arc::clone(&latencies), Arc::clone(&ready));
-        reading.spawn(async move {
-            let seen = subscribe(port, &request, &ready, events).await.unwrap_or_default();
-            latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(seen);
-        });
-    }
-    ready.wait().await;
+        )
+    };
+    let readers = Readers::start(scene, port, request).await;
     let (client, clock) = (reqwest::Client::new(), Clock::system());
     let ping = Repository::new("northwind/ledger", clock.now()).ping().bytes();
-    let signature = sign(&source.secret, &ping);
-    let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
-    for index in 0..events {
+    let mut tick = tokio::time::interval(Duration::from_secs(1) / scene.per_second / scene.projects as u32);
+    for index in 0..scene.events() * scene.projects {
         tick.tick().await;
+        let project = &projects[index % projects.len()];
         let post = client
-            .post(format!("http://127.0.0.1:{}{}", source.port, source.path))
+            .post(format!("http://127.0.0.1:{}{}", source.port, project.path))
             .header("x-github-event", "ping")
             .header("x-github-delivery", format!("bench-{index}"))
-            .header("x-hub-signature-256", &signature);
+            .header("x-hub-signature-256", &sign(&project.secret, &ping));
         post.body(ping.clone()).send().await?.error_for_status()?;
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !reading.is_empty() && Instant::now() < deadline {
-        let _ = tokio::time::timeout(Duration::from_millis(100), reading.join_next()).await;
+    readers.finish().await
+}
+
+/// The same of a server that does nothing but write: what this machine can do at all.
+async fn bare(scene: &Scene) -> Result<Vec<Duration>> {
+    let (folder, port) = (tempfile::TempDir::new()?, scratch::free_port()?);
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args(["write", &port.to_string()]);
+    let mut server = child::spawn(&mut command, folder.path())?;
+    child::wait_until_ready(port).await?;
+    let seen = Readers::start(scene, port, |_| "GET / HTTP/1.1\r\n\r\n".to_owned()).await.finish().await;
+    server.kill()?;
+    server.wait()?;
+    seen
+}
+
+/// Serves [`bare`]: every connection is greeted, and told the time once a second.
+pub(crate) async fn write(port: u16) -> Result<()> {
+    let listener = trackside::server::bind(([127, 0, 0, 1], port).into())?;
+    let (clock, (tell, told)) = (Clock::system(), tokio::sync::watch::channel(String::new()));
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            let now = clock.now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+            tell.send_replace(format!("{:<FRAME$}", format!("\"timestamp\":\"{now}\"")));
+        }
+    });
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let mut told = told.clone();
+        tokio::spawn(async move {
+            told.mark_unchanged();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+            while told.changed().await.is_ok() {
+                let frame = told.borrow_and_update().clone();
+                stream.write_all(frame.as_bytes()).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        });
     }
-    reading.shutdown().await;
-    let mut latencies =
-        std::mem::take(&mut *latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    latencies.sort();
-    if latencies.is_empty() {
-        return Err("no event arrived".into());
+}
+
+/// Everybody who follows.
+struct Readers {
+    reading: JoinSet<()>,
+    latencies: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl Readers {
+    /// Connects everybody, each with a request of their own; returns when all have been greeted.
+    async fn start(scene: &Scene, port: u16, request: impl Fn(usize) -> String) -> Self {
+        let (latencies, ready) =
+            (Arc::new(Mutex::new(Vec::new())), Arc::new(Barrier::new(scene.subscribers + 1)));
+        let (mut reading, events) = (JoinSet::new(), scene.events());
+        for index in 0..scene.subscribers {
+            let (latencies, ready, request) = (Arc::clone(&latencies), Arc::clone(&ready), request(index));
+            reading.spawn(async move {
+                let seen = subscribe(port, &request, &ready, events).await.unwrap_or_default();
+                latencies.lock().unwrap_or_else(PoisonError::into_inner).extend(seen);
+            });
+        }
+        ready.wait().await;
+        Self { reading, latencies }
     }
-    let lost = subscribers * events - latencies.len();
-    Ok((latencies, lost))
+
+    /// Waits until everybody has seen everything, or for some time more than it can take; gives how late it was.
+    async fn finish(mut self) -> Result<Vec<Duration>> {
+        let deadline = Instant::now() + TIME + Duration::from_secs(10);
+        while !self.reading.is_empty() && Instant::now() < deadline {
+            let _ = tokio::time::timeout(Duration::from_millis(100), self.reading.join_next()).await;
+        }
+        self.reading.shutdown().await;
+        let mut latencies =
+            std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner));
+        latencies.sort();
+        if latencies.is_empty() { Err("no event arrived".into()) } else { Ok(latencies) }
+    }
 }
 
 /// Reads a stream until so many events have come; gives how late each was.
