@@ -24,6 +24,8 @@ use crate::{
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may take to begin.
+const ANSWER: Duration = Duration::from_secs(60);
 /// A stream that says nothing for longer than this is dead: no heartbeat can be set further apart than 300 s.
 const SILENCE: Duration = Duration::from_secs(310);
 
@@ -83,7 +85,7 @@ impl Server {
     /// Sends one request on a connection of its own and gives back the answer's head; its body follows.
     ///
     /// # Errors
-    /// `unavailable` when nothing answers.
+    /// `unavailable` when nothing answers, or not in time.
     pub(super) async fn send(
         &self,
         method: &str,
@@ -111,7 +113,12 @@ impl Server {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| Error::invalid(format!("the request to {self} cannot be written: {error}")))?;
-        sender.send_request(request).await.map_err(|error| silent(error.into()))
+        let late = |_| {
+            let words = format!("{self} took the request and did not answer within {} s", ANSWER.as_secs());
+            Error::new(Code::Unavailable, words)
+        };
+        let answer = timeout(ANSWER, sender.send_request(request)).await.map_err(late)?;
+        answer.map_err(|error| silent(error.into()))
     }
 
     fn authority(&self) -> String {
