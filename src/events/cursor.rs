@@ -111,7 +111,7 @@ pub(super) fn retry_ms(ids: &Ids) -> u64 {
 pub struct Streams(Arc<Mutex<HashMap<PrincipalId, usize>>>);
 
 /// One open stream; dropped when it ends.
-pub(super) struct OpenStream {
+pub struct OpenStream {
     streams: Streams,
     principal: PrincipalId,
     gauge: IntGauge,
@@ -122,7 +122,7 @@ impl OpenStream {
     ///
     /// # Errors
     /// `rate_limited` when the principal has as many open as it may.
-    pub(super) fn new(app: &App, principal: PrincipalId) -> Result<Self> {
+    pub fn new(app: &App, principal: PrincipalId) -> Result<Self> {
         let most = app.config.streams_per_principal;
         let streams = app.streams.clone();
         let mut open = streams.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@
 //!
 //! Two carriers, one way to read: server-sent events carry one project (`stream.rs`), a WebSocket carries many
 //! (`socket.rs`). Both live off the same followers, count against the same limit per principal, and end within a
-//! second of the key they were opened with.
+//! second of the key they were opened with. Who only wants to know that something changed has a [`Watch`].
 
 mod api;
 pub mod bus;
@@ -21,6 +21,7 @@ mod socket;
 mod store;
 mod stream;
 mod tools;
+mod watch;
 mod wire;
 
 use std::{fmt, str::FromStr};
@@ -31,9 +32,10 @@ use uuid::Uuid;
 pub(crate) use self::socket::open_socket;
 pub use self::{
     api::{EventOut, EventsApi},
-    cursor::Streams,
+    cursor::{OpenStream, Streams},
     follow::Followers,
     tools::ListChanges,
+    watch::{Moved, Watch},
 };
 use crate::{
     accounts::Principal,
