@@ -2,12 +2,17 @@
 //!
 //! A tool is an operation of a slice with a name, a few arguments and a small answer; the slice's `tools.rs` has it,
 //! and the operation behind it is the one behind the REST route. Whatever a tool does, a call passes `call.rs`: scope,
-//! token bucket, the operation, and then the answer. Speaking the protocol is the affair of the official SDK, `rmcp`
+//! token bucket, the operation, and then the answer. What tools show, `resources.rs` gives addresses, `prompts.rs` puts
+//! into what a person asks for, and `listen.rs` tells the changes of; all of that are calls too. Speaking the protocol is the affair of the official SDK, `rmcp`
 //! (`server.rs`), mounted at `/mcp` (`http.rs`) or on standard input and output.
 
 mod answer;
 mod call;
+mod digest;
 mod http;
+mod listen;
+mod prompts;
+mod resources;
 mod server;
 mod text;
 mod tool;

@@ -1,25 +1,25 @@
-//! One call of a tool, from who calls to the answer: scope, token bucket, the operation, the record, the answer.
+//! One call, from who calls to the answer: scope, token bucket, the work, the record, the answer.
 //!
-//! Every call leaves exactly one record, which is on disk before its answer: calls that are refused, limited, of no
-//! such tool, that panic and that nobody waits for any more, too (P6). So a call is a task of its own, which goes on
-//! when its client has gone away, far enough to record that.
+//! Tools are called, and so is whatever else tells something of a tenant: resources, prompts, subscriptions. None of
+//! those is a door around limits or the record. Every call leaves exactly one record, which is on disk before its
+//! answer: calls that are refused, limited, of no such tool, that panic and that nobody waits for any more, too (P6).
+//! So a call is a task of its own, which goes on when its client has gone away, far enough to record that.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
-use rmcp::{ErrorData, model::CallToolResult};
+use rmcp::{
+    ErrorData,
+    model::{CallToolResult, ErrorCode},
+};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{
-    TABLE,
-    answer::{Answer, refusal},
-    tool::Row,
-};
+use super::{answer::refusal, tool::Row};
 use crate::{
-    accounts::Principal,
+    accounts::{Principal, Scope},
     admission::Noted,
     app::App,
     audit::{self, Actor, Entry, Outcome},
@@ -27,6 +27,9 @@ use crate::{
     limits::ToolUse,
     projects::ProjectId,
 };
+
+/// The protocol's error for what it has no error of its own for; the reason is in its data.
+const REFUSED: ErrorCode = ErrorCode(-32000);
 
 /// Where a request came from, as it is recorded.
 #[derive(Clone, Debug, Default)]
@@ -40,10 +43,15 @@ pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) principal: Arc<Principal>,
     pub(super) origin: Origin,
+    /// The tool, or the method of the protocol if it is none.
     pub(super) tool: String,
     pub(super) arguments: Value,
+    /// The project that it is about, if it names one.
+    pub(super) project: Option<ProjectId>,
     /// Where what is left of the limit is noted for the HTTP answer.
     pub(super) noted: Noted,
+    /// Fires when nobody waits for the answer any more.
+    pub(super) cancelled: CancellationToken,
 }
 
 /// Why a call came to nothing, and that in a word for the record.
@@ -60,83 +68,100 @@ impl From<Error> for Failure {
 }
 
 impl Call {
-    /// Carries the call out; gives what its client is told. It is given up, and recorded so, once the returned future
-    /// is dropped or `cancelled` fires.
+    /// Calls the tool of a row, or says that there is none; gives what its client is told.
     ///
     /// # Errors
     /// A protocol error for a tool that does not exist.
-    pub(super) async fn run(self, cancelled: CancellationToken) -> Result<CallToolResult, ErrorData> {
-        let given_up = cancelled.child_token();
-        let _give_up = given_up.clone().drop_guard();
-        let row = TABLE.iter().find(|row| row.definition.name == self.tool);
-        let task = tokio::spawn(self.answer(row, given_up).in_current_span());
-        task.await.map_err(|error| ErrorData::internal_error(error.to_string(), None))?
+    pub(super) async fn tool(self, row: Option<&'static Row>) -> Result<CallToolResult, ErrorData> {
+        let Some(row) = row else {
+            let why = format!("there is no tool `{}`; tools/list names those there are", self.tool);
+            let Err(error) = self.unknown(Error::invalid(why)).await;
+            return Err(ErrorData::invalid_params(error.to_string(), None));
+        };
+        let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), self.arguments.clone());
+        let answered = self.run(Some(row.scope), async move { asked.await?.into_result() }).await;
+        Ok(answered.unwrap_or_else(|error| refusal(&error)))
     }
 
-    async fn answer(
+    /// Refuses what does not exist, and records that.
+    pub(super) async fn unknown(self, why: Error) -> Result<Infallible> {
+        self.run(None, async { Err(why) }).await
+    }
+
+    /// Does `work` as this call, if its caller has `scope` and is within the limit; without a scope there is nothing to
+    /// be limited. It is given up, and recorded so, once the returned future is dropped or `cancelled` fires.
+    ///
+    /// # Errors
+    /// Those of `work`, `insufficient_scope`, `rate_limited`, and `unavailable` when the call cannot be recorded.
+    pub(super) async fn run<T: Send + 'static>(
         self,
-        row: Option<&'static Row>,
+        scope: Option<Scope>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let given_up = self.cancelled.child_token();
+        let _give_up = given_up.clone().drop_guard();
+        let task = tokio::spawn(self.recorded(scope, work, given_up).in_current_span());
+        task.await.map_err(Error::internal)?
+    }
+
+    async fn recorded<T>(
+        self,
+        scope: Option<Scope>,
+        work: impl Future<Output = Result<T>>,
         given_up: CancellationToken,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<T> {
         let (began, at) = (Instant::now(), self.app.clock.now());
-        let done = AssertUnwindSafe(self.do_it(row)).catch_unwind();
+        let done = AssertUnwindSafe(self.admitted(scope, work)).catch_unwind();
         let outcome = tokio::select! {
             biased;
-            done = done => done.unwrap_or_else(|_| {
-                let error = Error::internal("a tool panicked; its panic message is above in the log");
-                Err(Failure { error, word: "panicked" })
-            }),
+            done = done => match done {
+                Ok(outcome) => outcome.map_err(Failure::from),
+                Err(_) => {
+                    let error = Error::internal("a tool panicked; its panic message is above in the log");
+                    Err(Failure { error, word: "panicked" })
+                }
+            },
             () = given_up.cancelled() => {
                 let error = Error::new(Code::Gone, "the client went away");
                 Err(Failure { error, word: "abandoned" })
             }
         };
-        let outcome = outcome.and_then(|answer| answer.into_result().map_err(Failure::from));
-        let entry = Entry { duration: began.elapsed(), at, ..self.entry(row, outcome.as_ref().err()) };
+        let entry = Entry { duration: began.elapsed(), at, ..self.entry(scope, outcome.as_ref().err()) };
         let outcome = match self.app.audit.record(entry).await {
-            Ok(()) => outcome,
-            Err(error) => Err(error.into()), // nothing is answered that is not recorded
+            Ok(()) => outcome.map_err(|failure| failure.error),
+            Err(error) => Err(error), // nothing is answered that is not recorded
         };
-        match outcome {
-            Ok(result) => Ok(result),
-            Err(Failure { error, .. }) => {
-                if matches!(error.code, Code::Internal | Code::Unavailable) {
-                    tracing::error!(tool = self.tool, error = %chain(&error), "a tool call failed");
-                }
-                match row {
-                    Some(_) => Ok(refusal(&error)),
-                    None => Err(ErrorData::invalid_params(error.to_string(), None)),
-                }
-            }
+        if let Err(error) = &outcome
+            && matches!(error.code, Code::Internal | Code::Unavailable)
+        {
+            tracing::error!(tool = self.tool, error = %chain(error), "a tool call failed");
         }
+        outcome
     }
 
-    async fn do_it(&self, row: Option<&Row>) -> Result<Answer, Failure> {
-        let Some(row) = row else {
-            let why = format!("there is no tool `{}`; tools/list names those there are", self.tool);
-            return Err(Error::invalid(why).into());
-        };
-        self.principal.require(row.scope)?;
-        let used = ToolUse { client_id: self.principal.key_prefix.clone(), tool: self.tool.clone() };
-        self.noted.limit(self.app.limits.tools.take(&used).await)?;
-        Ok((row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), self.arguments.clone()).await?)
+    async fn admitted<T>(&self, scope: Option<Scope>, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if let Some(scope) = scope {
+            self.principal.require(scope)?;
+            let used = ToolUse { client_id: self.principal.key_prefix.clone(), tool: self.tool.clone() };
+            self.noted.limit(self.app.limits.tools.take(&used).await)?;
+        }
+        work.await
     }
 
     /// What is recorded, but for the times.
-    fn entry(&self, row: Option<&Row>, failure: Option<&Failure>) -> Entry {
+    fn entry(&self, scope: Option<Scope>, failure: Option<&Failure>) -> Entry {
         let Principal { tenant, id, kind, name, key, .. } = &*self.principal;
-        let named = self.arguments.get("projectId").and_then(|id| id.as_str()?.parse::<ProjectId>().ok());
         let is_reached = |project: &ProjectId| {
             self.principal.reaches(*project)
                 && failure.is_none_or(|failure| failure.error.code != Code::NotFound)
         };
         Entry {
             tenant: *tenant,
-            project: named.filter(is_reached),
+            project: self.project.filter(is_reached),
             actor: Actor { kind: *kind, id: *id, name: name.clone() },
             key: Some(*key),
             tool: self.tool.clone(),
-            scope: row.map(|row| row.scope),
+            scope,
             arguments: audit::fingerprint(&self.arguments),
             result: match failure.map(|failure| failure.error.code) {
                 None => Outcome::Success,
@@ -153,6 +178,22 @@ impl Call {
     }
 }
 
+/// The project that arguments name.
+pub(super) fn named_project(arguments: &Value) -> Option<ProjectId> {
+    arguments.get("projectId")?.as_str()?.parse().ok()
+}
+
+/// A refusal where the protocol has no other place for it than an error: something to act on, as tools give it.
+pub(super) fn protocol_error(error: &Error) -> ErrorData {
+    let code = match error.code {
+        Code::NotFound => ErrorCode::RESOURCE_NOT_FOUND,
+        Code::InvalidRequest => ErrorCode::INVALID_PARAMS,
+        Code::Internal | Code::Unavailable => ErrorCode::INTERNAL_ERROR,
+        _ => REFUSED,
+    };
+    ErrorData::new(code, error.to_string(), refusal(error).structured_content)
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -164,11 +205,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        accounts::{NewKey, Role, Scope, authenticate, create_tenant, issue_key},
+        accounts::{NewKey, Role, authenticate, create_tenant, issue_key},
         audit::{ToolCall, ToolCallFilter, list_tool_calls},
         clock::{Clock, Ids},
         config::{Config, Sources},
-        mcp::tool::{Profile, Tool, row},
+        mcp::{
+            answer::Answer,
+            tool::{Profile, Tool, row},
+        },
     };
 
     /// A tool that panics when it is told to, and else never answers.
@@ -217,10 +261,12 @@ mod tests {
             origin: Origin::default(),
             tool: Trouble::NAME.to_owned(),
             arguments: json!({ "panic": panic }),
+            project: None,
             noted: Noted::default(),
+            cancelled: given_up,
         };
         let row = Box::leak(Box::new(row::<Trouble>(Profile::Full)));
-        let answer = call.answer(Some(row), given_up).await.expect("a known tool");
+        let answer = call.tool(Some(row)).await.expect("a known tool");
         let calls = list_tool_calls(&app, tenant, ToolCallFilter::default(), None, 10).await.expect("calls");
         app.database.close().await;
         (answer.structured_content.expect("a reason")["code"].clone(), calls)

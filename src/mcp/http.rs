@@ -19,13 +19,14 @@ use crate::{
 };
 
 /// The mount. A request comes with a key of the API, from a page of ours or an allowed origin, under a name of ours:
-/// a page that a browser was led to under another name (DNS rebinding) is refused.
+/// a page that a browser was led to under another name (DNS rebinding) is refused. The SDK is not told of a shutdown,
+/// which would cut answers short: calls end by themselves, and so do subscriptions.
 pub fn mount(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let (server, address) = (Server::new(Arc::clone(&app)), app.public_url());
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_cancellation_token(app.shutdown.clone())
+        .with_sse_keep_alive(Some(app.config.heartbeat))
         .with_allowed_hosts(hosts(&address))
         .with_allowed_origins(app.config.allowed_origins.iter().cloned().chain([address.clone()]))
         .enforce_origin_validation();

@@ -6,17 +6,21 @@ use poem::http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt as _,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        CacheScope, CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse,
+        Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        SubscriptionFilter,
     },
-    service::RequestContext,
+    service::{RequestContext, SubscriptionContext},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     TABLE,
-    call::{Call, Origin},
+    call::{Call, Origin, named_project},
+    listen, prompts, resources,
     tool::Profile,
 };
 use crate::{
@@ -26,8 +30,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// For how long a client may keep the list of tools: it changes with the service's version only.
-const LIST_TTL_MS: u64 = 3_600_000;
+/// For how long a client may keep a list that changes with the service's version only.
+pub(super) const LIST_TTL_MS: u64 = 3_600_000;
 /// For the model, once per conversation.
 const INSTRUCTIONS: &str = "Trackside tells what a project's repository, documents and CI runs are doing. Start with \
     list_projects for the projectId, then get_project_status. After that ask list_changes with the nextAfter of your \
@@ -55,16 +59,58 @@ impl Server {
         let key = self.key.as_ref().ok_or_else(|| Error::internal("the mount does not authenticate"))?;
         Ok(Arc::new(accounts::authenticate(&self.app, key.expose_secret()).await?))
     }
+
+    /// The call that a request makes.
+    async fn call(
+        &self,
+        context: &RequestContext<RoleServer>,
+        tool: impl Into<String>,
+        arguments: Value,
+    ) -> Result<Call, ErrorData> {
+        let parts = context.extensions.get::<Parts>();
+        let principal = self.caller(parts).await;
+        Ok(Call {
+            app: Arc::clone(&self.app),
+            principal: principal.map_err(|error| ErrorData::invalid_request(error.to_string(), None))?,
+            origin: parts.and_then(|parts| parts.extensions.get::<Origin>()).cloned().unwrap_or_default(),
+            tool: tool.into(),
+            project: named_project(&arguments),
+            arguments,
+            noted: parts.and_then(|parts| parts.extensions.get::<Noted>()).cloned().unwrap_or_default(),
+            cancelled: context.ct.clone(),
+        })
+    }
 }
 
 impl ServerHandler for Server {
+    /// Lists are not said to change: tools, prompts and kinds of resources change with the service's version only, and
+    /// of a new project nobody is told.
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .build();
         ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("trackside", env!("CARGO_PKG_VERSION")).with_title("Trackside"),
             )
             .with_instructions(INSTRUCTIONS)
+    }
+
+    /// Revisions that begin like this subscribe within a session, and there are no sessions.
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut result = self.negotiate_initialize(&request)?;
+        if let Some(resources) = &mut result.capabilities.resources {
+            resources.subscribe = None;
+        }
+        Ok(result)
     }
 
     async fn list_tools(
@@ -86,18 +132,68 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let parts = context.extensions.get::<Parts>();
-        let principal = self.caller(parts).await;
-        let principal = principal.map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
-        let call = Call {
-            app: Arc::clone(&self.app),
-            principal,
-            origin: parts.and_then(|parts| parts.extensions.get::<Origin>()).cloned().unwrap_or_default(),
-            tool: request.name.into_owned(),
-            arguments: Value::Object(request.arguments.unwrap_or_default()),
-            noted: parts.and_then(|parts| parts.extensions.get::<Noted>()).cloned().unwrap_or_default(),
-        };
-        call.run(context.ct).await.map(CallToolResponse::from)
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let row = TABLE.iter().find(|row| row.definition.name == request.name);
+        let call = self.call(&context, request.name, arguments).await?;
+        call.tool(row).await.map(CallToolResponse::from)
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|request| request.cursor);
+        let call = self.call(&context, "resources/list", json!({ "cursor": cursor })).await?;
+        resources::list(call, cursor).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let call = self.call(&context, "resources/read", json!({ "uri": request.uri })).await?;
+        resources::read(call, request.uri).await.map(ReadResourceResponse::from)
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(prompts::list())
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        let asked = json!({ "name": request.name, "arguments": arguments });
+        let call = self.call(&context, "prompts/get", asked).await?;
+        prompts::get(call, &request.name, arguments).await.map(GetPromptResponse::from)
+    }
+
+    /// Everything that is asked for; what the capabilities do not name is left out by the SDK, and a resource that
+    /// cannot be subscribed to ends the subscription with the reason.
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let asked = json!({ "resourceSubscriptions": context.accepted().resource_subscriptions });
+        let call = self.call(context.request_context(), "subscriptions/listen", asked).await?;
+        listen::listen(call, &context).await
     }
 }
 

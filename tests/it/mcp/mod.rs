@@ -1,5 +1,9 @@
 //! AI agents: tools over MCP, of the newest revision and of one that clients still speak.
 
+mod listen;
+mod prompts;
+mod resources;
+
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

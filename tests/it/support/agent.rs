@@ -1,6 +1,6 @@
 //! An AI agent: what an MCP client sends for it.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{
@@ -28,8 +28,8 @@ impl Agent {
         Self { client: client.clone(), revision }
     }
 
-    /// Sends a request of the protocol.
-    pub(crate) async fn send(&self, method: &str, mut params: Value) -> Answer {
+    /// A request of the protocol, not sent yet.
+    pub(crate) fn request(&self, method: &str, mut params: Value) -> RequestBuilder {
         let mut request = self.client.request(Method::POST, "/mcp");
         request = request.header("accept", "application/json, text/event-stream");
         let version = match self.revision {
@@ -41,14 +41,19 @@ impl Agent {
                     "io.modelcontextprotocol/clientCapabilities": {},
                 });
                 request = request.header("mcp-method", method);
-                if let Some(name) = params["name"].as_str() {
+                if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
                     request = request.header("mcp-name", name);
                 }
                 "2026-07-28"
             }
         };
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        answer(request.header("mcp-protocol-version", version).json(&body)).await
+        request.header("mcp-protocol-version", version).json(&body)
+    }
+
+    /// Sends a request of the protocol.
+    pub(crate) async fn send(&self, method: &str, params: Value) -> Answer {
+        answer(self.request(method, params)).await
     }
 
     /// Calls a tool; gives its result.

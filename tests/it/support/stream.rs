@@ -1,7 +1,7 @@
 //! A subscriber, as a browser's EventSource is one.
 
 use futures::StreamExt as _;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -29,20 +29,20 @@ pub(crate) struct Frame {
 
 impl EventStream {
     pub(crate) async fn open(client: &Client, path: &str, after: Option<&str>) -> Self {
-        // A stream outlives the client's usual patience.
-        let mut request = client.request(Method::GET, path).timeout(PATIENCE * 10);
+        let mut request = client.request(Method::GET, path);
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
-        let response = request.send().await.expect("an answer");
+        Self { last_id: after.map(Into::into), ..Self::answering(request).await }
+    }
+
+    /// The stream that answers a request.
+    pub(crate) async fn answering(request: RequestBuilder) -> Self {
+        // A stream outlives the client's usual patience.
+        let response = request.timeout(PATIENCE * 10).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self {
-            bytes: response.bytes_stream().boxed(),
-            buffer: String::new(),
-            last_id: after.map(Into::into),
-            retry: None,
-        }
+        Self { bytes: response.bytes_stream().boxed(), buffer: String::new(), last_id: None, retry: None }
     }
 
     /// The next frame of any kind; none when the stream has ended.

@@ -1,0 +1,204 @@
+//! Subscriptions: an agent is told that a resource has changed, seldom, and only of what it may read.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use trackside::samples::{Commit, Repository, Sample};
+
+use super::resources::{digest_of, push_artifact};
+use crate::support::{
+    Server,
+    agent::{Agent, Revision},
+    any_key, dawn, eventually,
+    stream::EventStream,
+    text,
+};
+
+/// An open subscription.
+struct Subscription(EventStream);
+
+impl Subscription {
+    /// Subscribes to resources; reads past the acknowledgement and the first notification of each.
+    async fn open(agent: &Agent, uris: &[&str]) -> Self {
+        let mut subscription = Self::ask(agent, uris).await;
+        for _ in uris {
+            let told = subscription.next().await.expect("a first notification");
+            assert_eq!(told["method"], "notifications/resources/updated", "{told}");
+        }
+        subscription
+    }
+
+    /// Asks for a subscription; reads past the acknowledgement.
+    async fn ask(agent: &Agent, uris: &[&str]) -> Self {
+        let filter = json!({"resourceSubscriptions": uris, "toolsListChanged": true});
+        let request = agent.request("subscriptions/listen", json!({"notifications": filter}));
+        let mut subscription = Self(EventStream::answering(request).await);
+        let told = subscription.next().await.expect("an acknowledgement");
+        assert_eq!(told["method"], "notifications/subscriptions/acknowledged", "{told}");
+        let granted = json!({"resourceSubscriptions": uris});
+        assert_eq!(told["params"]["notifications"], granted, "lists that never change are left out");
+        subscription
+    }
+
+    /// The next message; none when the stream has ended.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            let frame = self.0.next_frame().await?;
+            if !frame.data.is_null() {
+                return Some(frame.data);
+            }
+        }
+    }
+
+    /// The address that the next notification tells of.
+    async fn changed(&mut self) -> String {
+        let told = self.next().await.expect("a notification");
+        assert_eq!(told["method"], "notifications/resources/updated", "{told}");
+        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1, "{told}");
+        text(&told["params"]["uri"])
+    }
+}
+
+/// A push that changes the document, or something else.
+fn push(changes: &'static [&'static str]) -> Sample {
+    let commit = Commit { message: "more", modified: changes, ..Commit::default() };
+    Repository::new("acme/rocket", dawn() + chrono::TimeDelta::hours(1)).push("main", &[commit])
+}
+
+#[tokio::test]
+async fn an_agent_is_told_of_the_change_of_what_it_subscribed_to_and_of_nothing_else() {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme").await;
+    let (project, other) = (tenant.project("rocket").await, tenant.project("boat").await);
+    let artifact = push_artifact(&project).await;
+    let (digest, agent) = (digest_of(&project.id), Agent::new(&project.client, Revision::Newest));
+    let mut both = Subscription::open(&agent, &[&digest, &artifact]).await;
+    let mut another = Subscription::open(&agent, &[&digest_of(&other.id)]).await;
+
+    project.deliver("2", &push(&["src/main.rs"])).await.expect(202);
+    project.settled().await;
+    assert_eq!(both.changed().await, digest);
+    project.deliver("3", &push(&["docs/prd.md"])).await.expect(202);
+    let mut told = [both.changed().await, both.changed().await];
+    while !told.contains(&artifact) {
+        told = [told[1].clone(), both.changed().await];
+    }
+    other.deliver("1", &push(&["src/main.rs"])).await.expect(202);
+    assert_eq!(another.changed().await, digest_of(&other.id), "the first that it is told");
+}
+
+#[tokio::test]
+async fn a_burst_of_events_is_few_notifications_and_the_last_event_has_one() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let (digest, agent) = (digest_of(&project.id), Agent::new(&project.client, Revision::Newest));
+    let mut subscription = Subscription::open(&agent, &[&digest]).await;
+    let began = Instant::now();
+    for number in 0..40 {
+        project.deliver(&number.to_string(), &push(&["src/main.rs"])).await.expect(202);
+    }
+    project.settled().await;
+    // It has read nothing meanwhile. What was told until the last event is there, and one more is to come.
+    project.client.patch(&format!("/api/v1/projects/{}", project.id), json!({"name": "z"})).await.expect(200);
+    let events = project.events().await.len();
+    assert!(events > 80, "{events}");
+    let mut notifications = 0;
+    loop {
+        subscription.changed().await;
+        notifications += 1;
+        let read = agent.send("resources/read", json!({"uri": digest})).await.expect(200);
+        if text(&read.json["result"]["contents"][0]["text"]).contains(r#""name":"z""#) {
+            break;
+        }
+    }
+    let most = 2 + began.elapsed().as_secs();
+    assert!(notifications <= most, "{notifications} notifications of {events} events, at most {most}");
+}
+
+#[tokio::test]
+async fn what_an_agent_may_not_read_ends_the_subscription_with_the_reason() {
+    let server = Server::start_with(&[("TRACKSIDE_STREAMS_PER_PRINCIPAL", "1")]).await;
+    let project = server.project().await;
+    let hidden = server.tenant("theirs").await.project("rocket").await;
+    let agent = Agent::new(&project.client, Revision::Newest);
+    let own = digest_of(&project.id);
+    let refused = async |uris: &[&str]| {
+        let mut subscription = Subscription::ask(&agent, uris).await;
+        let error = subscription.next().await.expect("an error")["error"].take();
+        assert!(subscription.next().await.is_none(), "and no more");
+        error
+    };
+    let theirs = refused(&[&own, &digest_of(&hidden.id)]).await;
+    let nobodys = digest_of(&uuid::Uuid::from_u128(1).to_string());
+    let none = refused(&[&own, &nobodys]).await;
+    assert_eq!(theirs["data"]["code"], "not_found", "{theirs}");
+    assert_eq!(theirs.to_string().replace(&hidden.id, ""), none.to_string().replace(&nobodys[20..56], ""));
+    let typo = refused(&["trackside://project/digest"]).await;
+    assert!(typo.to_string().contains("trackside://project/digest"), "{typo}");
+
+    let open = Subscription::open(&agent, &[&own]).await;
+    assert_eq!(refused(&[&own]).await["data"]["code"], "rate_limited", "one stream, and it is open");
+    drop(open);
+    eventually("the place of a client that went away is free", async || {
+        let mut again = Subscription::ask(&agent, &[&own]).await;
+        again.next().await.expect("an answer")["error"].is_null()
+    })
+    .await;
+    eventually("nothing is held", async || server.service.app.metrics.streams_open.get() == 0).await;
+    let calls = project.client.get("/api/v1/tool-calls").await.expect(200).json["items"].take();
+    assert!(calls.as_array().unwrap().iter().all(|call| call["tool"] == "subscriptions/listen"), "{calls}");
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_key() {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme").await;
+    let project = tenant.project("rocket").await;
+    let key = server.key(tenant.id, any_key()).await;
+    let agent = Agent::new(&server.client(&key), Revision::Newest);
+    let mut subscription = Subscription::open(&agent, &[&digest_of(&project.id)]).await;
+    let keys = project.client.get("/api/v1/api-keys").await.expect(200).json["items"].take();
+    let prefix = &key[..16];
+    let id =
+        keys.as_array().unwrap().iter().find(|row| row["prefix"] == prefix).expect("the key")["id"].clone();
+    project.client.delete(&format!("/api/v1/api-keys/{}", text(&id))).await.expect(200);
+    let last = subscription.next().await.expect("a last word");
+    assert_eq!(last["error"]["data"]["code"], "unauthenticated", "{last}");
+    assert!(subscription.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_subscription_ends_gracefully_with_the_service() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let agent = Agent::new(&project.client, Revision::Newest);
+    let mut subscription = Subscription::open(&agent, &[&digest_of(&project.id)]).await;
+    server.service.app.shutdown.cancel();
+    let last = subscription.next().await.expect("a last word");
+    assert_eq!(last["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1, "{last}");
+    assert!(subscription.next().await.is_none());
+}
+
+#[tokio::test]
+async fn older_revisions_are_not_promised_what_needs_a_session() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let (older, newest) =
+        (Agent::new(&project.client, Revision::Older), Agent::new(&project.client, Revision::Newest));
+    let hello = json!({
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "agent", "version": "1"},
+    });
+    let told = older.send("initialize", hello).await.expect(200).json["result"]["capabilities"].take();
+    assert_eq!(told, json!({"prompts": {}, "resources": {}, "tools": {}}));
+    let told =
+        newest.send("server/discover", json!({})).await.expect(200).json["result"]["capabilities"].take();
+    assert_eq!(told, json!({"prompts": {}, "resources": {"subscribe": true}, "tools": {}}));
+    let digest = digest_of(&project.id);
+    let refused = older.send("resources/subscribe", json!({"uri": digest})).await;
+    assert_eq!(refused.json["error"]["code"], -32601, "{}", refused.body);
+    let filter = json!({"notifications": {"resourceSubscriptions": [digest]}});
+    let refused = older.send("subscriptions/listen", filter).await;
+    assert_eq!(refused.json["error"]["code"], -32601, "{}", refused.body);
+}
