@@ -1,15 +1,24 @@
 //! Subscriptions: an agent is told that a resource has changed, seldom, and only of what it may read.
 
-use std::time::Instant;
+use std::{process::Stdio, time::Instant};
 
 use serde_json::{Value, json};
-use trackside::samples::{Commit, Repository, Sample};
+use trackside::{
+    accounts::{NewKey, Scope},
+    samples::{Commit, Repository, Sample},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    time::timeout,
+};
 
 use super::resources::{digest_of, push_artifact};
 use crate::support::{
-    Server,
+    PATIENCE, Server,
     agent::{Agent, Revision},
     any_key, dawn, eventually,
+    process::trackside,
     stream::EventStream,
     text,
 };
@@ -150,6 +159,28 @@ async fn what_an_agent_may_not_read_ends_the_subscription_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_key_subscribes_to_what_it_reaches_and_may_read() {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme").await;
+    let (project, other) = (tenant.project("rocket").await, tenant.project("boat").await);
+    let artifact = push_artifact(&project).await;
+    let refused = async |new: NewKey, uri: &str| {
+        let agent = Agent::new(&server.client(&server.key(tenant.id, new).await), Revision::Newest);
+        let told = Subscription::ask(&agent, &[uri]).await.next().await.expect("an answer");
+        told["error"]["data"]["code"].clone()
+    };
+    let bound = || NewKey { projects: Some([project.id.parse().unwrap()].into()), ..any_key() };
+    assert_eq!(refused(bound(), &digest_of(&project.id)).await, Value::Null);
+    assert_eq!(refused(bound(), &digest_of(&other.id)).await, "not_found");
+    let may = |scopes: &[Scope]| NewKey { scopes: Some(scopes.iter().copied().collect()), ..any_key() };
+    use Scope::{ArtifactsRead, EventsRead, StatusRead};
+    assert_eq!(refused(may(&[EventsRead, StatusRead]), &digest_of(&project.id)).await, Value::Null);
+    assert_eq!(refused(may(&[EventsRead, StatusRead]), &artifact).await, "insufficient_scope");
+    assert_eq!(refused(may(&[EventsRead, ArtifactsRead]), &artifact).await, Value::Null);
+    assert_eq!(refused(may(&[StatusRead]), &digest_of(&project.id)).await, "insufficient_scope");
+}
+
+#[tokio::test]
 async fn a_subscription_ends_with_its_key() {
     let server = Server::start().await;
     let tenant = server.tenant("acme").await;
@@ -201,4 +232,43 @@ async fn older_revisions_are_not_promised_what_needs_a_session() {
     let filter = json!({"notifications": {"resourceSubscriptions": [digest]}});
     let refused = older.send("subscriptions/listen", filter).await;
     assert_eq!(refused.json["error"]["code"], -32601, "{}", refused.body);
+}
+
+#[tokio::test]
+async fn a_process_on_standard_input_and_output_is_told_what_the_service_did() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let mut command = trackside(std::path::Path::new("."));
+    command.arg("mcp").envs(server.place.settings());
+    command.env("TRACKSIDE_API_KEY", project.client.key.as_deref().unwrap());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("it starts");
+    let (mut input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+    let mut output = BufReader::new(output).lines();
+    let mut next = async || -> Value {
+        let line = timeout(PATIENCE, output.next_line()).await.expect("in time").unwrap().expect("a line");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let digest = digest_of(&project.id);
+    let filter = json!({"resourceSubscriptions": [digest]});
+    for (id, method, more) in
+        [(1, "server/discover", json!({})), (2, "subscriptions/listen", json!({"notifications": filter}))]
+    {
+        let request = Agent::message(id, method, more);
+        input.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+        let told = next().await;
+        match id {
+            1 => assert_eq!(told["result"]["capabilities"]["resources"]["subscribe"], true, "{told}"),
+            _ => assert_eq!(told["method"], "notifications/subscriptions/acknowledged", "{told}"),
+        }
+    }
+    assert_eq!(next().await["params"]["uri"], digest, "one to begin with");
+    project.deliver("1", &push(&["src/main.rs"])).await.expect(202);
+    let told = next().await;
+    assert_eq!(
+        (&told["method"], &told["params"]["uri"]),
+        (&json!("notifications/resources/updated"), &json!(digest))
+    );
+    drop(input);
+    assert!(timeout(PATIENCE, process.wait()).await.expect("it ends with its input").unwrap().success());
 }

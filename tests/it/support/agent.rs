@@ -28,26 +28,32 @@ impl Agent {
         Self { client: client.clone(), revision }
     }
 
+    /// A request of the newest revision, which stands alone.
+    pub(crate) fn message(id: u64, method: &str, mut params: Value) -> Value {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    }
+
     /// A request of the protocol, not sent yet.
-    pub(crate) fn request(&self, method: &str, mut params: Value) -> RequestBuilder {
+    pub(crate) fn request(&self, method: &str, params: Value) -> RequestBuilder {
         let mut request = self.client.request(Method::POST, "/mcp");
         request = request.header("accept", "application/json, text/event-stream");
-        let version = match self.revision {
-            Revision::Older => "2025-11-25",
+        let (version, body) = match self.revision {
+            Revision::Older => {
+                ("2025-11-25", json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+            }
             Revision::Newest => {
-                params["_meta"] = json!({
-                    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                    "io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "1"},
-                    "io.modelcontextprotocol/clientCapabilities": {},
-                });
                 request = request.header("mcp-method", method);
                 if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
                     request = request.header("mcp-name", name);
                 }
-                "2026-07-28"
+                ("2026-07-28", Self::message(1, method, params))
             }
         };
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         request.header("mcp-protocol-version", version).json(&body)
     }
 
