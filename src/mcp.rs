@@ -8,7 +8,6 @@
 
 mod answer;
 mod call;
-mod digest;
 mod http;
 mod listen;
 mod prompts;

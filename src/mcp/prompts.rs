@@ -58,7 +58,8 @@ static PROMPTS: [Row; 2] = [
         text: "\
 You begin to work on the project {projectId}, which Trackside follows. Before you change anything:
 
-1. Read the facts at the end: documents, failing runs, the last change. They are as of freshAsOf.
+1. Read the facts at the end: failing and running CI, documents, the last change. They are as of freshAsOf; \
+`get_project_status` tells them anew.
 2. Catch up with `list_changes`. If you have a nextAfter from an earlier session, give it as after. If not, the facts \
 say where the log is now: go on from there, and do not read the log from its beginning.
 3. If something fails, ask `list_runs` with status failed, newest first, and `get_run` for what concerns your branch. \

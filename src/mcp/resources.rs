@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use super::{
     call::{Call, protocol_error},
-    digest::Digest,
     server::LIST_TTL_MS,
     text,
     tool::{Profile, Row, row},
@@ -29,6 +28,7 @@ use crate::{
     artifacts::{ArtifactId, GetArtifact},
     error::{Code, Error, Result},
     projects::{self, ProjectId},
+    status::GetProjectStatus,
     wire::Page,
 };
 
@@ -54,8 +54,8 @@ pub(super) static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| {
         Kind {
             template: "trackside://project/{projectId}/digest",
             name: "digest",
-            about: "The state of a project in brief: documents, CI runs, what fails, what changed last.",
-            row: row::<Digest>(Profile::Full),
+            about: "How a project stands, as get_project_status tells it.",
+            row: row::<GetProjectStatus>(Profile::Full),
         },
         Kind {
             template: "trackside://project/{projectId}/artifact/{artifactId}",

@@ -48,7 +48,7 @@ impl Tool for GetProjectStatus {
 }
 
 /// The status in a few hundred tokens.
-pub(crate) fn shown(status: &ProjectStatus) -> [(&'static str, Value); 9] {
+fn shown(status: &ProjectStatus) -> [(&'static str, Value); 9] {
     let project = &status.project;
     let last = status.last_change.as_ref();
     let last = last.map(|event| json!({"event": event.name, "at": Timestamp(event.timestamp).to_string()}));

@@ -31,7 +31,7 @@ async fn an_agent_is_told_how_to_begin_and_how_to_end_with_the_facts_as_data() {
         assert_eq!(message["role"], "user", "{begin}");
         let told = text(&message["content"]["text"]);
         let facts: Value = serde_json::from_str(told.trim_end().lines().last().unwrap()).expect("JSON");
-        assert_eq!(facts["projectId"], project.id, "{told}");
+        assert_eq!(facts["project"]["projectId"], project.id, "{told}");
         assert!(told.contains(&format!("the project {}", project.id)), "{told}");
     }
     let agent = Agent::new(&project.client, Revision::Newest);

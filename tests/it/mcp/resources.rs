@@ -65,7 +65,7 @@ async fn an_agent_finds_and_reads_the_digest_and_the_artifacts_of_its_project() 
             ]
         );
         let digest = shown(&agent, &digest_of(&project.id)).await;
-        assert_eq!(digest["projectId"], project.id, "{digest}");
+        assert_eq!(digest["project"]["projectId"], project.id, "{digest}");
         assert!(digest["freshAsOf"].is_string());
         let shown = shown(&agent, &artifact).await;
         assert_eq!(shown["artifact"]["path"], "docs/prd.md");
