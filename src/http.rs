@@ -86,6 +86,16 @@ const EXPOSED: [&str; 10] = [
 
 /// The whole service as one endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
+    let mcp = mcp::mount(Arc::clone(&app));
+    endpoint_with(app, mcp)
+}
+
+/// The whole service, with what answers at `/mcp`. Open to tests, which mount other handlers there.
+#[doc(hidden)]
+pub fn endpoint_with(
+    app: Arc<App>,
+    mcp: impl Endpoint<Output = Response> + 'static,
+) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
     let mut cors =
         Cors::new().allow_origins(&app.config.allowed_origins).allow_headers(ALLOWED).expose_headers(EXPOSED);
@@ -96,7 +106,7 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     Route::new()
         .at("/openapi.json", get(openapi_json))
         .at("/api/v1/events/ws", get(open_socket)) // no OpenAPI: it is described at stream_events
-        .at("/mcp", mcp::mount(Arc::clone(&app))) // no OpenAPI: it has a protocol of its own
+        .at("/mcp", mcp) // no OpenAPI: it has a protocol of its own
         .nest("/docs", docs)
         .nest("/", service)
         .around({

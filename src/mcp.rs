@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use self::tool::{Profile, Row, row};
 pub use self::{
     answer::{Answer, Fields, More, page},
-    http::mount,
+    http::{mount, mount_handler},
     server::serve_stdio,
     tool::Tool,
 };

@@ -7,8 +7,11 @@ use poem::{
     endpoint::TowerCompatExt as _,
     http::{StatusCode, header},
 };
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 
 use super::{call::Origin, server::Server};
@@ -18,20 +21,33 @@ use crate::{
     error::{Code, Error},
 };
 
-/// The mount. A request comes with a key of the API, from a page of ours or an allowed origin, under a name of ours:
-/// a page that a browser was led to under another name (DNS rebinding) is refused. The SDK is not told of a shutdown,
-/// which would cut answers short: calls end by themselves, and so do subscriptions.
+/// The mount: the tools, for whoever comes with a key.
 pub fn mount(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
-    let (server, address) = (Server::new(Arc::clone(&app)), app.public_url());
+    let server = Server::new(Arc::clone(&app));
+    mount_handler(app, move || server.clone())
+}
+
+/// A mount of any handler, one for each request. A request comes with a key of the API, from a page of ours or an
+/// allowed origin, under a name of ours: a page that a browser was led to under another name (DNS rebinding) is
+/// refused. The SDK is not told of a shutdown, which would cut answers short: calls end by themselves, and so do
+/// subscriptions.
+///
+/// Open to tests, which mount what the protocol's conformance suite asks for.
+#[doc(hidden)]
+pub fn mount_handler<H: ServerHandler>(
+    app: Arc<App>,
+    handler: impl Fn() -> H + Send + Sync + 'static,
+) -> impl Endpoint<Output = Response> + 'static {
+    let address = app.public_url();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_sse_keep_alive(Some(app.config.heartbeat))
         .with_allowed_hosts(hosts(&address))
-        .with_allowed_origins(app.config.allowed_origins.iter().cloned().chain([address.clone()]))
+        .with_allowed_origins(app.config.allowed_origins.iter().cloned().chain([address]))
         .enforce_origin_validation();
     let sessions = Arc::new(NeverSessionManager::default());
-    StreamableHttpService::new(move || Ok(server.clone()), sessions, config)
+    StreamableHttpService::new(move || Ok(handler()), sessions, config)
         .compat()
         .around(move |endpoint, request| authenticate(Arc::clone(&app), endpoint, request))
 }

@@ -1,6 +1,9 @@
 //! AI agents: tools over MCP, of the newest revision and of one that clients still speak.
 
+mod conformance;
+mod fixture;
 mod listen;
+mod programs;
 mod prompts;
 mod resources;
 
