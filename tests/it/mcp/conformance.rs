@@ -17,10 +17,11 @@ use poem::{
     http::{HeaderValue, header},
 };
 use serde::Deserialize;
+use serde_json::json;
 use trackside::{http, mcp, server};
 
 use super::{fixture::Fixture, programs};
-use crate::support::{Server, process::free_port};
+use crate::support::{Client, Server, process::free_port};
 
 const NEWEST: &str = "2026-07-28";
 const BEFORE: &str = "2025-11-25";
@@ -28,21 +29,21 @@ const BEFORE: &str = "2025-11-25";
 #[tokio::test]
 async fn the_mount_conforms_to_the_newest_revision() {
     let server = Server::start().await;
-    run(serve_fixture(&server).await, "fixture", NEWEST).await.judge().unwrap();
+    run(serve(&server, fixture(&server)).await, "fixture", NEWEST).await.conforms();
 }
 
 #[tokio::test]
 async fn the_mount_conforms_to_the_revision_before() {
     let server = Server::start().await;
-    run(serve_fixture(&server).await, "fixture", BEFORE).await.judge().unwrap();
+    run(serve(&server, fixture(&server)).await, "fixture", BEFORE).await.conforms();
 }
 
 #[tokio::test]
 async fn the_service_conforms_to_both_where_it_has_what_the_suite_calls() {
     let server = Server::start().await;
-    let address = serve_itself(&server).await;
+    let address = serve(&server, service(&server)).await;
     for revision in [NEWEST, BEFORE] {
-        run(address, "service", revision).await.judge().unwrap();
+        run(address, "service", revision).await.conforms();
     }
 }
 
@@ -55,25 +56,33 @@ async fn a_port_where_nobody_listens_conforms_to_nothing() {
             run.checks.values().flatten().any(|check| check.status == "SUCCESS"),
             "some checks pass all alone"
         );
-        let why = run.judge().unwrap_err();
+        let why = run.complaints().join("\n");
         assert!(why.contains("tools-list:") && why.contains("ended with Some(1)"), "{why}");
     }
     let mut run = run(nowhere, "fixture", NEWEST).await;
     run.checks.clear();
     run.code = Some(0);
-    assert!(run.judge().unwrap_err().contains("server-stateless was not tried"));
+    assert!(run.complaints().contains(&"server-stateless was not tried".to_owned()));
+}
+
+#[tokio::test]
+async fn the_fixture_stands_behind_the_same_door_as_the_service() {
+    let server = Server::start().await;
+    let without_key = listen(&server, fixture(&server)).await;
+    let client = Client::new(format!("http://{without_key}"), None);
+    client.post("/mcp", json!({})).await.refused(401, "unauthenticated");
 }
 
 /// The service with the suite's names at `/mcp`.
-async fn serve_fixture(server: &Server) -> SocketAddr {
+fn fixture(server: &Server) -> impl Endpoint<Output = Response> + 'static {
     let (app, fixture) = (Arc::clone(&server.service.app), Fixture::new());
     let mount = mcp::mount_handler(Arc::clone(&app), move || fixture.clone());
-    serve(server, http::endpoint_with(app, mount)).await
+    http::endpoint_with(app, mount)
 }
 
 /// The service as it is.
-async fn serve_itself(server: &Server) -> SocketAddr {
-    serve(server, http::endpoint(Arc::clone(&server.service.app))).await
+fn service(server: &Server) -> impl Endpoint<Output = Response> + 'static {
+    http::endpoint(Arc::clone(&server.service.app))
 }
 
 /// The suite has no credentials to send: they are added in front of the service.
@@ -84,6 +93,11 @@ async fn serve(server: &Server, endpoint: impl Endpoint<Output = Response> + 'st
         request.headers_mut().insert(header::AUTHORIZATION, bearer.clone());
         async move { Ok(request) }
     });
+    listen(server, endpoint).await
+}
+
+/// Takes connections as the service does.
+async fn listen(server: &Server, endpoint: impl Endpoint<Output = Response> + 'static) -> SocketAddr {
     let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let stop = server.service.app.shutdown.clone();
@@ -175,8 +189,14 @@ async fn run(address: SocketAddr, handler: &str, revision: &str) -> Run {
 }
 
 impl Run {
-    /// Says everything that is not as it was expected.
-    fn judge(&self) -> Result<(), String> {
+    #[track_caller]
+    fn conforms(&self) {
+        let complaints = self.complaints();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+
+    /// Everything that is not as it was expected.
+    fn complaints(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut excused = BTreeSet::new();
         for (scenario, checks) in &self.checks {
@@ -207,7 +227,7 @@ impl Run {
         if self.code != Some(0) {
             wrong.push(format!("the suite ended with {:?}", self.code));
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+        wrong
     }
 }
 

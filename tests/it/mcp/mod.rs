@@ -1,5 +1,6 @@
 //! AI agents: tools over MCP, of the newest revision and of one that clients still speak.
 
+mod clients;
 mod conformance;
 mod fixture;
 mod listen;

@@ -17,6 +17,11 @@ pub(super) fn node(script: &str) -> Command {
     program("node_modules/.bin/node", script)
 }
 
+/// A script for Python.
+pub(super) fn python(script: &str) -> Command {
+    program("venv/bin/python", script)
+}
+
 /// No setting of this machine is in its way, and it does not outlive its test.
 fn program(interpreter: &str, script: &str) -> Command {
     let interpreter = file(interpreter);
