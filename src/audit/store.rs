@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use entity::{audit_head, audit_register, mcp_audit_log};
 use sea_orm::{
-    ActiveValue::Set,
+    ActiveValue::{Set, Unchanged},
     Condition, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
     QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _,
     prelude::*,
-    sea_query::{CaseStatement, ExprTrait, OnConflict},
+    sea_query::{ExprTrait, OnConflict},
 };
 
 use super::{
@@ -27,39 +27,19 @@ use crate::{
 /// The newest link of a chain and its seal.
 type Newest = (TenantId, Uuid, Link, Vec<u8>);
 
-/// Inserts records of any tenants.
-pub(super) async fn insert_records(tx: &DoorTx<'_>, records: Vec<Record>) -> Result<()> {
-    let (count, rows) = (records.len(), records.into_iter().map(to_row).collect());
-    let once = [mcp_audit_log::Column::TenantId, mcp_audit_log::Column::Id];
-    if tx.insert_new(rows, mcp_audit_log::Column::Id, &once).await?.len() != count {
-        return Err(Error::internal("a tool call was recorded before"));
-    }
-    Ok(())
-}
-
-/// Moves the heads of chains; all of them must be there.
-pub(super) async fn move_heads(tx: &DoorTx<'_>, heads: Vec<Newest>) -> Result<()> {
-    use audit_head::Column;
-    let (mut positions, mut hashes, mut macs): (CaseStatement, CaseStatement, CaseStatement) =
-        Default::default();
-    let (mut tenants, mut writers) = (Vec::new(), Vec::new());
-    for (tenant, writer, newest, mac) in heads {
-        positions = positions.case(Column::Writer.eq(writer), newest.position);
-        hashes = hashes.case(Column::Writer.eq(writer), newest.hash);
-        macs = macs.case(Column::Writer.eq(writer), mac);
-        tenants.push(tenant.0);
-        writers.push(writer);
-    }
-    let count = writers.len() as u64;
-    let moved = audit_head::Entity::update_many()
-        .col_expr(Column::Position, positions.into())
-        .col_expr(Column::Hash, hashes.into())
-        .col_expr(Column::Mac, macs.into())
-        .filter(Column::TenantId.is_in(tenants))
-        .filter(Column::Writer.is_in(writers))
-        .exec(tx.conn())
-        .await?;
-    all_moved(moved.rows_affected, count)
+/// Inserts records of any tenants, and moves the heads of their chains; all of those must be there.
+pub(super) async fn append(tx: &DoorTx<'_>, records: Vec<Record>, heads: Vec<Newest>) -> Result<()> {
+    let count = heads.len() as u64;
+    let moved = heads.into_iter().map(|(tenant, writer, newest, mac)| audit_head::ActiveModel {
+        tenant_id: Unchanged(tenant.0),
+        writer: Unchanged(writer),
+        position: Set(newest.position),
+        hash: Set(newest.hash),
+        mac: Set(mac),
+        ..Default::default()
+    });
+    let rows = records.into_iter().map(to_row).collect();
+    all_moved(tx.insert_and_change(rows, moved.collect()).await?, count)
 }
 
 /// Moves the head of a chain; it must be there.

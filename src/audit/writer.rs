@@ -105,12 +105,7 @@ impl Writer {
         });
         let heads = heads.collect();
         self.database
-            .write_through(Door::AuditWriter, |tx| {
-                Box::pin(async move {
-                    store::insert_records(tx, records).await?;
-                    store::move_heads(tx, heads).await
-                })
-            })
+            .write_through(Door::AuditWriter, |tx| Box::pin(store::append(tx, records, heads)))
             .await?;
         for (tenant, (writer, end)) in ends {
             self.remember(tenant, Chain { writer, newest: Some(end) });

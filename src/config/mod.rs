@@ -52,6 +52,8 @@ pub struct Config {
     pub max_connections: usize,
     /// `TRACKSIDE_REST_PER_MINUTE`.
     pub rest_per_minute: u32,
+    /// `TRACKSIDE_TOOLS_PER_MINUTE`.
+    pub tools_per_minute: u32,
     /// `TRACKSIDE_INGEST_PER_MINUTE`.
     pub ingest_per_minute: u32,
     /// `TRACKSIDE_JOB_LEASE_SECONDS`.
@@ -230,6 +232,7 @@ impl Config {
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             rest_per_minute: reader
                 .parse("TRACKSIDE_REST_PER_MINUTE", "a number of requests, 0 for no limit"),
+            tools_per_minute: reader.parse("TRACKSIDE_TOOLS_PER_MINUTE", "a number of calls, 0 for no limit"),
             ingest_per_minute: reader
                 .parse("TRACKSIDE_INGEST_PER_MINUTE", "a number of webhooks, 0 for no limit"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),

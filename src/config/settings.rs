@@ -75,6 +75,11 @@ pub const SETTINGS: &[Setting] = &[
         "600",
         "Requests to the REST API per minute and principal; 0 for no limit.",
     ),
+    setting(
+        "TRACKSIDE_TOOLS_PER_MINUTE",
+        "60",
+        "Calls of one MCP tool per minute and client; 0 for no limit.",
+    ),
     setting("TRACKSIDE_INGEST_PER_MINUTE", "60000", "Webhooks per minute and project; 0 for no limit."),
     setting(
         "TRACKSIDE_JOB_LEASE_SECONDS",

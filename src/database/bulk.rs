@@ -1,10 +1,10 @@
 //! Many rows by one statement.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use entity::TenantScoped;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden,
+    ActiveModelTrait, ActiveValue, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden,
     IntoActiveModel, Iterable as _, QuerySelect as _, Statement, Value,
     prelude::*,
     sea_query::{ArrayType, OnConflict},
@@ -30,12 +30,8 @@ where
         return Ok(HashSet::new());
     }
     if conn.get_database_backend() == DbBackend::Postgres {
-        let mut new = HashSet::new();
-        for (insert, values) in unnest(rows, once)? {
-            let sql = format!("{insert} RETURNING {}", quoted(id));
-            new.extend(ids_of(conn, sql, values).await?);
-        }
-        return Ok(new);
+        let (insert, values) = unnest(rows)?;
+        return ids_of(conn, format!("{insert} {} RETURNING {}", unless(once), quoted(id)), values).await;
     }
     let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.get(id).into_value()?.unwrap()).collect();
     let inserted = A::Entity::insert_many(rows)
@@ -72,26 +68,23 @@ where
     }
     let (tenant, beside_tenant) = (A::Entity::tenant_column(), B::Entity::tenant_column());
     if conn.get_database_backend() == DbBackend::Postgres {
-        let mut new = HashSet::new();
-        for (insert, mut values) in unnest(rows, once)? {
-            let (id, tenant) = (quoted(id), quoted(tenant));
-            let mut columns = vec![quoted(beside_id), quoted(beside_tenant)];
-            let mut selected = vec![id.clone(), tenant.clone()];
-            for column in <B::Entity as EntityTrait>::Column::iter() {
-                let Some(value) = beside.get(column).into_value().filter(Value::is_some) else { continue };
-                selected.push(format!("${}::{}", values.len() + 1, type_name(&value.array_type())?));
-                columns.push(quoted(column));
-                values.push(value);
-            }
-            let (table, columns, selected) =
-                (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
-            let sql = format!(
-                "WITH new AS ({insert} RETURNING {id}, {tenant}), \
-                 beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
-            );
-            new.extend(ids_of(conn, sql, values).await?);
+        let (insert, mut values) = unnest(rows)?;
+        let (id, tenant, unless) = (quoted(id), quoted(tenant), unless(once));
+        let mut columns = vec![quoted(beside_id), quoted(beside_tenant)];
+        let mut selected = vec![id.clone(), tenant.clone()];
+        for column in <B::Entity as EntityTrait>::Column::iter() {
+            let Some(value) = beside.get(column).into_value().filter(Value::is_some) else { continue };
+            selected.push(format!("${}::{}", values.len() + 1, type_name(&value.array_type())?));
+            columns.push(quoted(column));
+            values.push(value);
         }
-        return Ok(new);
+        let (table, columns, selected) =
+            (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
+        let sql = format!(
+            "WITH new AS ({insert} {unless} RETURNING {id}, {tenant}), \
+             beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
+        );
+        return ids_of(conn, sql, values).await;
     }
     let tenants: Vec<_> = rows.iter().map(|row| (row.get(id), row.get(tenant))).collect();
     let new = insert_new(conn, rows, id, once).await?;
@@ -108,40 +101,105 @@ where
     Ok(new)
 }
 
-/// `INSERT … SELECT … FROM unnest(…)`: a column of arrays for each column that has values. An array that goes by way of
-/// SeaORM has no nulls in it, so there is one statement for the rows that are null in the same columns.
-fn unnest<A: ActiveModelTrait>(
+/// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and finds
+/// it by those that are unchanged. Gives how many it found. It is one message to PostgreSQL.
+pub(super) async fn insert_and_change<A, B>(
+    conn: &DatabaseTransaction,
     rows: Vec<A>,
-    once: &[<A::Entity as EntityTrait>::Column],
-) -> Result<Vec<(String, Vec<Value>)>> {
-    let mut alike = BTreeMap::<Vec<bool>, Vec<Vec<Value>>>::new();
-    for mut row in rows {
-        let columns = <A::Entity as EntityTrait>::Column::iter();
-        let values: Vec<_> =
-            columns.map(|column| row.take(column).into_value().filter(Value::is_some)).collect();
-        let arrays = alike.entry(values.iter().map(Option::is_some).collect()).or_default();
-        arrays.resize_with(values.len(), Vec::new);
-        for (array, value) in arrays.iter_mut().zip(values) {
-            array.extend(value);
-        }
+    changed: Vec<B>,
+) -> Result<u64>
+where
+    A: ActiveModelTrait + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    B: ActiveModelTrait + Send,
+    <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
+{
+    if conn.get_database_backend() == DbBackend::Postgres && !rows.is_empty() && !changed.is_empty() {
+        let (insert, mut values) = unnest(rows)?;
+        let update = change(changed, &mut values)?;
+        let sql = format!("WITH new AS ({insert}) {update}");
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        return Ok(conn.execute_raw(statement).await?.rows_affected());
     }
-    let (table, once) =
-        (quoted(A::Entity::default()), once.iter().copied().map(quoted).collect::<Vec<_>>().join(", "));
-    let statement = |arrays: Vec<Vec<Value>>| {
-        let (mut columns, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for (column, array) in <A::Entity as EntityTrait>::Column::iter().zip(arrays) {
-            let Some(kind) = array.first().map(Value::array_type) else { continue };
-            columns.push(quoted(column));
-            types.push(format!("${}::{}[]", types.len() + 1, type_name(&kind)?));
-            values.push(Value::Array(kind, Some(Box::new(array))));
+    if !rows.is_empty() {
+        A::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    }
+    let mut count = 0;
+    for row in changed {
+        let mut update = B::Entity::update_many();
+        for column in <B::Entity as EntityTrait>::Column::iter() {
+            if let ActiveValue::Unchanged(key) = row.get(column) {
+                update = update.filter(column.eq(key));
+            }
         }
-        let (columns, arrays) = (columns.join(", "), types.join(", "));
-        let sql = format!(
-            "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({once}) DO NOTHING"
-        );
-        Ok((sql, values))
+        count += update.set(row).exec(conn).await?.rows_affected;
+    }
+    Ok(count)
+}
+
+/// `UPDATE … FROM unnest(…)`: an array for each column. The values come behind those that are there.
+fn change<B: ActiveModelTrait>(mut rows: Vec<B>, values: &mut Vec<Value>) -> Result<String> {
+    let table = quoted(B::Entity::default());
+    let (mut names, mut arrays, mut set, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for column in <B::Entity as EntityTrait>::Column::iter() {
+        let is_key = matches!(rows.first().map(|row| row.get(column)), Some(ActiveValue::Unchanged(_)));
+        let array: Vec<_> = rows.iter_mut().filter_map(|row| row.take(column).into_value()).collect();
+        let Some(kind) = array.first().map(Value::array_type) else { continue };
+        let (column, name) = (quoted(column), format!("c{}", names.len()));
+        match is_key {
+            true => found.push(format!("{table}.{column} = changed.{name}")),
+            false => set.push(format!("{column} = changed.{name}")),
+        }
+        names.push(name);
+        arrays.push(format!("${}::{}[]", values.len() + 1, type_name(&kind)?));
+        values.push(Value::Array(kind, Some(Box::new(array))));
+    }
+    let (set, found) = (set.join(", "), found.join(" AND "));
+    let (arrays, names) = (arrays.join(", "), names.join(", "));
+    Ok(format!("UPDATE {table} SET {set} FROM unnest({arrays}) AS changed ({names}) WHERE {found}"))
+}
+
+/// `INSERT … SELECT … FROM unnest(…)`: an array for each column that has values. An array that goes by way of SeaORM
+/// has no nulls in it, so a column with some has a second array, which says where they are.
+fn unnest<A: ActiveModelTrait>(rows: Vec<A>) -> Result<(String, Vec<Value>)> {
+    let (mut columns, mut chosen, mut arrays, mut names, mut values) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut rows = rows;
+    let mut add = |array: Vec<Value>, kind: ArrayType| {
+        arrays.push(format!("${}::{}[]", values.len() + 1, type_name(&kind)?));
+        values.push(Value::Array(kind, Some(Box::new(array))));
+        names.push(format!("v{}", names.len()));
+        Ok::<_, Error>(names[names.len() - 1].clone())
     };
-    alike.into_values().map(statement).collect()
+    for column in <A::Entity as EntityTrait>::Column::iter() {
+        let taken = rows.iter_mut().map(|row| row.take(column).into_value().filter(Value::is_some));
+        let array: Vec<Option<Value>> = taken.collect();
+        let Some(some) = array.iter().flatten().next().cloned() else { continue };
+        let nulls: Vec<bool> = array.iter().map(Option::is_none).collect();
+        let value = add(
+            array.into_iter().map(|value| value.unwrap_or_else(|| some.clone())).collect(),
+            some.array_type(),
+        )?;
+        columns.push(quoted(column));
+        chosen.push(match nulls.contains(&true) {
+            true => {
+                let is_null = add(nulls.into_iter().map(Value::from).collect(), ArrayType::Bool)?;
+                format!("CASE WHEN NOT {is_null} THEN {value} END")
+            }
+            false => value,
+        });
+    }
+    let (table, columns, chosen) = (quoted(A::Entity::default()), columns.join(", "), chosen.join(", "));
+    let (arrays, names) = (arrays.join(", "), names.join(", "));
+    let sql =
+        format!("INSERT INTO {table} ({columns}) SELECT {chosen} FROM unnest({arrays}) AS rows ({names})");
+    Ok((sql, values))
+}
+
+/// Leaves out what is there already.
+fn unless(once: &[impl Iden + Copy]) -> String {
+    let columns: Vec<_> = once.iter().copied().map(quoted).collect();
+    format!("ON CONFLICT ({}) DO NOTHING", columns.join(", "))
 }
 
 /// Runs a statement that gives ids.
@@ -153,6 +211,7 @@ async fn ids_of(conn: &DatabaseTransaction, sql: String, values: Vec<Value>) -> 
 /// The name of a column's type in PostgreSQL.
 fn type_name(kind: &ArrayType) -> Result<&'static str> {
     Ok(match kind {
+        ArrayType::Bool => "boolean",
         ArrayType::Bytes => "bytea",
         ArrayType::BigInt => "bigint",
         ArrayType::Int => "integer",

@@ -1,8 +1,8 @@
 //! PostgreSQL connections with a thread of their own, for transactions that many wait for.
 //!
 //! As a task among others such a transaction would stand behind requests at each of its statements, while the server
-//! has nothing to do. Here it also begins with one message instead of three, because its connection is held. There
-//! are two connections, so that the server works on one transaction while the other waits for the disk or for us.
+//! has nothing to do. Here it also begins with one message instead of three, because its connection is held. With
+//! two connections the server works on one transaction while the other waits for the disk or for us.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Connections, which is how many transactions there are at once.
+/// Connections of the ingest writer, which is how many transactions it has at once.
 pub const LANES: usize = 2;
 /// Transactions that may wait; more are refused.
 const QUEUE: usize = 64;
@@ -42,16 +42,16 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Starts the thread; its lanes connect when there is something to do.
-    pub(super) fn start(options: PgConnectOptions) -> Result<Self> {
+    /// Starts a thread of a name with so many connections, which are made when there is something to do.
+    pub(super) fn start(name: &str, count: usize, options: PgConnectOptions) -> Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
         let waiting = Arc::new(Mutex::new(waiting));
         let lane = || work(options.clone(), Arc::clone(&waiting), stop.clone());
-        let lanes = running.track_future(join_all((0..LANES).map(|_| lane())));
+        let lanes = running.track_future(join_all((0..count).map(|_| lane())));
         running.close();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
-        let thread = thread::Builder::new().name("ingest".to_owned());
+        let thread = thread::Builder::new().name(name.to_owned());
         thread.spawn(move || runtime.block_on(lanes)).map_err(Error::internal)?;
         Ok(Self { queue, stop, running })
     }
@@ -101,7 +101,7 @@ impl Held {
     async fn close(self) {
         drop(self.conn);
         if let Err(error) = self.pool.close().await {
-            tracing::debug!(%error, "the connection of the ingest writer did not close cleanly");
+            tracing::debug!(%error, "a connection that was held did not close cleanly");
         }
     }
 }

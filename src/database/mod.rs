@@ -224,7 +224,10 @@ impl Database {
         }
         match &self.engine {
             Engine::Sqlite { writer, .. } => writer.close().await,
-            Engine::Postgres(postgres) => postgres.ingest.close().await,
+            Engine::Postgres(postgres) => {
+                postgres.ingest.close().await;
+                postgres.audit.close().await;
+            }
         }
     }
 

@@ -27,7 +27,7 @@ use tokio::{
     time::interval,
 };
 
-use super::{AfterCommit, Door, Migrate, Step, TenantId, lane::Lanes, newer, told, writer::Turn};
+use super::{AfterCommit, Door, LANES, Migrate, Step, TenantId, lane::Lanes, newer, told, writer::Turn};
 use crate::{
     config::{Config, SecretUrl},
     error::{Error, Result},
@@ -71,6 +71,8 @@ pub(super) struct Postgres {
     pub(super) pool: DatabaseConnection,
     /// Where deliveries are written.
     pub(super) ingest: Lanes,
+    /// Where tool calls are recorded, one batch after the other.
+    pub(super) audit: Lanes,
     /// Keeps connections free for those whom somebody waits for.
     background: Arc<Semaphore>,
     waiting: Arc<AtomicU32>,
@@ -84,7 +86,8 @@ impl Postgres {
         let background = (*config.pool.end() as usize / 2).max(1);
         let options = pool.get_postgres_connection_pool().connect_options();
         Ok(Self {
-            ingest: Lanes::start(PgConnectOptions::clone(&options))?,
+            ingest: Lanes::start("ingest", LANES, PgConnectOptions::clone(&options))?,
+            audit: Lanes::start("audit", 1, PgConnectOptions::clone(&options))?,
             pool,
             background: Arc::new(Semaphore::new(background)),
             waiting: Arc::default(),
@@ -119,9 +122,14 @@ impl Postgres {
             + Send
             + 'static,
     {
-        if let Scope::Door(Door::IngestWriter) = scope {
+        let lanes = match scope {
+            Scope::Door(Door::IngestWriter) => Some(&self.ingest),
+            Scope::Door(Door::AuditWriter) => Some(&self.audit),
+            _ => None,
+        };
+        if let Some(lanes) = lanes {
             let begin = format!("BEGIN; {}", prelude(scope, Access::Write, self.is_direct));
-            return self.ingest.run(begin, operation).await;
+            return lanes.run(begin, operation).await;
         }
         let postgres = self.clone();
         let task = tokio::spawn(async move {

@@ -201,4 +201,19 @@ impl<'a> DoorTx<'a> {
     {
         bulk::insert_new_with(self.conn, rows, id, once, beside, beside_id).await
     }
+
+    /// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and
+    /// finds it by those that are unchanged. Gives how many it found.
+    ///
+    /// # Errors
+    /// The database's, also for a row that is there already.
+    pub async fn insert_and_change<A, B>(&self, rows: Vec<A>, changed: Vec<B>) -> Result<u64>
+    where
+        A: ActiveModelTrait + Send,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+        B: ActiveModelTrait + Send,
+        <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
+    {
+        bulk::insert_and_change(self.conn, rows, changed).await
+    }
 }

@@ -24,9 +24,6 @@ use crate::{
     wire::ProjectId,
 };
 
-/// Calls of one MCP tool per minute and client.
-const TOOLS_PER_MINUTE: u32 = 60;
-
 /// All buckets.
 pub struct Limits {
     /// Requests to the REST API, by principal.
@@ -42,7 +39,7 @@ impl Limits {
     pub fn new(config: &Config, clock: &Clock, redis: Option<&Redis>) -> Self {
         Self {
             rest: Buckets::new("rest", config.rest_per_minute, clock, redis),
-            tools: Buckets::new("tools", TOOLS_PER_MINUTE, clock, redis),
+            tools: Buckets::new("tools", config.tools_per_minute, clock, redis),
             ingest: Buckets::new("ingest", config.ingest_per_minute, clock, redis),
         }
     }

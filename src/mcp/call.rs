@@ -22,7 +22,7 @@ use crate::{
     accounts::{Principal, Scope},
     admission::Noted,
     app::App,
-    audit::{self, Actor, Entry, Outcome},
+    audit::{Actor, Entry, Outcome},
     error::{Code, Error, Result, chain},
     limits::ToolUse,
     projects::ProjectId,
@@ -30,6 +30,8 @@ use crate::{
 
 /// The protocol's error for what it has no error of its own for; the reason is in its data.
 const REFUSED: ErrorCode = ErrorCode(-32000);
+/// The one bucket of a client for all that does not exist, so that nobody makes buckets by making up names.
+const UNKNOWN: &str = "unknown";
 
 /// Where a request came from, as it is recorded.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +47,8 @@ pub(super) struct Call {
     pub(super) origin: Origin,
     /// The tool, or the method of the protocol if it is none.
     pub(super) tool: String,
-    pub(super) arguments: Value,
+    /// SHA-256 of its canonical arguments, which is what is recorded of them.
+    pub(super) fingerprint: [u8; 32],
     /// The project that it is about, if it names one.
     pub(super) project: Option<ProjectId>,
     /// Where what is left of the limit is noted for the HTTP answer.
@@ -72,24 +75,32 @@ impl Call {
     ///
     /// # Errors
     /// A protocol error for a tool that does not exist.
-    pub(super) async fn tool(self, row: Option<&'static Row>) -> Result<CallToolResult, ErrorData> {
+    pub(super) async fn tool(
+        self,
+        row: Option<&'static Row>,
+        arguments: Value,
+    ) -> Result<CallToolResult, ErrorData> {
         let Some(row) = row else {
             let why = format!("there is no tool `{}`; tools/list names those there are", self.tool);
-            let Err(error) = self.unknown(Error::invalid(why)).await;
-            return Err(ErrorData::invalid_params(error.to_string(), None));
+            let error = self.unknown(Error::invalid(why)).await;
+            return match error.code {
+                Code::InvalidRequest => Err(ErrorData::invalid_params(error.to_string(), None)),
+                _ => Ok(refusal(&error)),
+            };
         };
-        let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), self.arguments.clone());
+        let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), arguments);
         let answered = self.run(Some(row.scope), async move { asked.await?.into_result() }).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))
     }
 
-    /// Refuses what does not exist, and records that.
-    pub(super) async fn unknown(self, why: Error) -> Result<Infallible> {
-        self.run(None, async { Err(why) }).await
+    /// Refuses what does not exist, and records that; gives `why`, or what else was in the way.
+    pub(super) async fn unknown(self, why: Error) -> Error {
+        let Err(error) = self.run::<Infallible>(None, async { Err(why) }).await;
+        error
     }
 
-    /// Does `work` as this call, if its caller has `scope` and is within the limit; without a scope there is nothing to
-    /// be limited. It is given up, and recorded so, once the returned future is dropped or `cancelled` fires.
+    /// Does `work` as this call, if its caller is within the limit and has `scope`; what does not exist has none. It is
+    /// given up, and recorded so, once the returned future is dropped or `cancelled` fires.
     ///
     /// # Errors
     /// Those of `work`, `insufficient_scope`, `rate_limited`, and `unavailable` when the call cannot be recorded.
@@ -139,12 +150,12 @@ impl Call {
         outcome
     }
 
+    /// Whatever is asked takes a token, also what is refused: who floods us is told to wait, and shows in the log.
     async fn admitted<T>(&self, scope: Option<Scope>, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if let Some(scope) = scope {
-            self.principal.require(scope)?;
-            let used = ToolUse { client_id: self.principal.key_prefix.clone(), tool: self.tool.clone() };
-            self.noted.limit(self.app.limits.tools.take(&used).await)?;
-        }
+        let tool = if scope.is_some() { &self.tool } else { UNKNOWN }.to_owned();
+        let used = ToolUse { client_id: self.principal.key_prefix.clone(), tool };
+        self.noted.limit(self.app.limits.tools.take(&used).await)?;
+        scope.map_or(Ok(()), |scope| self.principal.require(scope))?;
         work.await
     }
 
@@ -162,7 +173,7 @@ impl Call {
             key: Some(*key),
             tool: self.tool.clone(),
             scope,
-            arguments: audit::fingerprint(&self.arguments),
+            arguments: self.fingerprint,
             result: match failure.map(|failure| failure.error.code) {
                 None => Outcome::Success,
                 Some(Code::InsufficientScope) => Outcome::Unauthorized,
@@ -260,13 +271,13 @@ mod tests {
             principal: Arc::new(principal),
             origin: Origin::default(),
             tool: Trouble::NAME.to_owned(),
-            arguments: json!({ "panic": panic }),
+            fingerprint: Default::default(),
             project: None,
             noted: Noted::default(),
             cancelled: given_up,
         };
         let row = Box::leak(Box::new(row::<Trouble>(Profile::Full)));
-        let answer = call.tool(Some(row)).await.expect("a known tool");
+        let answer = call.tool(Some(row), json!({ "panic": panic })).await.expect("a known tool");
         let calls = list_tool_calls(&app, tenant, ToolCallFilter::default(), None, 10).await.expect("calls");
         app.database.close().await;
         (answer.structured_content.expect("a reason")["code"].clone(), calls)

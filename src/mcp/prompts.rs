@@ -136,10 +136,7 @@ pub(super) async fn get(
                 call.run(Some(digest.scope()), async move { digest.read(app, principal).await }).await;
             facts.map(|facts| (row, row.message(project, &facts, summary)))
         }
-        Err(error) => {
-            let Err(error) = call.unknown(error).await;
-            Err(error)
-        }
+        Err(error) => Err(call.unknown(error).await),
     };
     let (row, text) = got.map_err(|error| {
         let code = error.code;

@@ -174,10 +174,7 @@ pub(super) async fn read(mut call: Call, uri: String) -> Result<ReadResourceResu
             let (app, principal) = (Arc::clone(&call.app), Arc::clone(&call.principal));
             call.run(Some(address.scope()), async move { address.read(app, principal).await }).await
         }
-        None => {
-            let Err(error) = call.unknown(Error::not_found("resource")).await;
-            Err(error)
-        }
+        None => Err(call.unknown(Error::not_found("resource")).await),
     };
     let shown = read.map_err(|error| match error.code {
         Code::NotFound => unknown(&uri),

@@ -27,6 +27,7 @@ use crate::{
     accounts::{self, Principal},
     admission::Noted,
     app::App,
+    audit,
     error::{Error, Result},
 };
 
@@ -66,7 +67,7 @@ impl Server {
         &self,
         context: &RequestContext<RoleServer>,
         tool: impl Into<String>,
-        arguments: Value,
+        arguments: &Value,
     ) -> Result<Call, ErrorData> {
         let parts = context.extensions.get::<Parts>();
         let principal = self.caller(parts).await;
@@ -75,8 +76,8 @@ impl Server {
             principal: principal.map_err(|error| ErrorData::invalid_request(error.to_string(), None))?,
             origin: parts.and_then(|parts| parts.extensions.get::<Origin>()).cloned().unwrap_or_default(),
             tool: tool.into(),
-            project: named_project(&arguments),
-            arguments,
+            project: named_project(arguments),
+            fingerprint: audit::fingerprint(arguments),
             noted: parts.and_then(|parts| parts.extensions.get::<Noted>()).cloned().unwrap_or_default(),
             cancelled: context.ct.clone(),
         })
@@ -135,8 +136,8 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let row = TABLE.iter().find(|row| row.definition.name == request.name);
-        let call = self.call(&context, request.name, arguments).await?;
-        call.tool(row).await.map(CallToolResponse::from)
+        let call = self.call(&context, request.name, &arguments).await?;
+        call.tool(row, arguments).await.map(CallToolResponse::from)
     }
 
     async fn list_resources(
@@ -145,7 +146,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        let call = self.call(&context, "resources/list", json!({ "cursor": cursor })).await?;
+        let call = self.call(&context, "resources/list", &json!({ "cursor": cursor })).await?;
         resources::list(call, cursor).await
     }
 
@@ -162,7 +163,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let call = self.call(&context, "resources/read", json!({ "uri": request.uri })).await?;
+        let call = self.call(&context, "resources/read", &json!({ "uri": request.uri })).await?;
         resources::read(call, request.uri).await.map(ReadResourceResponse::from)
     }
 
@@ -181,7 +182,7 @@ impl ServerHandler for Server {
     ) -> Result<GetPromptResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
         let asked = json!({ "name": request.name, "arguments": arguments });
-        let call = self.call(&context, "prompts/get", asked).await?;
+        let call = self.call(&context, "prompts/get", &asked).await?;
         prompts::get(call, &request.name, arguments).await.map(GetPromptResponse::from)
     }
 
@@ -193,7 +194,7 @@ impl ServerHandler for Server {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let asked = json!({ "resourceSubscriptions": context.accepted().resource_subscriptions });
-        let call = self.call(context.request_context(), "subscriptions/listen", asked).await?;
+        let call = self.call(context.request_context(), "subscriptions/listen", &asked).await?;
         listen::listen(call, &context).await
     }
 }
