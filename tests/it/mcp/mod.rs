@@ -7,6 +7,7 @@ mod listen;
 mod programs;
 mod prompts;
 mod resources;
+mod weight;
 
 use std::{
     collections::BTreeSet,
