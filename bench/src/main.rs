@@ -5,9 +5,10 @@
 //! `bench/RESULTS.md`; `-- --store postgres` does the same over PostgreSQL, with pgbench beside it, and writes
 //! `bench/POSTGRES.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
 //! `-- instances` measures what several instances share and writes `bench/INSTANCES.md`; it needs redis-server and
-//! redis-benchmark, and `ulimit -n` above 11,000. `-- clone` measures only what a newcomer waits for.
+//! redis-benchmark, and `ulimit -n` above 11,000. `-- tools` measures tool calls and writes `bench/TOOLS.md`. `-- clone` measures only what a newcomer waits for.
 
 mod after;
+mod calls;
 mod child;
 mod control;
 mod disk;
@@ -19,6 +20,7 @@ mod postgres;
 mod redis;
 mod report;
 mod streams;
+mod tools;
 
 use std::{
     error::Error,
@@ -38,6 +40,7 @@ use crate::{
     load::Load,
     postgres::Postgres,
     report::{Report, Row, Scene},
+    tools::Tools,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -95,6 +98,11 @@ enum Command {
     Clone,
     /// Measure what instances share: events from one to the subscribers of another, and buckets in Redis
     Instances,
+    /// Measure calls of tools, beside other servers that only echo
+    Tools(Tools),
+    /// The echo that is measured beside, as a process of its own
+    #[command(hide = true)]
+    Echo { port: u16 },
     /// One of the controls, as a process of its own
     #[command(hide = true)]
     Control { kind: Kind, port: u16, folder: PathBuf },
@@ -114,6 +122,8 @@ async fn main() -> Result<()> {
             Ok(())
         }
         Some(Command::Instances) => instances(&arguments).await,
+        Some(Command::Tools(tools)) => call_tools(&arguments, tools).await,
+        Some(Command::Echo { port }) => tools::serve_echo(*port).await,
         None => measure(&arguments).await,
     }
 }
@@ -169,6 +179,13 @@ async fn instances(arguments: &Arguments) -> Result<()> {
     let text = report::instances(&streams::measure(&service).await?, &buckets)?;
     println!("\n{text}");
     keep("INSTANCES.md", &text)
+}
+
+/// Measures calls of tools, and writes `bench/TOOLS.md`.
+async fn call_tools(arguments: &Arguments, tools: &Tools) -> Result<()> {
+    let text = tools::measure(tools, arguments.rounds, Duration::from_secs(arguments.seconds)).await?;
+    println!("\n{text}");
+    if cfg!(debug_assertions) { Ok(()) } else { keep("TOOLS.md", &text) }
 }
 
 /// Writes a report beside the others.

@@ -101,7 +101,7 @@ impl Report {
 }
 
 /// What a report is called, and where its figures come from.
-fn head(title: &str, command: &str) -> Result<String> {
+pub(crate) fn head(title: &str, command: &str) -> Result<String> {
     let (today, commit, machine) = (machine::today()?, child::commit()?, machine::describe()?);
     Ok(format!("# {title}\n\nMade by `{command}` on {today}, at {commit}: {machine}.\n\n"))
 }
