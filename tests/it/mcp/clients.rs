@@ -3,6 +3,12 @@
 //! Each lists the tools, finds its project, reads what changed there, and makes a mistake, over the newest revision
 //! and an older one where it speaks both.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use poem::{EndpointExt as _, Request};
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt as _,
     model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
@@ -11,10 +17,16 @@ use rmcp::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use trackside::samples::{Commit, Repository};
+use trackside::{
+    http,
+    samples::{Commit, Repository},
+};
 
-use super::programs::{node, python};
-use crate::support::{Project, Server, dawn};
+use super::{
+    conformance::listen,
+    programs::{node, python},
+};
+use crate::support::{Project, Server, dawn, text};
 
 const NEWEST: &str = "2026-07-28";
 const OLDER: &str = "2025-11-25";
@@ -22,9 +34,19 @@ const OLDER: &str = "2025-11-25";
 #[tokio::test]
 async fn the_inspector_works() {
     let place = Place::new().await;
-    for era in ["modern", "legacy"] {
-        let visit = inspect(&place, era).await;
-        visit.went_well(&place);
+    for (era, revision) in [("modern", NEWEST), ("legacy", OLDER)] {
+        // It does not tell over which revision it came: the door that it comes through does.
+        let heard = Arc::new(Mutex::new(BTreeSet::new()));
+        let door = http::endpoint(Arc::clone(&place.server.service.app)).before({
+            let heard = Arc::clone(&heard);
+            move |request: Request| {
+                heard.lock().unwrap().extend(request.header("mcp-protocol-version").map(str::to_owned));
+                async move { Ok(request) }
+            }
+        });
+        let address = listen(&place.server, door).await;
+        inspect(&place, &format!("http://{address}/mcp"), era).await.went_well(&place);
+        assert_eq!(*heard.lock().unwrap(), BTreeSet::from([revision.to_owned()]));
     }
 }
 
@@ -159,19 +181,19 @@ async fn output(program: &mut Command) -> Value {
 }
 
 /// The Inspector does one thing at a time.
-async fn inspect(place: &Place, era: &str) -> Visit {
+async fn inspect(place: &Place, url: &str, era: &str) -> Visit {
     let call = async |words: &[&str]| {
         let header = format!("Authorization: Bearer {}", place.key());
         let home = tempfile::tempdir().unwrap();
         let mut inspector =
             node("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js");
-        inspector.env("HOME", home.path()).args(["--cli", &place.url(), "--transport", "http"]);
+        inspector.env("HOME", home.path()).args(["--cli", url, "--transport", "http"]);
         inspector.args(["--header", &header, "--protocol-era", era, "--format", "json"]).args(words);
         output(&mut inspector).await["result"].take()
     };
     let listed = call(&["--method", "tools/list"]).await;
     let tools = listed["tools"].as_array().unwrap_or_else(|| panic!("{listed}"));
-    let tools = tools.iter().map(|tool| crate::support::text(&tool["name"])).collect();
+    let tools = tools.iter().map(|tool| text(&tool["name"])).collect();
     let mut results = Vec::new();
     for (name, arguments) in place.calls() {
         let pairs = arguments.as_object().unwrap().iter();

@@ -97,7 +97,10 @@ async fn serve(server: &Server, endpoint: impl Endpoint<Output = Response> + 'st
 }
 
 /// Takes connections as the service does.
-async fn listen(server: &Server, endpoint: impl Endpoint<Output = Response> + 'static) -> SocketAddr {
+pub(super) async fn listen(
+    server: &Server,
+    endpoint: impl Endpoint<Output = Response> + 'static,
+) -> SocketAddr {
     let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let stop = server.service.app.shutdown.clone();
