@@ -84,7 +84,7 @@ impl Call {
             let why = format!("there is no tool `{}`; tools/list names those there are", self.tool);
             let error = self.unknown(Error::invalid(why)).await;
             return match error.code {
-                Code::InvalidRequest => Err(ErrorData::invalid_params(error.to_string(), None)),
+                Code::InvalidRequest => Err(protocol_error(&error)),
                 _ => Ok(refusal(&error)),
             };
         };

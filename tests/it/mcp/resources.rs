@@ -170,3 +170,23 @@ async fn resources_are_no_door_around_scopes_limits_and_the_record() {
     let of_project = calls.as_array().unwrap().iter().find(|call| call["result"] == "success").unwrap();
     assert_eq!(of_project["projectId"], project.id);
 }
+
+#[tokio::test]
+async fn asking_for_what_does_not_exist_is_limited_too() {
+    let server = Server::start().await;
+    let agent = Agent::new(&server.project().await.client, Revision::Newest);
+    for method in ["resources/read", "prompts/get", "tools/call"] {
+        let mut asked = 0;
+        loop {
+            asked += 1;
+            let name = format!("nothing/{asked}");
+            let answer = agent.send(method, json!({"name": name, "uri": name})).await.expect(200);
+            let code = &answer.json["error"]["data"]["code"];
+            if code == "rate_limited" {
+                break;
+            }
+            assert!(code == "not_found" || code == "invalid_request", "{method}: {}", answer.body);
+        }
+        assert!(asked > 60, "{method} was limited after {asked}");
+    }
+}
