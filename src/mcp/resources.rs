@@ -36,6 +36,8 @@ use crate::{
 const RESOURCES_TTL_MS: u64 = 60_000;
 /// For how long a client may keep what it read, unless it subscribes: as late as an event may be.
 const READ_TTL_MS: u64 = 1_000;
+/// Characters of an address that are told back.
+const URI: usize = 500;
 const JSON: &str = "application/json";
 
 /// A kind of resource.
@@ -127,7 +129,8 @@ pub(super) fn unknown(uri: &str) -> ErrorData {
     let why = "there is no such resource; resources/list and resources/templates/list tell which there are";
     let mut error = protocol_error(&Error::new(Code::NotFound, why));
     if let Some(data) = &mut error.data {
-        data["uri"] = text::visible(uri).into();
+        data["uri"] = uri.into();
+        text::clean(data, URI);
     }
     error
 }
