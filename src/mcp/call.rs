@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{answer::refusal, tool::Row};
+use super::{answer::refusal, text, tool::Row};
 use crate::{
     accounts::{Principal, Scope},
     admission::Noted,
@@ -32,6 +32,8 @@ use crate::{
 const REFUSED: ErrorCode = ErrorCode(-32000);
 /// The one bucket of a client for all that does not exist, so that nobody makes buckets by making up names.
 const UNKNOWN: &str = "unknown";
+/// Characters of a made-up name that are told back.
+const NAME: usize = 100;
 
 /// Where a request came from, as it is recorded.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +83,8 @@ impl Call {
         arguments: Value,
     ) -> Result<CallToolResult, ErrorData> {
         let Some(row) = row else {
-            let why = format!("there is no tool `{}`; tools/list names those there are", self.tool);
+            let name: String = text::visible(&self.tool).chars().take(NAME).collect();
+            let why = format!("there is no tool `{name}`; tools/list names those there are");
             let error = self.unknown(Error::invalid(why)).await;
             return match error.code {
                 Code::InvalidRequest => Err(protocol_error(&error)),

@@ -14,12 +14,15 @@ use rmcp::{
     },
 };
 
-use super::{call::Origin, server::Server};
+use super::{body, call::Origin, server::Server, text};
 use crate::{
     accounts,
     app::App,
     error::{Code, Error},
 };
+
+/// Characters that are told of what the SDK could not read.
+const TOLD: usize = 200;
 
 /// The mount: the tools, for whoever comes with a key.
 pub fn mount(app: Arc<App>) -> impl Endpoint<Output = Response> + 'static {
@@ -71,7 +74,16 @@ async fn authenticate<E: Endpoint>(
     };
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(Arc::new(principal));
+    let body = body::read(request.take_body()).await?;
+    request.set_body(body);
+    let is_json = request.content_type().is_some_and(|kind| kind.starts_with("application/json"));
     let response = endpoint.call(request).await?.into_response();
+    // The SDK calls it so, in plain text, when it cannot read a message.
+    if is_json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        let told = response.into_body().into_string().await.unwrap_or_default();
+        let told: String = text::visible(&told).chars().take(TOLD).collect();
+        return Err(Error::invalid(format!("the body is not a message of the protocol: {told}")).into());
+    }
     if response.status() == StatusCode::FORBIDDEN {
         let why = "the request names a host or an origin that is not this service's; TRACKSIDE_PUBLIC_URL and \
                    TRACKSIDE_ALLOWED_ORIGINS say which are";

@@ -3,6 +3,7 @@
 mod clients;
 mod conformance;
 mod fixture;
+mod hostile;
 mod listen;
 mod programs;
 mod prompts;
