@@ -26,6 +26,19 @@ const MARK: &str = "planted";
 /// Stands for half of a surrogate pair, which no Rust string can hold, until the text is JSON.
 const HALF: char = '\u{f8ff}';
 
+/// What hides, or draws where it is not.
+const HIDING: [&str; 9] = [
+    "\u{202e}gpj.exe\u{202c}",
+    "\u{2066}\u{2067}\u{2069}",
+    "a\u{200b}b\u{200c}c\u{200d}d\u{2060}\u{feff}",
+    "\u{fe0f}\u{e0100}\u{e01ef}\u{180b}",
+    "\u{1b}[2J\u{1b}[31m\u{1b}]8;;https://evil.example\u{7}link\u{1b}]8;;\u{7}",
+    "\u{0}\u{1}\u{8}\u{7f}\u{9b}31m\u{85}",
+    "\u{115f}\u{3164}\u{ffa0}\u{2800}\u{17b4}",
+    "\u{fff9}\u{fffa}\u{fffb}\u{ffff}\u{10ffff}",
+    "\r\rover\u{2028}written\u{2029}",
+];
+
 /// Texts that are made to be obeyed, to hide, to break out or to weigh.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -41,18 +54,7 @@ fn hostile() -> impl Strategy<Value = String> {
             "tsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         ])
         .prop_map(str::to_owned),
-        select(vec![
-            "\u{202e}gpj.exe\u{202c}",
-            "\u{2066}\u{2067}\u{2069}",
-            "a\u{200b}b\u{200c}c\u{200d}d\u{2060}\u{feff}",
-            "\u{fe0f}\u{e0100}\u{e01ef}\u{180b}",
-            "\u{1b}[2J\u{1b}[31m\u{1b}]8;;https://evil.example\u{7}link\u{1b}]8;;\u{7}",
-            "\u{0}\u{1}\u{8}\u{7f}\u{9b}31m\u{85}",
-            "\r\rover\u{2028}written\u{2029}",
-            "\u{115f}\u{3164}\u{ffa0}\u{2800}\u{17b4}",
-            "\u{fff9}\u{fffa}\u{fffb}\u{ffff}\u{10ffff}",
-        ])
-        .prop_map(str::to_owned),
+        select(HIDING.to_vec()).prop_map(str::to_owned),
         "[a-zA-Z <>/]{4,40}".prop_map(|hidden| {
             hidden.bytes().filter_map(|byte| char::from_u32(0xe0000 + u32::from(byte))).collect()
         }),
@@ -189,9 +191,10 @@ async fn read_everything(project: &Project) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 20, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_is_written_outside_comes_back_quoted_visible_and_bounded(texts in vec(hostile(), 3)) {
+    fn whatever_is_written_outside_comes_back_quoted_visible_and_bounded(texts in vec(hostile(), 2)) {
+        let texts = [texts, vec![format!("{MARK} {}", HIDING.concat())]].concat();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let server = Server::start_with(&[("TRACKSIDE_TOOLS_PER_MINUTE", "0")]).await;
