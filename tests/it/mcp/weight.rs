@@ -28,6 +28,7 @@ const FLOODING: usize = 40;
 
 /// A connection that does nothing but call tools, so that the test's own client takes little of the processors.
 struct Line {
+    address: String,
     stream: BufReader<TcpStream>,
     key: String,
     project: String,
@@ -35,10 +36,10 @@ struct Line {
 
 impl Line {
     async fn open(client: &Client, project: &str) -> Self {
-        let stream =
-            TcpStream::connect(client.address("tcp", "").trim_start_matches("tcp://")).await.unwrap();
+        let address = client.address("tcp", "").trim_start_matches("tcp://").to_owned();
+        let stream = connect(&address).await;
         let key = client.key.clone().unwrap();
-        Self { stream: BufReader::new(stream), key, project: project.to_owned() }
+        Self { address, stream, key, project: project.to_owned() }
     }
 
     /// Calls a tool; gives its answer, word for word.
@@ -53,8 +54,15 @@ impl Line {
             self.key,
             body.len()
         );
-        self.stream.write_all(request.as_bytes()).await.unwrap();
-        assert_eq!(self.line().await, "HTTP/1.1 200 OK");
+        loop {
+            self.stream.write_all(request.as_bytes()).await.unwrap();
+            match &*self.line().await {
+                "HTTP/1.1 200 OK" => break,
+                // A machine that is too busy to say whose key it is (P13) has not taken the call: it is sent again.
+                status => assert_eq!(status, "HTTP/1.1 503 Service Unavailable"),
+            }
+            self.stream = connect(&self.address).await;
+        }
         while !self.line().await.is_empty() {}
         // The answer comes in chunks, each behind its length; the last one is empty.
         let mut answer = Vec::new();
@@ -77,6 +85,10 @@ impl Line {
     }
 }
 
+async fn connect(address: &str) -> BufReader<TcpStream> {
+    BufReader::new(TcpStream::connect(address).await.unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_at_once_a_third_of_them_limited_leave_ten_thousand_records() {
     let server = Server::start().await;
@@ -89,7 +101,8 @@ async fn ten_thousand_calls_at_once_a_third_of_them_limited_leave_ten_thousand_r
         let (count, is_known) = match answer.contains(r#""isError":false"#) {
             true => (&done, true),
             false if code("rate_limited") => (&limited, true),
-            false => (&refused, code("invalid_request")),
+            // The tool itself may find the database too busy: that is a call, and recorded.
+            false => (&refused, code("invalid_request") || code("unavailable")),
         };
         assert!(is_known, "{tool}: {answer}");
         count.fetch_add(1, Ordering::Relaxed);
