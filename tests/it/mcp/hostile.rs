@@ -180,7 +180,8 @@ async fn read_everything(project: &Project) {
                     let rows = told[list].as_array().into_iter().flatten();
                     ids.entry(id).or_default().extend(rows.map(|row| row[id].clone()));
                 }
-                if told["nextAfter"].is_null() || told["nextAfter"] == arguments["after"] {
+                let has_pages = tool["inputSchema"]["properties"]["after"].is_object();
+                if !has_pages || told["nextAfter"].is_null() || told["nextAfter"] == arguments["after"] {
                     break;
                 }
                 arguments["after"] = told["nextAfter"].clone();

@@ -174,14 +174,16 @@ async fn resources_are_no_door_around_scopes_limits_and_the_record() {
 #[tokio::test]
 async fn asking_for_what_does_not_exist_is_limited_too() {
     let server = Server::start().await;
-    let agent = Agent::new(&server.project().await.client, Revision::Newest);
+    let tenant = server.tenant("acme").await;
     for method in ["resources/read", "prompts/get", "tools/call"] {
+        let agent = Agent::new(&server.client(&server.key(tenant.id, any_key()).await), Revision::Newest);
         let mut asked = 0;
         loop {
             asked += 1;
             let name = format!("nothing/{asked}");
             let answer = agent.send(method, json!({"name": name, "uri": name})).await.expect(200);
-            let code = &answer.json["error"]["data"]["code"];
+            let refused = [&answer.json["error"]["data"], &answer.json["result"]["structuredContent"]];
+            let code = refused.iter().find_map(|refused| refused["code"].as_str()).unwrap_or_default();
             if code == "rate_limited" {
                 break;
             }
