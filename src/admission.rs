@@ -94,7 +94,7 @@ async fn once<E: Endpoint + 'static>(
     app: Arc<App>,
     endpoint: Arc<E>,
     request: Request,
-    principal: Principal,
+    principal: Arc<Principal>,
     key: HeaderValue,
 ) -> poem::Result<Response> {
     let (parts, body) = request.into_parts();

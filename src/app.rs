@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     projects::secrets::Endpoints,
     redis::Redis,
-    status::RecentStatuses,
+    status::Statuses,
     vault::Vault,
     webhooks::{Inbox, Rejections},
 };
@@ -61,7 +61,7 @@ pub struct App {
     /// Where refused deliveries are noted.
     pub rejections: Rejections,
     /// Statuses that were read a moment ago.
-    pub statuses: RecentStatuses,
+    pub statuses: Statuses,
     /// Where tool calls are recorded.
     pub audit: AuditLog,
     /// Token buckets.
@@ -95,10 +95,10 @@ impl App {
             audit: AuditLog::start(database.clone(), &vault, ids.clone())?,
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
-            endpoints: Endpoints::new(),
+            endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),
-            statuses: RecentStatuses::default(),
+            statuses: Statuses::default(),
             metrics: Metrics::new(),
             shutdown,
             config,
@@ -111,7 +111,6 @@ impl App {
             bus,
             address,
         });
-        tokio::spawn(drop_stale_caches(Arc::downgrade(&app), app.database.foreign_writes()));
         Ok(app)
     }
 
@@ -141,15 +140,5 @@ impl App {
             });
         }
         self.config.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
-    }
-}
-
-/// Forgets what is cached whenever another process has written to the database.
-async fn drop_stale_caches(app: std::sync::Weak<App>, mut foreign_writes: tokio::sync::watch::Receiver<u64>) {
-    while foreign_writes.changed().await.is_ok() {
-        let Some(app) = app.upgrade() else { return };
-        app.accounts.forget();
-        app.endpoints.forget_all();
-        app.jobs.wake();
     }
 }

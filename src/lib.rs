@@ -25,7 +25,8 @@
 //!
 //! # The spine
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
-//! tenant-scoped transactions and the one writer; [`redis`] is what several instances share; [`jobs`] does what
+//! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
+//! [`redis`] is what several instances share; [`jobs`] does what
 //! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`error`] says what can go wrong and
 //! [`problem`] how that looks over HTTP; [`wire`] how values look, and [`rest`] what all routes share; [`openapi`]
 //! completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
@@ -63,6 +64,7 @@ pub mod openapi;
 pub mod operation;
 pub mod problem;
 pub mod projects;
+pub mod recent;
 pub mod redis;
 pub mod rest;
 pub mod runs;

@@ -111,6 +111,10 @@ enum Command {
     Write { port: u16 },
 }
 
+/// The service's own, so that no control is slower for want of it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();

@@ -1,17 +1,17 @@
 //! The access of what outlives a request, such as a stream: it ends with the key it was opened with.
 //!
-//! One task watches each key, however many streams were opened with it. It asks again whenever some key was revoked,
-//! or may have been on another instance.
+//! One task watches each key, however many streams were opened with it. It asks again whenever some key was revoked
+//! here, and every second, because it may have been revoked on another instance.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Principal, look_up};
+use super::{Principal, TRUSTED, Trust, look_up};
 use crate::{
     app::App,
     clock::Time,
@@ -61,11 +61,12 @@ impl Access {
 async fn until_refused(app: Arc<App>, mut revocations: watch::Receiver<u64>, principal: Principal) {
     loop {
         // An outage is no revocation: what is open stays open until the answer is known.
-        if is_refused(look_up(&app, principal.hash).await) {
+        if is_refused(look_up(&app, principal.hash, Trust::Nothing).await) {
             return;
         }
         tokio::select! {
             _ = revocations.changed() => {}
+            () = sleep(TRUSTED) => {}
             () = until(&app, principal.expires_at) => return,
         }
     }

@@ -31,7 +31,7 @@ use crate::{
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
 pub struct Caller<S> {
     /// Who calls.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     scope: PhantomData<S>,
 }
 
@@ -68,8 +68,8 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
-        let principal = match request.extensions().get::<Principal>() {
-            Some(known) => known.clone(),
+        let principal = match request.extensions().get::<Arc<Principal>>() {
+            Some(known) => Arc::clone(known),
             None => authenticate_request(app, request.headers()).await?,
         };
         principal.require(S::SCOPE)?;
@@ -81,7 +81,7 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
 ///
 /// # Errors
 /// `unauthenticated` for a request without a key, and for a key that is unknown, expired or revoked.
-pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Result<Principal> {
+pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Result<Arc<Principal>> {
     let token = bearer(headers).ok_or_else(|| {
         Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
     })?;
@@ -98,7 +98,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// A caller who may read events, with a key or with a ticket made from one. Only what streams takes it.
 pub struct StreamCaller {
     /// Who calls.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
 }
 
 const TICKET: &str = "ticket";
@@ -146,7 +146,7 @@ impl<'a> ApiExtractor<'a> for StreamCaller {
 ///
 /// # Errors
 /// `unauthenticated` without a valid one of either, `insufficient_scope` for a key that may not read events.
-pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Principal> {
+pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Arc<Principal>> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let principal = if let Some(token) = bearer(request.headers()) {
         super::authenticate(app, token).await?

@@ -33,6 +33,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
+    recent::Recent,
     wire::{Page, ProjectId, id_type, wire_enum},
 };
 
@@ -172,7 +173,7 @@ pub struct NewKey {
 /// The principals behind recently used keys, and the signal that some key was revoked.
 #[derive(Clone)]
 pub struct Accounts {
-    recent: moka::sync::Cache<[u8; 32], Arc<Principal>>,
+    recent: Recent<[u8; 32], Arc<Principal>>,
     revoked: watch::Sender<u64>,
     watched: access::Watched,
     tickets: ticket::UsedTickets,
@@ -184,9 +185,8 @@ const TRUSTED: Duration = Duration::from_secs(1);
 impl Accounts {
     /// With nothing remembered.
     pub fn new() -> Self {
-        let recent = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(TRUSTED).build();
         Self {
-            recent,
+            recent: Recent::new(TRUSTED),
             revoked: watch::channel(0).0,
             watched: access::Watched::default(),
             tickets: ticket::UsedTickets::new(),
@@ -195,7 +195,7 @@ impl Accounts {
 
     /// Forgets what is remembered, because it may have changed.
     pub fn forget(&self) {
-        self.recent.invalidate_all();
+        self.recent.forget_all();
         self.revoked.send_modify(|epoch| *epoch += 1);
     }
 }
@@ -380,32 +380,33 @@ pub async fn revoke_key(app: &App, tenant: TenantId, id: KeyId) -> Result<KeyRec
 ///
 /// # Errors
 /// `unauthenticated` for a text that is no key, and for a key that is unknown, expired or revoked.
-pub async fn authenticate(app: &App, text: &str) -> Result<Principal> {
+pub async fn authenticate(app: &App, text: &str) -> Result<Arc<Principal>> {
     let key = ApiKey::parse(text).ok_or_else(|| {
         Error::new(
             Code::Unauthenticated,
             "this is not an API key: one begins with `tsk_` and has 37 characters",
         )
     })?;
-    let principal = look_up(app, key.hash()).await?;
-    Ok(Principal::clone(&principal))
+    look_up(app, key.hash(), Trust::Recent).await
 }
 
-async fn look_up(app: &App, hash: [u8; 32]) -> Result<Arc<Principal>> {
+/// Whether what was known a moment ago will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Recent,
+    Nothing,
+}
+
+async fn look_up(app: &App, hash: [u8; 32], trust: Trust) -> Result<Arc<Principal>> {
     let now = app.clock.now();
     let refused = || Error::new(Code::Unauthenticated, "this API key is unknown, expired or revoked");
-    let principal = match app.accounts.recent.get(&hash) {
-        Some(principal) => principal,
-        None => {
-            let found = app
-                .database
-                .read_through(Door::KeyByHash, move |tx| Box::pin(store::principal_by_hash(tx, hash)))
-                .await?;
-            let principal = Arc::new(found.ok_or_else(refused)?);
-            app.accounts.recent.insert(hash, Arc::clone(&principal));
-            principal
-        }
+    let database = app.database.clone();
+    let read = move || async move {
+        let found =
+            database.read_through(Door::KeyByHash, move |tx| Box::pin(store::principal_by_hash(tx, hash)));
+        found.await?.map(Arc::new).ok_or_else(refused)
     };
+    let principal = app.accounts.recent.get(hash, |_| trust == Trust::Recent, read).await?;
     if principal.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(refused());
     }

@@ -7,12 +7,14 @@
 //! Only that a ticket was used is stored, by its first use, and forgotten after [`KEPT`]: its client then makes a
 //! new one.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Principal, look_up, store};
+use super::{Principal, Trust, look_up, store};
 use crate::{
     app::App,
     clock::{Time, oldest_id_of},
@@ -88,20 +90,20 @@ pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
 /// # Errors
 /// `unauthenticated` for a text that is no ticket, for a ticket whose time has passed, and for one whose key is
 /// expired or revoked.
-pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Principal> {
+pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Arc<Principal>> {
     let sealed = text.strip_prefix(PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let contents = sealed
         .and_then(|sealed| app.vault.open(PLACE, &sealed).ok())
         .and_then(|plain| Contents::parse(&plain))
         .ok_or_else(refused)?;
     // A key's own refusal speaks of a key, which its holder has not shown here.
-    let principal = look_up(app, contents.key).await.map_err(|error| match error.code {
+    let principal = look_up(app, contents.key, Trust::Recent).await.map_err(|error| match error.code {
         Code::Unauthenticated => refused(),
         _ => error,
     })?;
     let (id, used) = (contents.id, &app.accounts.tickets.0);
     if used.contains_key(&id) {
-        return Ok(Principal::clone(&principal));
+        return Ok(principal);
     }
     if app.clock.now() - contents.made_at < FIRST_USE {
         app.database.write(principal.tenant, move |tx| Box::pin(store::insert_used_ticket(tx, id))).await?;
@@ -109,7 +111,7 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Principal> {
         return Err(refused());
     }
     used.insert(id, ());
-    Ok(Principal::clone(&principal))
+    Ok(principal)
 }
 
 /// Forgets tickets that were made long ago, whoever they belong to.

@@ -28,7 +28,7 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _, prelude::*,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 pub use self::{
     group_commit::GroupCommit,
@@ -205,14 +205,6 @@ impl Database {
         match &self.engine {
             Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
             Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Door(door), part).await,
-        }
-    }
-
-    /// Changes whenever another process has written to the database, or may have: caches are stale then.
-    pub fn foreign_writes(&self) -> watch::Receiver<u64> {
-        match &self.engine {
-            Engine::Sqlite { writer, .. } => writer.foreign_writes(),
-            Engine::Postgres(_) => postgres::every_second(),
         }
     }
 

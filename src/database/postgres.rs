@@ -22,10 +22,7 @@ use sea_orm::{
         postgres::{PgConnectOptions, PgPoolOptions},
     },
 };
-use tokio::{
-    sync::{Semaphore, watch},
-    time::interval,
-};
+use tokio::sync::Semaphore;
 
 use super::{AfterCommit, Door, LANES, Migrate, Step, TenantId, lane::Lanes, newer, told, writer::Turn};
 use crate::{
@@ -187,21 +184,6 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
 /// use, because SeaORM cannot prepare without a name.
 fn forget(is_direct: bool) -> &'static str {
     if is_direct { "" } else { "DEALLOCATE ALL; " }
-}
-
-/// Other instances may have written at any time, so every second stands for one such write.
-pub(super) fn every_second() -> watch::Receiver<u64> {
-    let (tell, heard) = watch::channel(0);
-    tokio::spawn(async move {
-        let mut second = interval(Duration::from_secs(1));
-        loop {
-            tokio::select! {
-                _ = second.tick() => tell.send_modify(|count| *count += 1),
-                () = tell.closed() => return,
-            }
-        }
-    });
-    heard
 }
 
 /// A pool, and whether its connections are sessions of the server rather than of a pooler in between.

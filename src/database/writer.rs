@@ -2,8 +2,7 @@
 //!
 //! The writer takes what waits in its queues, runs it for at most [`SLICE`], commits, and answers all of it at
 //! once. An operation that fails, or panics, is undone alone and answered at once; should the commit itself
-//! fail, everybody in it is told so. While nothing is to do, the writer asks each second whether another process
-//! has written.
+//! fail, everybody in it is told so.
 //!
 //! Somebody waits for the answer to an operation whose [`Turn`] is first. Background operations come behind those,
 //! and while those keep coming make no commit of their own: they ride along with the next one, so that nobody
@@ -17,13 +16,11 @@
 use std::{panic::AssertUnwindSafe, thread, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use tokio::{
     runtime,
-    sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,8 +33,6 @@ const SLICE: Duration = Duration::from_millis(20);
 const RIDE: Duration = Duration::from_millis(5);
 /// Operations of either turn that may wait; more are refused.
 const QUEUE: usize = 1024;
-/// How often another process's writes are looked for.
-const POLL: Duration = Duration::from_secs(1);
 
 /// Called with the outcome of the commit.
 pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
@@ -62,7 +57,6 @@ pub struct Writer {
     behind: mpsc::Sender<Operation>,
     stop: CancellationToken,
     running: TaskTracker,
-    foreign_writes: watch::Receiver<u64>,
 }
 
 impl Writer {
@@ -75,25 +69,20 @@ impl Writer {
         let (first, queue) = mpsc::channel(QUEUE);
         let (behind, background) = mpsc::channel(QUEUE);
         let queues = Queues { first: queue, behind: background, alone_from: Instant::now() };
-        let (noticed, foreign_writes) = watch::channel(0);
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
-        let writer = running.track_future(run(conn, held, queues, noticed, stop.clone()));
+        let writer = running.track_future(run(conn, held, queues, stop.clone()));
         running.close();
         let runtime =
             runtime::Builder::new_current_thread().enable_time().build().map_err(Error::internal)?;
         let thread = thread::Builder::new().name("writer".to_owned());
         thread.spawn(move || runtime.block_on(writer)).map_err(Error::internal)?;
-        Ok(Self { first, behind, stop, running, foreign_writes })
+        Ok(Self { first, behind, stop, running })
     }
 
     /// Lets what waits be written, closes the connection, and returns when that is done.
     pub(super) async fn close(&self) {
         self.stop.cancel();
         self.running.wait().await;
-    }
-
-    pub(super) fn foreign_writes(&self) -> watch::Receiver<u64> {
-        self.foreign_writes.clone()
     }
 
     /// Operations that wait.
@@ -189,12 +178,8 @@ async fn run(
     conn: DatabaseConnection,
     held: DatabaseTransaction,
     mut queues: Queues,
-    noticed: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
-    let mut poll = interval(POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut data_version = None;
     loop {
         tokio::select! {
             operation = queues.recv() => match operation {
@@ -202,14 +187,6 @@ async fn run(
                 None => break,
             },
             () = stop.cancelled(), if !queues.first.is_closed() => queues.close(), // what waits is still received
-            _ = poll.tick() => {
-                // SQLite moves this number on commits of other connections only, so never on our own.
-                let seen = read_data_version(&held).await.ok();
-                if seen.is_some() && data_version.is_some() && seen != data_version {
-                    noticed.send_modify(|epoch| *epoch += 1);
-                }
-                data_version = seen.or(data_version);
-            }
         }
     }
     if let Err(error) = release(held, conn).await {
@@ -296,15 +273,9 @@ async fn rollback(conn: &DatabaseTransaction) {
     }
 }
 
-async fn read_data_version(conn: &DatabaseTransaction) -> Result<i64, DbErr> {
-    let statement = Statement::from_string(conn.get_database_backend(), "PRAGMA data_version");
-    let row = conn.query_one_raw(statement).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
-}
-
 #[cfg(test)]
 mod tests {
-    use sea_orm::ConnectionTrait as _;
+    use sea_orm::{ConnectionTrait as _, Statement};
     use tempfile::TempDir;
 
     use super::*;

@@ -161,7 +161,7 @@ impl From<Lost> for End {
     }
 }
 
-async fn serve(app: Arc<App>, principal: Principal, stream: Upgraded) {
+async fn serve(app: Arc<App>, principal: Arc<Principal>, stream: Upgraded) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -229,7 +229,7 @@ type Step = (ProjectId, Cursor, Result<Vec<Frame>, Lost>);
 /// Acts on what is asked, and sends.
 struct Writer {
     app: Arc<App>,
-    principal: Principal,
+    principal: Arc<Principal>,
     subscriptions: HashMap<ProjectId, AbortHandle>,
     reading: FuturesUnordered<BoxFuture<'static, Result<Step, Aborted>>>,
 }

@@ -76,7 +76,7 @@ pub enum Turn {
 /// A key that is held for a request under way.
 pub struct Claim {
     app: Arc<App>,
-    principal: Principal,
+    principal: Arc<Principal>,
     id: Uuid,
 }
 
@@ -87,7 +87,7 @@ pub struct Claim {
 /// `conflict` for one whose first request has not been answered.
 pub async fn claim(
     app: &Arc<App>,
-    principal: &Principal,
+    principal: &Arc<Principal>,
     key: &str,
     fingerprint: Fingerprint,
 ) -> Result<Turn> {
@@ -116,7 +116,7 @@ pub async fn claim(
         })
         .await?;
     let Some(known) = remembered else {
-        return Ok(Turn::First(Claim { app: Arc::clone(app), principal: principal.clone(), id }));
+        return Ok(Turn::First(Claim { app: Arc::clone(app), principal: Arc::clone(principal), id }));
     };
     if known.fingerprint != fingerprint.0 {
         let why = "this Idempotency-Key was used for another request; choose a new key for a new request";

@@ -271,7 +271,7 @@ mod tests {
             authenticate(&app, secrecy::ExposeSecret::expose_secret(&key)).await.expect("its holder");
         let call = Call {
             app: Arc::clone(&app),
-            principal: Arc::new(principal),
+            principal,
             origin: Origin::default(),
             tool: Trouble::NAME.to_owned(),
             fingerprint: Default::default(),

@@ -73,7 +73,7 @@ async fn authenticate<E: Endpoint>(
         user_agent: request.header(header::USER_AGENT).map(str::to_owned),
     };
     request.extensions_mut().insert(origin);
-    request.extensions_mut().insert(Arc::new(principal));
+    request.extensions_mut().insert(principal);
     let body = body::read(request.take_body()).await?;
     request.set_body(body);
     let is_json = request.content_type().is_some_and(|kind| kind.starts_with("application/json"));

@@ -59,7 +59,7 @@ impl Server {
             return Ok(Arc::clone(principal));
         }
         let key = self.key.as_ref().ok_or_else(|| Error::internal("the mount does not authenticate"))?;
-        Ok(Arc::new(accounts::authenticate(&self.app, key.expose_secret()).await?))
+        accounts::authenticate(&self.app, key.expose_secret()).await
     }
 
     /// The call that a request makes.

@@ -14,6 +14,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId, Tx},
     error::{Code, Error, Result},
+    recent::Recent,
     vault::{Place, Vault},
 };
 
@@ -49,31 +50,23 @@ impl Endpoint {
     }
 }
 
-/// Recently used endpoints. What another process changes is noticed within a second, because the
-/// database tells of foreign writes.
+/// For how long an endpoint is used without asking the database: what another instance changes is noticed by then.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Recently used endpoints.
 #[derive(Clone)]
-pub struct Endpoints(moka::sync::Cache<ProjectId, Arc<Endpoint>>);
+pub struct Endpoints(Recent<ProjectId, Arc<Endpoint>>);
 
 impl Endpoints {
-    /// With nothing remembered.
-    pub fn new() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build())
-    }
-
     /// Forgets one project, because it has changed.
     pub fn forget(&self, project: ProjectId) {
-        self.0.invalidate(&project);
-    }
-
-    /// Forgets everything, because anything may have changed.
-    pub fn forget_all(&self) {
-        self.0.invalidate_all();
+        self.0.forget(&project);
     }
 }
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Self::new()
+        Self(Recent::new(TRUSTED))
     }
 }
 
@@ -82,20 +75,17 @@ impl Default for Endpoints {
 /// # Errors
 /// `not_found` for a project that is not there.
 pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
-    if let Some(endpoint) = app.endpoints.0.get(&project) {
-        return Ok(endpoint);
-    }
-    let found = app
-        .database
-        .read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)))
-        .await?;
-    let (tenant, config, rows) =
-        found.ok_or_else(|| Error::new(Code::NotFound, "there is no such webhook endpoint"))?;
-    let secrets = rows.into_iter().map(|row| Ok((open(&app.vault, tenant, &row)?, row.expires_at)));
-    let secrets = secrets.collect::<Result<_>>()?;
-    let endpoint = Arc::new(Endpoint { tenant, project, gitlab: config.gitlab_verification, secrets });
-    app.endpoints.0.insert(project, Arc::clone(&endpoint));
-    Ok(endpoint)
+    let (database, vault) = (app.database.clone(), app.vault.clone());
+    let read = move || async move {
+        let found =
+            database.read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)));
+        let missing = || Error::new(Code::NotFound, "there is no such webhook endpoint");
+        let (tenant, config, rows) = found.await?.ok_or_else(missing)?;
+        let secrets = rows.into_iter().map(|row| Ok((open(&vault, tenant, &row)?, row.expires_at)));
+        let secrets = secrets.collect::<Result<_>>()?;
+        Ok(Arc::new(Endpoint { tenant, project, gitlab: config.gitlab_verification, secrets }))
+    };
+    app.endpoints.0.get(project, |_| true, read).await
 }
 
 /// A sealed secret as it is stored.

@@ -5,21 +5,21 @@
 //! the project's log has grown; it always says as of when it is.
 
 mod api;
-mod recent;
 mod tools;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use self::{api::StatusApi, recent::RecentStatuses, tools::GetProjectStatus};
+pub use self::{api::StatusApi, tools::GetProjectStatus};
 use crate::{
     accounts::Principal,
     app::App,
     artifacts::{self, ArtifactKind},
     clock::Time,
-    database::Tx,
+    database::{TenantId, Tx},
     error::{Error, Result},
-    events::{self, Event, Head},
+    events::{self, Event, Head, bus::Listener},
     projects::{self, Project, ProjectId},
+    recent::Recent,
     runs::{self, Run, RunStatus},
     webhooks::{self, DeliveryStatus},
 };
@@ -30,6 +30,21 @@ const KEPT: Duration = Duration::from_secs(1);
 const RUNS: u64 = 200;
 /// Up to how many deliveries are counted.
 const COUNTED: u64 = 100;
+
+/// The statuses that were read a moment ago.
+pub struct Statuses(Recent<(TenantId, ProjectId), Arc<Heard>>);
+
+/// A status, and an ear for what happens after it.
+struct Heard {
+    status: Arc<ProjectStatus>,
+    news: Listener,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(Recent::new(KEPT))
+    }
+}
 
 /// How a project stands.
 #[derive(Clone, Debug)]
@@ -66,11 +81,15 @@ pub async fn get_project_status(
     if !principal.reaches(project) {
         return Err(Error::not_found("project"));
     }
-    let read = || {
-        let as_of = app.clock.now();
-        app.database.read(principal.tenant, move |tx| Box::pin(read(tx, project, as_of)))
+    let (database, bus, as_of) = (app.database.clone(), app.bus.clone(), app.clock.now());
+    let tenant = principal.tenant;
+    let read = move || async move {
+        let news = bus.listen(project); // before the snapshot, so that nothing falls between
+        let status = database.read(tenant, move |tx| Box::pin(read(tx, project, as_of))).await?;
+        Ok(Arc::new(Heard { status: Arc::new(status), news }))
     };
-    app.statuses.get(&app.bus, (principal.tenant, project), read).await
+    let heard = app.statuses.0.get((tenant, project), |heard| !heard.news.has_heard(), read).await?;
+    Ok(Arc::clone(&heard.status))
 }
 
 async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time) -> Result<ProjectStatus> {

@@ -63,6 +63,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether the log may have grown since it began to listen, or since the last call of [`heard`](Self::heard).
+    pub fn has_heard(&self) -> bool {
+        self.signals.has_changed().unwrap_or(true)
+    }
+
     /// Returns when the log may have grown since the last call.
     pub async fn heard(&mut self) {
         if self.signals.changed().await.is_err() {
