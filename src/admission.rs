@@ -83,7 +83,7 @@ where
     request.extensions_mut().insert(principal.clone());
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     match request.headers().get(IDEMPOTENCY_KEY).cloned() {
-        Some(key) if is_write => once(app, endpoint, request, principal, key).await,
+        Some(key) if is_write => Box::pin(once(app, endpoint, request, principal, key)).await, // large, and rare
         _ => Ok(endpoint.call(request).await?.into_response()),
     }
 }

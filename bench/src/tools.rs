@@ -231,8 +231,9 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// Measures all, and gives the report.
 pub(crate) async fn measure(tools: &Tools, rounds: usize, time: Duration) -> Result<String> {
-    let postgres = Some(Arc::new(Postgres::start(Disk::AsIs)?));
-    let place = Place { disk: Disk::AsIs, postgres, redis: None };
+    let postgres = Postgres::start(Disk::AsIs)?;
+    postgres.season().await?;
+    let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: None };
     let mut peers = vec![Peer::Trackside(child::build()?), Peer::Rmcp];
     match &tools.python {
         Some(python) => peers.push(Peer::FastMcp(std::path::absolute(python)?)),
@@ -267,7 +268,8 @@ fn text(tools: &Tools, all: &[(Peer, [Row; 2])]) -> Result<String> {
 
 `tools/call` of `{}` over {CONNECTIONS} connections, each of which calls again as soon as it is answered. A call of \
 Trackside's is authenticated, takes a token of a bucket that is too large to be emptied, and is on disk as a record \
-(PostgreSQL, `fsync` and `synchronous_commit` on) before its answer; there were as many records as calls. The others \
+(PostgreSQL, `fsync` and `synchronous_commit` on, with segments of WAL to use again, as a server that has run for a \
+while has) before its answer; there were as many records as calls. The others \
 answer what they are asked and do nothing else: (b) is the SDK that Trackside is built on, behind the same accept \
 loop. Load generator, servers and database share the machine and take turns; rounds are interleaved.
 ",
