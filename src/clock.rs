@@ -4,11 +4,12 @@
 //! seeded generator, so that a test with a fixed seed sees the same ids and secrets in every run.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -121,7 +122,7 @@ impl Ids {
     /// generator that cannot be seeded.)
     pub fn uuid(&self) -> Uuid {
         let now = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default();
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = self.source.lock();
         let (millisecond, part) = source.newest;
         let fresh = (now, u128::from(source.random.next_u64()));
         let step = 1 + u128::from(source.random.next_u32());
@@ -141,7 +142,7 @@ impl Ids {
     /// `N` random bytes, fit for a secret.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.source.lock().unwrap_or_else(PoisonError::into_inner).random.fill_bytes(&mut bytes);
+        self.source.lock().random.fill_bytes(&mut bytes);
         bytes
     }
 }

@@ -10,10 +10,7 @@
 //!
 //! Architecture invariant: no other file knows the client library, so that it can be replaced here.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use fred::{
     prelude::{
@@ -22,6 +19,7 @@ use fred::{
     },
     types::{InfoKind, Message, RespVersion, config::ReconnectError, scripts::Script},
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     task::JoinSet,
@@ -212,8 +210,8 @@ impl Redis {
         }
     }
 
-    fn paused_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.paused_until.lock()
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -34,7 +35,7 @@ pub struct Access(Arc<KeyWatch>);
 impl Access {
     /// The access that `principal` has now.
     pub fn new(app: &Arc<App>, principal: &Principal) -> Self {
-        let mut watched = app.accounts.watched.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = app.accounts.watched.0.lock();
         if let Some(watch) = watched.get(&principal.hash).and_then(Weak::upgrade) {
             return Self(watch);
         }

@@ -9,9 +9,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
@@ -111,14 +112,14 @@ impl Writer {
             self.remember(tenant, Chain { writer, newest: Some(end) });
         }
         if !comes_again {
-            self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.doubtful.lock().clear();
         }
         Ok(vec![(); batch.len()])
     }
 
     /// Whether a batch is of calls that may be recorded already; a new one is doubtful from now on.
     fn doubt(&self, batch: &[Arc<Pending>]) -> bool {
-        let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doubtful = self.doubtful.lock();
         let comes_again = batch.iter().any(|pending| doubtful.contains(&pending.call.id));
         if !comes_again {
             *doubtful = batch.iter().map(|pending| pending.call.id).collect();
@@ -127,11 +128,11 @@ impl Writer {
     }
 
     fn chain(&self, tenant: TenantId) -> Option<Chain> {
-        self.chains.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()
+        self.chains.lock().get(&tenant).cloned()
     }
 
     fn remember(&self, tenant: TenantId, chain: Chain) {
-        self.chains.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, chain);
+        self.chains.lock().insert(tenant, chain);
     }
 
     /// The head of this process's chain for a tenant, which is begun if there is none (any more) that can be gone on

@@ -1,12 +1,10 @@
 //! Transactions: within one tenant, or through a door.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashSet;
 
 use entity::TenantScoped;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
     IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany, prelude::*,
@@ -100,7 +98,7 @@ impl<'a> Tx<'a> {
     /// Runs `signal` once this transaction has committed, and never if it does not. A signal may be lost with
     /// the process: it wakes somebody up, and is never the only way to learn of something.
     pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
-        self.after.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(signal));
+        self.after.lock().push(Box::new(signal));
     }
 }
 
@@ -117,7 +115,7 @@ where
         Box::pin(async move {
             let tx = Tx::new(conn, tenant);
             let value = part(&tx).await?;
-            Ok((value, tx.after.into_inner().unwrap_or_else(PoisonError::into_inner)))
+            Ok((value, tx.after.into_inner()))
         })
     }
 }

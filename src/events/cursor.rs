@@ -1,12 +1,8 @@
 //! What every live reader has, whatever carries its events: a place in a log, and a bound on how many there are.
 
-use std::{
-    collections::HashMap,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::{sync::watch, time::Instant};
 
@@ -125,7 +121,7 @@ impl OpenStream {
     pub fn new(app: &App, principal: PrincipalId) -> Result<Self> {
         let most = app.config.streams_per_principal;
         let streams = app.streams.clone();
-        let mut open = streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = streams.0.lock();
         let count = open.entry(principal).or_insert(0);
         if most > 0 && *count >= most {
             return Err(Error::rate_limited(
@@ -147,7 +143,7 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.gauge.dec();
-        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.streams.0.lock();
         if let Some(count) = open.get_mut(&self.principal) {
             *count -= 1;
             if *count == 0 {

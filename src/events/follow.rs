@@ -8,13 +8,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -97,7 +98,7 @@ impl Followers {
             .read(tenant, move |tx| Box::pin(store::head(tx, project)))
             .await?
             .ok_or_else(|| Error::not_found("project"))?;
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followers = self.followers.lock();
         followers.retain(|_, follower| follower.strong_count() > 0);
         if let Some(follower) = followers.get(&project).and_then(Weak::upgrade) {
             follower.known.fetch_max(head.position, Ordering::Relaxed);
@@ -112,7 +113,7 @@ impl Followers {
     }
 
     fn find(&self, tenant: TenantId, project: ProjectId) -> Option<Arc<Follower>> {
-        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let followers = self.followers.lock();
         followers.get(&project).and_then(Weak::upgrade).filter(|follower| follower.tenant == tenant)
     }
 }
@@ -153,7 +154,7 @@ impl Follower {
 
     /// What the ring holds behind a position, up to `most` bytes (one frame at least).
     pub(super) fn frames_after(&self, position: i64, most: usize) -> Frames {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring.lock();
         let oldest = ring.head - i64::try_from(ring.frames.len()).unwrap_or(i64::MAX);
         if position >= ring.head {
             return Frames::None;
@@ -190,7 +191,7 @@ impl Follower {
 
     fn push(&self, events: &[Event]) {
         let Some(last) = events.last() else { return };
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.ring.lock();
         for event in events {
             let frame = Frame::new(event);
             ring.bytes += frame.len();
@@ -272,7 +273,7 @@ async fn compare_heads(
         tokio::time::sleep(COMPARE).await;
         let Some(followers) = followers.upgrade() else { return };
         let read: HashMap<ProjectId, i64> = {
-            let followers = followers.lock().unwrap_or_else(PoisonError::into_inner);
+            let followers = followers.lock();
             let live = followers.values().filter_map(Weak::upgrade);
             live.map(|follower| (follower.project, follower.head().position)).collect()
         };
@@ -361,6 +362,6 @@ mod tests {
         );
         assert!(matches!(follower.frames_after(29, 1), Frames::Some(_, 30)));
         assert!(matches!(follower.frames_after(30, 1), Frames::None));
-        assert!(follower.ring.lock().expect("unpoisoned").bytes <= RING_BYTES);
+        assert!(follower.ring.lock().bytes <= RING_BYTES);
     }
 }

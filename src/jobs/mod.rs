@@ -14,13 +14,11 @@
 mod others;
 mod work;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use entity::job;
+use parking_lot::Mutex;
 use sea_orm::{
     ActiveValue::Set,
     Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -186,7 +184,7 @@ impl Jobs {
     /// after the one whose turn was last.
     async fn claim(&self, database: &Database, kinds: &[&'static str], most: usize) -> Result<Vec<Job>> {
         let (now, kinds) = (self.clock.now(), kinds.to_vec());
-        let (until, last) = (now + self.lease, *self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let (until, last) = (now + self.lease, *self.turn.lock());
         // Only equality with it is ever asked, so a random token does; 0 is kept for jobs nobody has claimed.
         let fence = i64::from_le_bytes(self.ids.bytes()) | 1;
         let jobs = database
@@ -211,7 +209,7 @@ impl Jobs {
             .await?;
         let mut jobs: Vec<_> = jobs.into_iter().map(Job::from).collect();
         let last = jobs.iter().map(|job| job.tenant.0).max().unwrap_or_default();
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        *self.turn.lock() = last;
         jobs.sort_by_key(|job| job.id); // older work first: a job's id is as old as its cause
         Ok(jobs)
     }

@@ -6,11 +6,9 @@
 
 mod redis;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use self::redis::Shared;
@@ -144,7 +142,7 @@ impl Topics {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProjectId, Topic>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock()
     }
 }
 

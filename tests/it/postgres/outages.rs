@@ -142,7 +142,7 @@ async fn a_pooler_that_gives_each_transaction_another_session_changes_nothing() 
     let folder = folder(&pooler.url());
     // Two instances share the pooler's three sessions, so that each meets what the other has left in them.
     let first = Process::serve(folder.path(), free_port(), &[], &[]).await;
-    let second = Process::serve(folder.path(), first.port + 1, &[], &[]).await;
+    let second = Process::serve(folder.path(), free_port(), &[], &[]).await;
     let project = first.project(folder.path()).await;
     let other = Project { client: second.client(project.client.key.as_deref()), ..project.clone() };
     let mut stream = other.follow(Some("0")).await;
