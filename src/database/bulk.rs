@@ -12,41 +12,11 @@ use sea_orm::{
 
 use crate::error::{Error, Result};
 
-/// Inserts rows, but for those that are there already as `once` tells them; gives the ids of those it inserted.
+/// Inserts rows, but for those that are there already as `once` tells them, and for each new one a row of another table,
+/// which has its id as `beside_id`, its tenant, and whatever `beside` says; gives the ids of the new ones.
 ///
 /// On PostgreSQL the rows go as one array per column, so that the statement is the same for any number of them and
 /// takes half the time of one with a value each.
-pub(super) async fn insert_new<A>(
-    conn: &DatabaseTransaction,
-    rows: Vec<A>,
-    id: <A::Entity as EntityTrait>::Column,
-    once: &[<A::Entity as EntityTrait>::Column],
-) -> Result<HashSet<Uuid>>
-where
-    A: ActiveModelTrait + Send,
-    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
-{
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    if conn.get_database_backend() == DbBackend::Postgres {
-        let (insert, values) = unnest(rows)?;
-        return ids_of(conn, format!("{insert} {} RETURNING {}", unless(once), quoted(id)), values).await;
-    }
-    let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.get(id).into_value()?.unwrap()).collect();
-    let inserted = A::Entity::insert_many(rows)
-        .on_conflict(OnConflict::columns(once.iter().copied()).do_nothing().to_owned())
-        .exec_without_returning(conn)
-        .await?;
-    if inserted == ids.len() as u64 {
-        return Ok(ids);
-    }
-    let new = A::Entity::find().select_only().column(id).filter(id.is_in(ids));
-    Ok(new.into_tuple().all(conn).await?.into_iter().collect())
-}
-
-/// Inserts rows as [`insert_new`] does, and for each new one a row of another table, which has its id as `beside_id`,
-/// its tenant, and whatever `beside` says.
 pub(super) async fn insert_new_with<A, B>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,
@@ -69,7 +39,8 @@ where
     let (tenant, beside_tenant) = (A::Entity::tenant_column(), B::Entity::tenant_column());
     if conn.get_database_backend() == DbBackend::Postgres {
         let (insert, mut values) = unnest(rows)?;
-        let (id, tenant, unless) = (quoted(id), quoted(tenant), unless(once));
+        let once: Vec<_> = once.iter().copied().map(quoted).collect();
+        let (id, tenant, once) = (quoted(id), quoted(tenant), once.join(", "));
         let mut columns = vec![quoted(beside_id), quoted(beside_tenant)];
         let mut selected = vec![id.clone(), tenant.clone()];
         for column in <B::Entity as EntityTrait>::Column::iter() {
@@ -81,7 +52,7 @@ where
         let (table, columns, selected) =
             (quoted(B::Entity::default()), columns.join(", "), selected.join(", "));
         let sql = format!(
-            "WITH new AS ({insert} {unless} RETURNING {id}, {tenant}), \
+            "WITH new AS ({insert} ON CONFLICT ({once}) DO NOTHING RETURNING {id}, {tenant}), \
              beside AS (INSERT INTO {table} ({columns}) SELECT {selected} FROM new) SELECT {id} FROM new"
         );
         return ids_of(conn, sql, values).await;
@@ -99,6 +70,29 @@ where
     });
     B::Entity::insert_many(others).exec_without_returning(conn).await?;
     Ok(new)
+}
+
+/// Inserts rows, but for those that are there already, into SQLite; gives the ids of those it inserted.
+async fn insert_new<A>(
+    conn: &DatabaseTransaction,
+    rows: Vec<A>,
+    id: <A::Entity as EntityTrait>::Column,
+    once: &[<A::Entity as EntityTrait>::Column],
+) -> Result<HashSet<Uuid>>
+where
+    A: ActiveModelTrait + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+{
+    let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.get(id).into_value()?.unwrap()).collect();
+    let inserted = A::Entity::insert_many(rows)
+        .on_conflict(OnConflict::columns(once.iter().copied()).do_nothing().to_owned())
+        .exec_without_returning(conn)
+        .await?;
+    if inserted == ids.len() as u64 {
+        return Ok(ids);
+    }
+    let new = A::Entity::find().select_only().column(id).filter(id.is_in(ids));
+    Ok(new.into_tuple().all(conn).await?.into_iter().collect())
 }
 
 /// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and finds
@@ -194,12 +188,6 @@ fn unnest<A: ActiveModelTrait>(rows: Vec<A>) -> Result<(String, Vec<Value>)> {
     let sql =
         format!("INSERT INTO {table} ({columns}) SELECT {chosen} FROM unnest({arrays}) AS rows ({names})");
     Ok((sql, values))
-}
-
-/// Leaves out what is there already.
-fn unless(once: &[impl Iden + Copy]) -> String {
-    let columns: Vec<_> = once.iter().copied().map(quoted).collect();
-    format!("ON CONFLICT ({}) DO NOTHING", columns.join(", "))
 }
 
 /// Runs a statement that gives ids.

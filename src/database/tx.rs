@@ -159,25 +159,8 @@ impl<'a> DoorTx<'a> {
         lock(self.conn, thing).await
     }
 
-    /// Inserts rows, but for those that are there already as `once` tells them; gives the ids of those it inserted.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn insert_new<A>(
-        &self,
-        rows: Vec<A>,
-        id: <A::Entity as EntityTrait>::Column,
-        once: &[<A::Entity as EntityTrait>::Column],
-    ) -> Result<HashSet<Uuid>>
-    where
-        A: ActiveModelTrait + Send,
-        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
-    {
-        bulk::insert_new(self.conn, rows, id, once).await
-    }
-
-    /// Inserts rows as [`DoorTx::insert_new`] does, and for each new one a row of another table, which has its id as
-    /// `beside_id`, its tenant, and whatever `beside` says.
+    /// Inserts rows, but for those that are there already as `once` tells them, and for each new one a row of another
+    /// table, which has its id as `beside_id`, its tenant, and whatever `beside` says; gives the ids of the new ones.
     ///
     /// # Errors
     /// The database's.
