@@ -60,16 +60,12 @@ where
         self.slots.invalidate_all();
     }
 
-    /// The value of a key: one of a moment ago that `is_good`, or the one that `read` gives.
+    /// The value of a key: one of a moment ago that `is_good`, or the one that `read` gives, which is asked for one only
+    /// if it is needed.
     ///
     /// # Errors
     /// Those of `read`.
-    pub async fn get<F>(
-        &self,
-        key: K,
-        is_good: impl Fn(&V) -> bool,
-        read: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<V>
+    pub async fn get<F>(&self, key: K, is_good: impl Fn(&V) -> bool, read: impl FnOnce() -> F) -> Result<V>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
@@ -83,25 +79,24 @@ where
             if age > self.kept / 2
                 && let Ok(turn) = Arc::clone(&slot.reading).try_lock_owned()
             {
-                tokio::spawn(async move { slot.renew(turn, read()).await });
+                let read = read();
+                tokio::spawn(async move { slot.renew(turn, read).await });
             }
             return Ok(value);
         }
-        // Apart, so that whoever finds a value does not carry the way of reading one along.
-        Box::pin(async move {
-            let Ok(turn) = timeout(self.kept, Arc::clone(&slot.reading).lock_owned()).await else {
-                return read().await;
-            };
-            if let Some((value, _)) = newest(&slot) {
-                return Ok(value);
-            }
-            let value = slot.renew(turn, read()).await;
-            if value.is_err() {
-                self.slots.invalidate(&key);
-            }
-            value
-        })
-        .await
+        // Apart, so that whoever finds a value does not carry the reading of one along.
+        let read = Box::pin(read());
+        let Ok(turn) = timeout(self.kept, Arc::clone(&slot.reading).lock_owned()).await else {
+            return read.await;
+        };
+        if let Some((value, _)) = newest(&slot) {
+            return Ok(value);
+        }
+        let value = slot.renew(turn, read).await;
+        if value.is_err() {
+            self.slots.invalidate(&key);
+        }
+        value
     }
 }
 

@@ -400,11 +400,13 @@ enum Trust {
 async fn look_up(app: &App, hash: [u8; 32], trust: Trust) -> Result<Arc<Principal>> {
     let now = app.clock.now();
     let refused = || Error::new(Code::Unauthenticated, "this API key is unknown, expired or revoked");
-    let database = app.database.clone();
-    let read = move || async move {
-        let found =
-            database.read_through(Door::KeyByHash, move |tx| Box::pin(store::principal_by_hash(tx, hash)));
-        found.await?.map(Arc::new).ok_or_else(refused)
+    let read = || {
+        let database = app.database.clone();
+        async move {
+            let found =
+                database.read_through(Door::KeyByHash, |tx| Box::pin(store::principal_by_hash(tx, hash)));
+            found.await?.map(Arc::new).ok_or_else(refused)
+        }
     };
     let principal = app.accounts.recent.get(hash, |_| trust == Trust::Recent, read).await?;
     if principal.expires_at.is_some_and(|expires_at| expires_at <= now) {

@@ -12,7 +12,7 @@ use crate::{
     accounts::Principal,
     app::App,
     clock::Time,
-    database::{Door, TenantId, Tx},
+    database::{Database, Door, TenantId, Tx},
     error::{Code, Error, Result},
     recent::Recent,
     vault::{Place, Vault},
@@ -75,17 +75,19 @@ impl Default for Endpoints {
 /// # Errors
 /// `not_found` for a project that is not there.
 pub async fn endpoint(app: &App, project: ProjectId) -> Result<Arc<Endpoint>> {
-    let (database, vault) = (app.database.clone(), app.vault.clone());
-    let read = move || async move {
-        let found =
-            database.read_through(Door::ProjectForWebhook, move |tx| Box::pin(store::endpoint(tx, project)));
-        let missing = || Error::new(Code::NotFound, "there is no such webhook endpoint");
-        let (tenant, config, rows) = found.await?.ok_or_else(missing)?;
-        let secrets = rows.into_iter().map(|row| Ok((open(&vault, tenant, &row)?, row.expires_at)));
-        let secrets = secrets.collect::<Result<_>>()?;
-        Ok(Arc::new(Endpoint { tenant, project, gitlab: config.gitlab_verification, secrets }))
-    };
-    app.endpoints.0.get(project, |_| true, read).await
+    app.endpoints
+        .0
+        .get(project, |_| true, || read_endpoint(app.database.clone(), app.vault.clone(), project))
+        .await
+}
+
+async fn read_endpoint(database: Database, vault: Vault, project: ProjectId) -> Result<Arc<Endpoint>> {
+    let found = database.read_through(Door::ProjectForWebhook, |tx| Box::pin(store::endpoint(tx, project)));
+    let missing = || Error::new(Code::NotFound, "there is no such webhook endpoint");
+    let (tenant, config, rows) = found.await?.ok_or_else(missing)?;
+    let secrets = rows.into_iter().map(|row| Ok((open(&vault, tenant, &row)?, row.expires_at)));
+    let secrets = secrets.collect::<Result<_>>()?;
+    Ok(Arc::new(Endpoint { tenant, project, gitlab: config.gitlab_verification, secrets }))
 }
 
 /// A sealed secret as it is stored.

@@ -81,12 +81,14 @@ pub async fn get_project_status(
     if !principal.reaches(project) {
         return Err(Error::not_found("project"));
     }
-    let (database, bus, as_of) = (app.database.clone(), app.bus.clone(), app.clock.now());
     let tenant = principal.tenant;
-    let read = move || async move {
-        let news = bus.listen(project); // before the snapshot, so that nothing falls between
-        let status = database.read(tenant, move |tx| Box::pin(read(tx, project, as_of))).await?;
-        Ok(Arc::new(Heard { status: Arc::new(status), news }))
+    let read = || {
+        let news = app.bus.listen(project); // before the snapshot, so that nothing falls between
+        let (database, as_of) = (app.database.clone(), app.clock.now());
+        async move {
+            let status = database.read(tenant, |tx| Box::pin(read(tx, project, as_of))).await?;
+            Ok(Arc::new(Heard { status: Arc::new(status), news }))
+        }
     };
     let heard = app.statuses.0.get((tenant, project), |heard| !heard.news.has_heard(), read).await?;
     Ok(Arc::clone(&heard.status))
