@@ -19,7 +19,7 @@ use super::{
 use crate::{
     accounts::{KeyId, PrincipalId},
     clock::oldest_id_of,
-    database::{DoorTx, TenantId, Tx},
+    database::{Batch, DoorTx, TenantId, Tx},
     error::{Error, Result},
     projects::ProjectId,
 };
@@ -28,8 +28,7 @@ use crate::{
 type Newest = (TenantId, Uuid, Link, Vec<u8>);
 
 /// Inserts records of any tenants, and moves the heads of their chains; all of those must be there.
-pub(super) async fn append(tx: &DoorTx<'_>, records: Vec<Record>, heads: Vec<Newest>) -> Result<()> {
-    let count = heads.len() as u64;
+pub(super) async fn append(batch: Batch<'_>, records: Vec<Record>, heads: Vec<Newest>) -> Result<()> {
     let moved = heads.into_iter().map(|(tenant, writer, newest, mac)| audit_head::ActiveModel {
         tenant_id: Unchanged(tenant.0),
         writer: Unchanged(writer),
@@ -39,7 +38,7 @@ pub(super) async fn append(tx: &DoorTx<'_>, records: Vec<Record>, heads: Vec<New
         ..Default::default()
     });
     let rows = records.into_iter().map(to_row).collect();
-    all_moved(tx.insert_and_change(rows, moved.collect()).await?, count)
+    batch.insert_and_change(rows, moved.collect()).await
 }
 
 /// Moves the head of a chain; it must be there.
@@ -53,14 +52,10 @@ pub(super) async fn move_head(tx: &Tx<'_>, writer: Uuid, newest: Link, mac: Vec<
         .filter(Column::Writer.eq(writer))
         .exec(tx.conn())
         .await?;
-    all_moved(moved.rows_affected, 1)
-}
-
-fn all_moved(moved: u64, expected: u64) -> Result<()> {
-    if moved == expected {
-        return Ok(());
+    match moved.rows_affected {
+        1 => Ok(()),
+        _ => Err(Error::internal("the head of a chain of the tool-call log is not there")),
     }
-    Err(Error::internal("the head of a chain of the tool-call log is not there"))
 }
 
 /// Inserts one record of this tenant.

@@ -106,7 +106,7 @@ impl Writer {
         });
         let heads = heads.collect();
         self.database
-            .write_through(Door::AuditWriter, |tx| Box::pin(store::append(tx, records, heads)))
+            .write_batch(Door::AuditWriter, |batch| Box::pin(store::append(batch, records, heads)))
             .await?;
         for (tenant, (writer, end)) in ends {
             self.remember(tenant, Chain { writer, newest: Some(end) });
@@ -227,24 +227,39 @@ mod tests {
         database::Migrate,
     };
 
-    #[tokio::test]
-    async fn a_batch_that_was_committed_without_anybody_knowing_is_not_recorded_twice() {
-        let place = Scratch::new();
-        let environment = place.settings().into_iter().collect();
-        let config = Config::load(&Sources { environment, ..Sources::default() }).expect("valid settings");
-        Database::migrate(&config.database, Migrate::Up).await.expect("migrated");
-        let database = Database::open(&config).await.expect("open");
-        let (clock, key) = (Clock::system(), "A".repeat(43) + "=");
-        let ids = Ids::system(clock.clone());
-        let vault = Vault::new(&key.into(), ids.clone()).expect("32 bytes");
-        let tenant = TenantId(ids.uuid());
-        let id = PrincipalId(ids.uuid());
-        let writer = Writer::new(database, &vault, ids).expect("a key");
-        let call = |tool: &str| {
-            Arc::new(writer.pending(Entry {
-                tenant,
+    /// A writer over a database of its own, and whom it writes for.
+    struct Place {
+        writer: Writer,
+        tenant: TenantId,
+        clock: Clock,
+        _scratch: Scratch,
+    }
+
+    impl Place {
+        async fn new() -> Self {
+            let scratch = Scratch::new();
+            let environment = scratch.settings().into_iter().collect();
+            let config =
+                Config::load(&Sources { environment, ..Sources::default() }).expect("valid settings");
+            Database::migrate(&config.database, Migrate::Up).await.expect("migrated");
+            let database = Database::open(&config).await.expect("open");
+            let (clock, key) = (Clock::system(), "A".repeat(43) + "=");
+            let ids = Ids::system(clock.clone());
+            let vault = Vault::new(&key.into(), ids.clone()).expect("32 bytes");
+            let tenant = TenantId(ids.uuid());
+            let writer = Writer::new(database, &vault, ids).expect("a key");
+            Self { writer, tenant, clock, _scratch: scratch }
+        }
+
+        fn call(&self, tool: &str) -> Arc<Pending> {
+            Arc::new(self.writer.pending(Entry {
+                tenant: self.tenant,
                 project: None,
-                actor: Actor { kind: PrincipalKind::User, id, name: "somebody".to_owned() },
+                actor: Actor {
+                    kind: PrincipalKind::User,
+                    id: PrincipalId(self.writer.ids.uuid()),
+                    name: "somebody".to_owned(),
+                },
                 key: None,
                 tool: tool.to_owned(),
                 scope: None,
@@ -252,21 +267,53 @@ mod tests {
                 result: Outcome::Success,
                 error: None,
                 duration: Duration::ZERO,
-                at: clock.now(),
+                at: self.clock.now(),
                 ip: None,
                 user_agent: None,
             }))
-        };
-        let position = || writer.chain(tenant).and_then(|chain| chain.newest).map(|newest| newest.position);
-        let (first, second) = (call("first"), call("second"));
+        }
+
+        fn chain(&self) -> Chain {
+            self.writer.chain(self.tenant).expect("begun")
+        }
+
+        fn position(&self) -> Option<i64> {
+            self.chain().newest.map(|newest| newest.position)
+        }
+
+        async fn is_recorded(&self, call: &Pending) -> bool {
+            let calls = vec![call.call.id];
+            let known = self.writer.database.read(self.tenant, |tx| Box::pin(store::known(tx, calls)));
+            !known.await.expect("read").is_empty()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_was_committed_without_anybody_knowing_is_not_recorded_twice() {
+        let place = Place::new().await;
+        let writer = &place.writer;
+        let (first, second) = (place.call("first"), place.call("second"));
         writer.commit(vec![Arc::clone(&first), Arc::clone(&second)]).await.expect("committed");
         // What a failure after the commit leaves behind, and how the group commit goes on.
-        let chain = writer.chain(tenant).expect("known");
-        writer.remember(tenant, Chain { newest: None, ..chain });
+        writer.remember(place.tenant, Chain { newest: None, ..place.chain() });
         writer.doubt(&[Arc::clone(&first), Arc::clone(&second)]);
-        for again in [first, second, call("third")] {
+        for again in [first, second, place.call("third")] {
             writer.commit(vec![again]).await.expect("committed");
         }
-        assert_eq!(position(), Some(3));
+        assert_eq!(place.position(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_recorded_in_a_chain_whose_head_is_gone_and_another_chain_takes_it() {
+        let place = Place::new().await;
+        let writer = &place.writer;
+        writer.commit(vec![place.call("first")]).await.expect("committed");
+        writer.remember(place.tenant, Chain { writer: Uuid::from_u128(99), ..place.chain() });
+        let second = place.call("second");
+        writer.commit(vec![Arc::clone(&second)]).await.expect_err("there is no such head");
+        assert!(!place.is_recorded(&second).await);
+        writer.commit(vec![Arc::clone(&second)]).await.expect("committed");
+        assert!(place.is_recorded(&second).await);
+        assert_eq!(place.position(), Some(1));
     }
 }

@@ -96,29 +96,41 @@ where
 }
 
 /// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and finds
-/// it by those that are unchanged. Gives how many it found. It is one message to PostgreSQL.
+/// it by those that are unchanged. It is an error if one is not found.
+///
+/// On PostgreSQL, where the statement may be all of its transaction, it has to fail by itself for that: it divides by
+/// zero.
 pub(super) async fn insert_and_change<A, B>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,
     changed: Vec<B>,
-) -> Result<u64>
+) -> Result<()>
 where
     A: ActiveModelTrait + Send,
     <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
     B: ActiveModelTrait + Send,
     <B::Entity as EntityTrait>::Model: IntoActiveModel<B>,
 {
-    if conn.get_database_backend() == DbBackend::Postgres && !rows.is_empty() && !changed.is_empty() {
-        let (insert, mut values) = unnest(rows)?;
+    let count = changed.len() as u64;
+    if conn.get_database_backend() == DbBackend::Postgres && !changed.is_empty() {
+        let (insert, mut values) = match rows.is_empty() {
+            true => ("SELECT".to_owned(), Vec::new()),
+            false => unnest(rows)?,
+        };
         let update = change(changed, &mut values)?;
-        let sql = format!("WITH new AS ({insert}) {update}");
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        return Ok(conn.execute_raw(statement).await?.rows_affected());
+        values.push(count.into());
+        let sql = format!(
+            "WITH new AS ({insert}), changed AS ({update} RETURNING 1) \
+             SELECT 1 / (count(*) = ${})::int FROM changed",
+            values.len()
+        );
+        conn.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        return Ok(());
     }
     if !rows.is_empty() {
         A::Entity::insert_many(rows).exec_without_returning(conn).await?;
     }
-    let mut count = 0;
+    let mut found = 0;
     for row in changed {
         let mut update = B::Entity::update_many();
         for column in <B::Entity as EntityTrait>::Column::iter() {
@@ -126,9 +138,12 @@ where
                 update = update.filter(column.eq(key));
             }
         }
-        count += update.set(row).exec(conn).await?.rows_affected;
+        found += update.set(row).exec(conn).await?.rows_affected;
     }
-    Ok(count)
+    match found == count {
+        true => Ok(()),
+        false => Err(Error::internal("a row that was to be changed is not there")),
+    }
 }
 
 /// `UPDATE … FROM unnest(…)`: an array for each column. The values come behind those that are there.

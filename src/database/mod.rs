@@ -33,7 +33,7 @@ use tokio::time::timeout;
 pub use self::{
     group_commit::GroupCommit,
     lane::LANES,
-    tx::{DoorTx, Tx},
+    tx::{Batch, DoorTx, Tx},
     writer::Writer,
 };
 use self::{
@@ -205,6 +205,25 @@ impl Database {
         match &self.engine {
             Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
             Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Door(door), part).await,
+        }
+    }
+
+    /// Writes a batch through a door; returns after the commit's fsync.
+    ///
+    /// # Errors
+    /// Those of `write`, which has no effect then, and `unavailable` when the database takes no writes.
+    pub async fn write_batch<T, F>(&self, door: Door, write: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(Batch<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let part = tx::batch(write);
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
+            Engine::Postgres(postgres) => match postgres.lanes(door) {
+                Some(lanes) => lanes.run(part).await,
+                None => postgres.run(self.turn, Scope::Door(door), part).await,
+            },
         }
     }
 

@@ -24,7 +24,12 @@ use sea_orm::{
 };
 use tokio::sync::Semaphore;
 
-use super::{AfterCommit, Door, LANES, Migrate, Step, TenantId, lane::Lanes, newer, told, writer::Turn};
+use super::{
+    AfterCommit, Door, LANES, Migrate, Step, TenantId,
+    lane::{Lanes, Session},
+    newer, told,
+    writer::Turn,
+};
 use crate::{
     config::{Config, SecretUrl},
     error::{Error, Result},
@@ -83,8 +88,8 @@ impl Postgres {
         let background = (*config.pool.end() as usize / 2).max(1);
         let options = pool.get_postgres_connection_pool().connect_options();
         Ok(Self {
-            ingest: Lanes::start("ingest", LANES, PgConnectOptions::clone(&options))?,
-            audit: Lanes::start("audit", 1, PgConnectOptions::clone(&options))?,
+            ingest: Lanes::start("ingest", LANES, &options, Session::new(Door::IngestWriter, is_direct))?,
+            audit: Lanes::start("audit", 1, &options, Session::new(Door::AuditWriter, is_direct))?,
             pool,
             background: Arc::new(Semaphore::new(background)),
             waiting: Arc::default(),
@@ -119,15 +124,6 @@ impl Postgres {
             + Send
             + 'static,
     {
-        let lanes = match scope {
-            Scope::Door(Door::IngestWriter) => Some(&self.ingest),
-            Scope::Door(Door::AuditWriter) => Some(&self.audit),
-            _ => None,
-        };
-        if let Some(lanes) = lanes {
-            let begin = format!("BEGIN; {}", prelude(scope, Access::Write, self.is_direct));
-            return lanes.run(begin, operation).await;
-        }
         let postgres = self.clone();
         let task = tokio::spawn(async move {
             let _slot = match turn {
@@ -152,9 +148,29 @@ impl Postgres {
         })
     }
 
+    /// Where batches go through a door, if there is a place of their own.
+    pub(super) fn lanes(&self, door: Door) -> Option<&Lanes> {
+        match door {
+            Door::IngestWriter => Some(&self.ingest),
+            Door::AuditWriter => Some(&self.audit),
+            _ => None,
+        }
+    }
+
     /// Transactions that wait for a connection.
     pub(super) fn waiting(&self) -> u32 {
         self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+impl Session {
+    /// How a connection that is held goes through a door.
+    fn new(door: Door, is_direct: bool) -> Self {
+        let words = prelude(Scope::Door(door), Access::Write, is_direct);
+        match is_direct {
+            true => Self::Ours { words: words.replace("SET LOCAL", "SET") },
+            false => Self::Shared { begin: format!("BEGIN; {words}") },
+        }
     }
 }
 

@@ -158,14 +158,32 @@ impl<'a> DoorTx<'a> {
     pub async fn lock(&self, thing: Uuid) -> Result<()> {
         lock(self.conn, thing).await
     }
+}
 
+/// Many rows of any tenants, written through a door by one statement, which on PostgreSQL is a transaction of its own.
+pub struct Batch<'a> {
+    conn: &'a DatabaseTransaction,
+}
+
+/// A batch, as the writer runs it.
+pub(super) fn batch<T, F>(
+    part: F,
+) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
+where
+    T: Send,
+    F: for<'t> FnOnce(Batch<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    move |conn| Box::pin(async move { Ok((part(Batch { conn }).await?, Vec::new())) })
+}
+
+impl Batch<'_> {
     /// Inserts rows, but for those that are there already as `once` tells them, and for each new one a row of another
     /// table, which has its id as `beside_id`, its tenant, and whatever `beside` says; gives the ids of the new ones.
     ///
     /// # Errors
     /// The database's.
     pub async fn insert_new_with<A, B>(
-        &self,
+        self,
         rows: Vec<A>,
         id: <A::Entity as EntityTrait>::Column,
         once: &[<A::Entity as EntityTrait>::Column],
@@ -184,11 +202,11 @@ impl<'a> DoorTx<'a> {
     }
 
     /// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and
-    /// finds it by those that are unchanged. Gives how many it found.
+    /// finds it by those that are unchanged.
     ///
     /// # Errors
-    /// The database's, also for a row that is there already.
-    pub async fn insert_and_change<A, B>(&self, rows: Vec<A>, changed: Vec<B>) -> Result<u64>
+    /// The database's, also for a row that is there already, and `internal` when one of `changed` is not there.
+    pub async fn insert_and_change<A, B>(self, rows: Vec<A>, changed: Vec<B>) -> Result<()>
     where
         A: ActiveModelTrait + Send,
         <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,

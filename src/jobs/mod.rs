@@ -141,7 +141,7 @@ impl Jobs {
     }
 
     /// A job but for its id and tenant, for who inserts many together with what they are about
-    /// ([`DoorTx::insert_new_with`](crate::database::DoorTx::insert_new_with)); workers are to be woken after the
+    /// ([`Batch::insert_new_with`](crate::database::Batch::insert_new_with)); workers are to be woken after the
     /// commit.
     pub fn beside(&self, kind: &'static str, payload: Json) -> job::ActiveModel {
         let (id, tenant) = (JobId(Uuid::nil()), TenantId(Uuid::nil()));

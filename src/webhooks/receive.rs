@@ -17,7 +17,7 @@ use crate::{
     admission::Noted,
     app::App,
     clock::{Clock, Ids, Time},
-    database::{Database, Door, DoorTx, GroupCommit, LANES},
+    database::{Batch, Database, Door, GroupCommit, LANES},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
@@ -66,7 +66,7 @@ impl Inbox {
             Box::pin(async move {
                 let queue = jobs.clone();
                 let receipts = database
-                    .write_through(Door::IngestWriter, |tx| Box::pin(insert(tx, queue, incoming)))
+                    .write_batch(Door::IngestWriter, |batch| Box::pin(insert(batch, queue, incoming)))
                     .await?;
                 jobs.wake_all();
                 Ok(receipts)
@@ -93,9 +93,10 @@ impl Inbox {
 }
 
 /// Writes deliveries and their jobs; those whose ids do not come back are duplicates.
-async fn insert(tx: &DoorTx<'_>, jobs: Jobs, incoming: Vec<Arc<Incoming>>) -> Result<Vec<Receipt>> {
+async fn insert(batch: Batch<'_>, jobs: Jobs, incoming: Vec<Arc<Incoming>>) -> Result<Vec<Receipt>> {
     let job = jobs.beside(PROCESS_DELIVERY, Arguments { replay: false }.to_json());
-    let new = store::insert(tx, incoming.iter().map(|incoming| incoming.row.clone()).collect(), job).await?;
+    let new =
+        store::insert(batch, incoming.iter().map(|incoming| incoming.row.clone()).collect(), job).await?;
     let receipt = |incoming: &Arc<Incoming>| match new.contains(&incoming.id.0) {
         true => Receipt::Accepted(incoming.id),
         false => Receipt::Duplicate,

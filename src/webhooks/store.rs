@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    database::{DoorTx, TenantId, Tx},
+    database::{Batch, DoorTx, TenantId, Tx},
     error::{Error, Result},
     jobs::JobState,
     projects::ProjectId,
@@ -46,13 +46,13 @@ impl Row {
 }
 
 /// Inserts deliveries, and for each that was not there before the job that processes it; gives the ids of those.
-pub(super) async fn insert(tx: &DoorTx<'_>, rows: Vec<Row>, job: job::ActiveModel) -> Result<HashSet<Uuid>> {
+pub(super) async fn insert(batch: Batch<'_>, rows: Vec<Row>, job: job::ActiveModel) -> Result<HashSet<Uuid>> {
     let once =
         [webhook_event::Column::ProjectId, webhook_event::Column::Source, webhook_event::Column::DeliveryId];
     let mut rows: Vec<_> = rows.into_iter().map(|Row(row)| row).collect();
     // In one order for all, so that no two batches with the same deliveries wait for each other.
     rows.sort_by(|a, b| key(a).cmp(&key(b)));
-    tx.insert_new_with(rows, webhook_event::Column::Id, &once, job, job::Column::Id).await
+    batch.insert_new_with(rows, webhook_event::Column::Id, &once, job, job::Column::Id).await
 }
 
 /// What tells a delivery from others.
