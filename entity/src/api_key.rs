@@ -27,6 +27,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// From when on it is refused.
     pub expires_at: Option<DateTimeUtc>,
+    /// When it was last used, give or take a minute.
+    pub last_used_at: Option<DateTimeUtc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTimeUtc>,
 }

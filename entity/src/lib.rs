@@ -7,17 +7,27 @@ pub mod api_key;
 pub mod artifact;
 pub mod audit_head;
 pub mod audit_register;
+pub mod authorization_code;
 pub mod event;
 pub mod event_head;
 pub mod idempotency_key;
+pub mod identity;
 pub mod instance;
+pub mod invitation;
 pub mod job;
 pub mod mcp_audit_log;
+pub mod oauth_client;
+pub mod oauth_grant;
+pub mod person;
 pub mod principal;
 pub mod project;
 pub mod project_secret;
+pub mod refresh_token;
 pub mod rejected_delivery;
 pub mod run;
+pub mod security_event;
+pub mod session;
+pub mod signing_key;
 pub mod stream_ticket;
 pub mod tenant;
 pub mod webhook_event;
@@ -43,16 +53,22 @@ tenant_scoped!(
     artifact,
     audit_head,
     audit_register,
+    authorization_code,
     event,
     event_head,
     idempotency_key,
+    invitation,
     job,
     mcp_audit_log,
+    oauth_grant,
     principal,
     project,
     project_secret,
+    refresh_token,
     rejected_delivery,
     run,
+    security_event,
+    session,
     stream_ticket,
     webhook_event
 );

@@ -17,8 +17,16 @@ pub struct Model {
     pub name: String,
     /// `owner`, `admin`, `member` or `viewer`.
     pub role: String,
+    /// The person that it is in this tenant; none for a service account.
+    pub person_id: Option<Uuid>,
+    /// What an agent does among others, such as `developer`.
+    pub agent_role: Option<String>,
+    /// JSON object of the projects it is limited to, each with `editor` or `viewer`; none means all of the tenant.
+    pub project_access: Option<Json>,
     /// When it was made.
     pub created_at: DateTimeUtc,
+    /// Since when it may do nothing.
+    pub deactivated_at: Option<DateTimeUtc>,
 }
 
 /// Relations are spelled out in the queries that need them.

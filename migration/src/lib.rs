@@ -2,7 +2,8 @@
 //!
 //! One file per step, named by its day; a step that has landed is never edited. Nothing here imports
 //! `entity`: an old step must go on meaning what it meant. Every unique key contains the tenant or a
-//! project, so that a refused insert never tells one tenant of another.
+//! project, or a secret's hash, so that a refused insert never tells one tenant of another; only people are the same
+//! in all tenants.
 
 use sea_orm_migration::prelude::MigrationTrait;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -20,6 +21,7 @@ mod m20261121_000010_fair_jobs;
 mod m20261121_000011_stream_tickets;
 mod m20261121_000012_stored_headers;
 mod m20261121_000013_audit;
+mod m20261121_000014_access;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -42,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000011_stream_tickets::Migration),
             Box::new(m20261121_000012_stored_headers::Migration),
             Box::new(m20261121_000013_audit::Migration),
+            Box::new(m20261121_000014_access::Migration),
         ]
     }
 }

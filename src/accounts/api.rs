@@ -1,6 +1,10 @@
 //! Tenants, principals and API keys over REST, and the extractor by which every route states its scope.
 
-use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use poem::{
     Request, RequestBody,
@@ -17,7 +21,8 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::{
-    KeyId, KeyRecord, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope, Tenant,
+    KeyId, KeyRecord, Level, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope,
+    Tenant,
     scope::{self, Needs},
 };
 use crate::{
@@ -72,7 +77,8 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
             Some(known) => Arc::clone(known),
             None => authenticate_request(app, request.headers()).await?,
         };
-        principal.require(S::SCOPE)?;
+        let project = request.raw_path_param("project_id").and_then(|id| id.parse().ok());
+        principal.require_in(project, S::SCOPE)?;
         Ok(Self { principal, scope: PhantomData })
     }
 }
@@ -281,14 +287,33 @@ struct PrincipalOut {
     name: String,
     /// What it is in the tenant.
     role: Role,
+    /// What an agent does among others, such as `developer`.
+    agent_role: Option<String>,
+    /// The projects it is limited to, each with its level there; absent means all.
+    project_access: Option<HashMap<String, Level>>,
     /// When it was made.
     created_at: Timestamp,
+    /// Since when it may do nothing.
+    deactivated_at: Option<Timestamp>,
 }
 
 impl From<PrincipalRecord> for PrincipalOut {
     fn from(record: PrincipalRecord) -> Self {
-        let PrincipalRecord { id, kind, name, role, created_at } = record;
-        Self { id, kind, name, role, created_at: created_at.into() }
+        let PrincipalRecord { id, kind, name, role, agent_role, projects, created_at, deactivated_at } =
+            record;
+        let access = |projects: BTreeMap<ProjectId, Level>| {
+            projects.into_iter().map(|(project, level)| (project.to_string(), level)).collect()
+        };
+        Self {
+            id,
+            kind,
+            name,
+            role,
+            agent_role,
+            project_access: projects.map(access),
+            created_at: created_at.into(),
+            deactivated_at: deactivated_at.map(Timestamp),
+        }
     }
 }
 
@@ -333,6 +358,8 @@ struct KeyOut {
     created_at: Timestamp,
     /// From when on it is refused.
     expires_at: Option<Timestamp>,
+    /// When it was last used, give or take a minute.
+    last_used_at: Option<Timestamp>,
     /// When it was revoked.
     revoked_at: Option<Timestamp>,
 }
@@ -359,6 +386,7 @@ impl From<KeyRecord> for KeyOut {
             project_ids: record.projects,
             created_at: record.created_at.into(),
             expires_at: record.expires_at.map(Timestamp),
+            last_used_at: record.last_used_at.map(Timestamp),
             revoked_at: record.revoked_at.map(Timestamp),
         }
     }

@@ -10,21 +10,24 @@
 
 mod access;
 mod api;
+mod credential;
 mod key;
+mod principal;
 pub mod scope;
 mod store;
 mod ticket;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
 
 use secrecy::SecretString;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::{
     access::Access,
     api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
+    credential::{Accounts, authenticate},
     key::ApiKey,
+    principal::{Credential, GrantId, Level, Principal, PrincipalKind, PrincipalRecord, SessionId},
     scope::{Role, Scope},
     ticket::{Ticket, forget_tickets, issue_ticket},
 };
@@ -33,8 +36,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
-    recent::Recent,
-    wire::{Page, ProjectId, id_type, wire_enum},
+    wire::{Page, ProjectId, id_type},
 };
 
 id_type! {
@@ -46,16 +48,6 @@ id_type! {
     KeyId
 }
 
-wire_enum! {
-    /// What kind of actor a principal is.
-    PrincipalKind {
-        /// A person.
-        User = "user",
-        /// An agent, a CI job, a script.
-        ServiceAccount = "service_account",
-    }
-}
-
 /// An organisation.
 #[derive(Clone, Debug)]
 pub struct Tenant {
@@ -63,69 +55,6 @@ pub struct Tenant {
     pub id: TenantId,
     /// The name people see.
     pub name: String,
-    /// When it was made.
-    pub created_at: Time,
-}
-
-/// Who is acting, and with what rights.
-#[derive(Clone, Debug)]
-pub struct Principal {
-    /// The tenant it acts in.
-    pub tenant: TenantId,
-    /// Who it is.
-    pub id: PrincipalId,
-    /// What it is in the tenant.
-    pub role: Role,
-    /// What kind of actor it is.
-    pub kind: PrincipalKind,
-    /// The name people see.
-    pub name: String,
-    /// The key it came with.
-    pub key: KeyId,
-    /// What people see of that key.
-    pub key_prefix: String,
-    /// What that key may do.
-    pub scopes: BTreeSet<Scope>,
-    /// The projects that key is limited to; none means all.
-    pub projects: Option<Vec<ProjectId>>,
-    expires_at: Option<Time>,
-    hash: [u8; 32],
-}
-
-impl Principal {
-    /// Whether its key reaches a project of its tenant.
-    pub fn reaches(&self, project: ProjectId) -> bool {
-        self.projects.as_ref().is_none_or(|projects| projects.contains(&project))
-    }
-
-    /// Refuses what the key does not allow.
-    ///
-    /// # Errors
-    /// `insufficient_scope`, naming the scope that is missing.
-    pub fn require(&self, scope: Scope) -> Result<()> {
-        if self.scopes.contains(&scope) {
-            return Ok(());
-        }
-        Err(Error::new(
-            Code::InsufficientScope,
-            format!(
-                "this needs the scope `{scope}`, which this key does not have; ask an admin for a key that does"
-            ),
-        ))
-    }
-}
-
-/// A principal as it is listed.
-#[derive(Clone, Debug)]
-pub struct PrincipalRecord {
-    /// Its id.
-    pub id: PrincipalId,
-    /// What kind of actor it is.
-    pub kind: PrincipalKind,
-    /// The name people see.
-    pub name: String,
-    /// What it is in the tenant.
-    pub role: Role,
     /// When it was made.
     pub created_at: Time,
 }
@@ -151,6 +80,8 @@ pub struct KeyRecord {
     pub created_at: Time,
     /// From when on it is refused.
     pub expires_at: Option<Time>,
+    /// When it was last used, give or take a minute.
+    pub last_used_at: Option<Time>,
     /// When it was revoked.
     pub revoked_at: Option<Time>,
 }
@@ -168,42 +99,6 @@ pub struct NewKey {
     pub projects: Option<Vec<ProjectId>>,
     /// From when on to refuse it.
     pub expires_at: Option<Time>,
-}
-
-/// The principals behind recently used keys, and the signal that some key was revoked.
-#[derive(Clone)]
-pub struct Accounts {
-    recent: Recent<[u8; 32], Arc<Principal>>,
-    revoked: watch::Sender<u64>,
-    watched: access::Watched,
-    tickets: ticket::UsedTickets,
-}
-
-/// For how long a key is trusted without asking the database: the bound on noticing a revocation.
-const TRUSTED: Duration = Duration::from_secs(1);
-
-impl Accounts {
-    /// With nothing remembered.
-    pub fn new() -> Self {
-        Self {
-            recent: Recent::new(TRUSTED),
-            revoked: watch::channel(0).0,
-            watched: access::Watched::default(),
-            tickets: ticket::UsedTickets::new(),
-        }
-    }
-
-    /// Forgets what is remembered, because it may have changed.
-    pub fn forget(&self) {
-        self.recent.forget_all();
-        self.revoked.send_modify(|epoch| *epoch += 1);
-    }
-}
-
-impl Default for Accounts {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Makes a tenant.
@@ -281,8 +176,7 @@ pub async fn create_key(app: &App, principal: &Principal, new: NewKey) -> Result
         let why = format!("a key of role {} cannot make one of role {}", principal.role, new.role);
         return Err(Error::new(Code::InsufficientScope, why));
     }
-    let limited_to = principal.projects.clone();
-    if let Some(mine) = &limited_to {
+    if let Some(mine) = principal.project_ids() {
         let beyond = |asked: &Vec<ProjectId>| asked.iter().any(|project| !mine.contains(project));
         if new.projects.as_ref().is_none_or(beyond) {
             let why =
@@ -335,6 +229,7 @@ pub async fn issue_key(app: &App, tenant: TenantId, new: NewKey) -> Result<(KeyR
         projects: new.projects,
         created_at: now,
         expires_at: new.expires_at.map(crate::clock::whole_microseconds),
+        last_used_at: None,
         revoked_at: None,
     };
     let (row, hash) = (record.clone(), key.hash());
@@ -374,45 +269,6 @@ pub async fn revoke_key(app: &App, tenant: TenantId, id: KeyId) -> Result<KeyRec
     let key = app.database.write(tenant, move |tx| Box::pin(store::revoke_key(tx, id, now))).await?;
     app.accounts.forget();
     Ok(key)
-}
-
-/// Who a key stands for.
-///
-/// # Errors
-/// `unauthenticated` for a text that is no key, and for a key that is unknown, expired or revoked.
-pub async fn authenticate(app: &App, text: &str) -> Result<Arc<Principal>> {
-    let key = ApiKey::parse(text).ok_or_else(|| {
-        Error::new(
-            Code::Unauthenticated,
-            "this is not an API key: one begins with `tsk_` and has 37 characters",
-        )
-    })?;
-    look_up(app, key.hash(), Trust::Recent).await
-}
-
-/// Whether what was known a moment ago will do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    Recent,
-    Nothing,
-}
-
-async fn look_up(app: &App, hash: [u8; 32], trust: Trust) -> Result<Arc<Principal>> {
-    let now = app.clock.now();
-    let refused = || Error::new(Code::Unauthenticated, "this API key is unknown, expired or revoked");
-    let read = || {
-        let database = app.database.clone();
-        async move {
-            let found =
-                database.read_through(Door::KeyByHash, |tx| Box::pin(store::principal_by_hash(tx, hash)));
-            found.await?.map(Arc::new).ok_or_else(refused)
-        }
-    };
-    let principal = app.accounts.recent.get(hash, |_| trust == Trust::Recent, read).await?;
-    if principal.expires_at.is_some_and(|expires_at| expires_at <= now) {
-        return Err(refused());
-    }
-    Ok(principal)
 }
 
 /// A name that people give: something to see, on one line, of at most 200 characters.

@@ -70,7 +70,8 @@ scopes! {
 }
 
 impl Scope {
-    fn is_write(self) -> bool {
+    /// Whether it lets somebody change something.
+    pub fn is_write(self) -> bool {
         self.as_str().ends_with(".write")
     }
 

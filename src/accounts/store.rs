@@ -1,15 +1,18 @@
 //! The rows of tenants, principals and API keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use entity::{api_key, principal, stream_ticket, tenant};
+use entity::{api_key, oauth_grant, principal, session, stream_ticket, tenant};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     prelude::*, sea_query::OnConflict,
 };
 use serde_json::json;
 
-use super::{KeyId, KeyRecord, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope, Tenant};
+use super::{
+    Credential, GrantId, KeyId, KeyRecord, Level, Principal, PrincipalId, PrincipalKind, PrincipalRecord,
+    Role, Scope, SessionId, Tenant, principal::both,
+};
 use crate::{
     clock::Time,
     database::{DoorTx, TenantId, Tx},
@@ -51,8 +54,17 @@ fn to_principal(row: principal::Model) -> Result<PrincipalRecord> {
         kind: stored::<PrincipalKind>(&row.kind)?,
         name: row.name,
         role: stored::<Role>(&row.role)?,
+        agent_role: row.agent_role,
+        projects: row.project_access.map(to_access).transpose()?,
         created_at: row.created_at,
+        deactivated_at: row.deactivated_at,
     })
+}
+
+/// The projects that a principal is limited to, as they are stored.
+fn to_access(stored: Json) -> Result<BTreeMap<ProjectId, Level>> {
+    let levels: BTreeMap<Uuid, String> = serde_json::from_value(stored).map_err(Error::internal)?;
+    levels.into_iter().map(|(id, level)| Ok((ProjectId(id), self::stored(&level)?))).collect()
 }
 
 /// Inserts a key and the service account that acts with it.
@@ -64,6 +76,7 @@ pub(super) async fn insert_key(tx: &Tx<'_>, new: KeyRecord, hash: [u8; 32]) -> R
         name: Set(new.name.clone()),
         role: Set(new.role.as_str().to_owned()),
         created_at: Set(new.created_at),
+        ..Default::default()
     };
     principal::Entity::insert(account).exec_without_returning(tx.conn()).await?;
     let key = api_key::ActiveModel {
@@ -79,7 +92,7 @@ pub(super) async fn insert_key(tx: &Tx<'_>, new: KeyRecord, hash: [u8; 32]) -> R
             .map(|projects| projects.iter().map(|project| json!(project.0)).collect())),
         created_at: Set(new.created_at),
         expires_at: Set(new.expires_at),
-        revoked_at: Set(new.revoked_at),
+        ..Default::default()
     };
     api_key::Entity::insert(key).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -122,34 +135,94 @@ pub(super) async fn revoke_key(tx: &Tx<'_>, id: KeyId, now: Time) -> Result<KeyR
 }
 
 /// The principal behind a key that has not been revoked.
-pub(super) async fn principal_by_hash(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<Principal>> {
+pub(super) async fn principal_by_key(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<Principal>> {
     let key = api_key::Entity::find()
         .filter(api_key::Column::Hash.eq(hash.to_vec()))
         .filter(api_key::Column::RevokedAt.is_null())
         .one(tx.conn())
         .await?;
-    let Some(key) = key else { return Ok(None) };
-    let owner = principal::Entity::find_by_id(key.principal_id).one(tx.conn()).await?;
-    let owner = owner.ok_or_else(|| Error::internal("a key without a principal"))?;
-    let tenant = TenantId(key.tenant_id);
-    let record = to_key(key, &owner)?;
+    match key {
+        Some(key) => with_key(tx, key).await,
+        None => Ok(None),
+    }
+}
+
+/// The principal behind a credential that has not been revoked.
+pub(super) async fn principal_by_credential(
+    tx: &DoorTx<'_>,
+    credential: Credential,
+) -> Result<Option<Principal>> {
+    match credential {
+        Credential::Key(KeyId(id)) => {
+            let key = api_key::Entity::find_by_id(id).filter(api_key::Column::RevokedAt.is_null());
+            match key.one(tx.conn()).await? {
+                Some(key) => with_key(tx, key).await,
+                None => Ok(None),
+            }
+        }
+        Credential::Session(SessionId(id)) => {
+            let session = session::Entity::find_by_id(id).filter(session::Column::RevokedAt.is_null());
+            match session.one(tx.conn()).await? {
+                Some(session) => with_session(tx, session).await,
+                None => Ok(None),
+            }
+        }
+        Credential::Grant(GrantId(id)) => {
+            let grant = oauth_grant::Entity::find_by_id(id).filter(oauth_grant::Column::RevokedAt.is_null());
+            match grant.one(tx.conn()).await? {
+                Some(grant) => with_grant(tx, grant).await,
+                None => Ok(None),
+            }
+        }
+    }
+}
+
+async fn with_key(tx: &DoorTx<'_>, key: api_key::Model) -> Result<Option<Principal>> {
+    let Some(owner) = owner(tx, key.principal_id).await? else { return Ok(None) };
+    let KeyRecord { id, prefix, scopes, projects, expires_at, .. } = to_key(key, &owner)?;
+    let of_key = projects.map(|projects| projects.into_iter().map(|id| (id, Level::Editor)).collect());
+    let principal = acting(owner, Credential::Key(id), prefix, expires_at)?;
     Ok(Some(Principal {
-        tenant,
-        id: record.principal,
-        role: record.role,
-        kind: stored(&owner.kind)?,
-        name: owner.name,
-        key: record.id,
-        key_prefix: record.prefix,
-        scopes: record.scopes,
-        projects: record.projects,
-        expires_at: record.expires_at,
-        hash,
+        scopes: &principal.scopes & &scopes,
+        projects: both(of_key, principal.projects),
+        ..principal
     }))
 }
 
+async fn with_session(tx: &DoorTx<'_>, session: session::Model) -> Result<Option<Principal>> {
+    let Some(owner) = owner(tx, session.principal_id).await? else { return Ok(None) };
+    let client = owner.id.to_string();
+    acting(owner, Credential::Session(SessionId(session.id)), client, Some(session.expires_at)).map(Some)
+}
+
+async fn with_grant(tx: &DoorTx<'_>, grant: oauth_grant::Model) -> Result<Option<Principal>> {
+    let Some(owner) = owner(tx, grant.principal_id).await? else { return Ok(None) };
+    let scopes = to_scopes(grant.scopes)?;
+    let principal = acting(owner, Credential::Grant(GrantId(grant.id)), grant.client_id, None)?;
+    Ok(Some(Principal { scopes: &principal.scopes & &scopes, ..principal }))
+}
+
+/// A principal that has not been deactivated.
+async fn owner(tx: &DoorTx<'_>, id: Uuid) -> Result<Option<principal::Model>> {
+    let owner = principal::Entity::find_by_id(id).one(tx.conn()).await?;
+    let owner = owner.ok_or_else(|| Error::internal("a credential without a principal"))?;
+    Ok(owner.deactivated_at.is_none().then_some(owner))
+}
+
+/// A principal with all that its role may do.
+fn acting(
+    row: principal::Model,
+    credential: Credential,
+    client: String,
+    expires_at: Option<Time>,
+) -> Result<Principal> {
+    let tenant = TenantId(row.tenant_id);
+    let PrincipalRecord { id, kind, name, role, projects, .. } = to_principal(row)?;
+    let scopes = role.scopes();
+    Ok(Principal { tenant, id, role, kind, name, credential, client, scopes, projects, expires_at })
+}
+
 fn to_key(row: api_key::Model, owner: &principal::Model) -> Result<KeyRecord> {
-    let scopes: Vec<String> = serde_json::from_value(row.scopes).map_err(Error::internal)?;
     let projects: Option<Vec<Uuid>> =
         row.project_ids.map(serde_json::from_value).transpose().map_err(Error::internal)?;
     Ok(KeyRecord {
@@ -158,13 +231,19 @@ fn to_key(row: api_key::Model, owner: &principal::Model) -> Result<KeyRecord> {
         name: row.name,
         prefix: row.prefix,
         role: stored(&owner.role)?,
-        // A scope that only a newer version knows is not granted by this one.
-        scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect::<BTreeSet<Scope>>(),
+        scopes: to_scopes(row.scopes)?,
         projects: projects.map(|projects| projects.into_iter().map(ProjectId).collect()),
         created_at: row.created_at,
         expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
         revoked_at: row.revoked_at,
     })
+}
+
+/// Scopes as they are stored. One that only a newer version knows is not granted by this one.
+fn to_scopes(stored: Json) -> Result<BTreeSet<Scope>> {
+    let scopes: Vec<String> = serde_json::from_value(stored).map_err(Error::internal)?;
+    Ok(scopes.iter().filter_map(|scope| scope.parse().ok()).collect())
 }
 
 fn stored<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T> {

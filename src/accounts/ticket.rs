@@ -14,7 +14,11 @@ use chrono::{DateTime, TimeDelta};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Principal, Trust, look_up, store};
+use super::{
+    Credential, Principal,
+    credential::{Trust, still},
+    store,
+};
 use crate::{
     app::App,
     clock::{Time, oldest_id_of},
@@ -57,19 +61,20 @@ impl UsedTickets {
 struct Contents {
     id: Uuid,
     made_at: Time,
-    key: [u8; 32],
+    credential: Credential,
 }
 
 impl Contents {
     fn to_bytes(&self) -> Vec<u8> {
-        [self.id.as_bytes(), &self.made_at.timestamp_micros().to_be_bytes()[..], &self.key].concat()
+        [self.id.as_bytes(), &self.made_at.timestamp_micros().to_be_bytes()[..], &self.credential.to_bytes()]
+            .concat()
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<16>()?;
-        let (made_at, key) = rest.split_first_chunk::<8>()?;
+        let (made_at, credential) = rest.split_first_chunk::<8>()?;
         let made_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*made_at))?;
-        Some(Self { id: Uuid::from_bytes(*id), made_at, key: key.try_into().ok()? })
+        Some(Self { id: Uuid::from_bytes(*id), made_at, credential: Credential::parse(credential)? })
     }
 }
 
@@ -79,7 +84,7 @@ impl Contents {
 /// None that a client could cause.
 pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
     let made_at = app.clock.now();
-    let contents = Contents { id: app.ids.uuid(), made_at, key: principal.hash };
+    let contents = Contents { id: app.ids.uuid(), made_at, credential: principal.credential };
     let sealed = app.vault.seal(PLACE, &contents.to_bytes())?;
     let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)).into();
     Ok(Ticket { text, expires_at: made_at + FIRST_USE })
@@ -96,11 +101,12 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Arc<Principal
         .and_then(|sealed| app.vault.open(PLACE, &sealed).ok())
         .and_then(|plain| Contents::parse(&plain))
         .ok_or_else(refused)?;
-    // A key's own refusal speaks of a key, which its holder has not shown here.
-    let principal = look_up(app, contents.key, Trust::Recent).await.map_err(|error| match error.code {
-        Code::Unauthenticated => refused(),
-        _ => error,
-    })?;
+    // A credential's own refusal speaks of what its holder has not shown here.
+    let principal =
+        still(app, contents.credential, Trust::Recent).await.map_err(|error| match error.code {
+            Code::Unauthenticated => refused(),
+            _ => error,
+        })?;
     let (id, used) = (contents.id, &app.accounts.tickets.0);
     if used.contains_key(&id) {
         return Ok(principal);

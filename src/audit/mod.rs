@@ -294,7 +294,7 @@ async fn within(
 ) -> Result<ToolCallFilter> {
     let projects = match project {
         Some(project) => Some(vec![projects::reach(app, principal, project).await?.id]),
-        None => principal.projects.clone(),
+        None => principal.project_ids(),
     };
     Ok(ToolCallFilter { projects, ..filter })
 }

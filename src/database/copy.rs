@@ -8,9 +8,10 @@
 //! What PostgreSQL cannot store, the character NUL, becomes the replacement character, as it does in what is received.
 
 use entity::{
-    TenantScoped, api_key, artifact, audit_head, audit_register, event, event_head, idempotency_key,
-    instance, job, mcp_audit_log, principal, project, project_secret, rejected_delivery, run, stream_ticket,
-    tenant, webhook_event,
+    TenantScoped, api_key, artifact, audit_head, audit_register, authorization_code, event, event_head,
+    idempotency_key, identity, instance, invitation, job, mcp_audit_log, oauth_client, oauth_grant, person,
+    principal, project, project_secret, refresh_token, rejected_delivery, run, security_event, session,
+    signing_key, stream_ticket, tenant, webhook_event,
 };
 use sea_orm::{
     ActiveModelTrait, Condition, DatabaseTransaction, IdenStatic as _, IntoActiveModel, Iterable as _,
@@ -102,6 +103,10 @@ pub async fn copy(
     }
     insert_through_door::<tenant::Entity>(to, tenants.clone()).await?;
     let mut copied = vec![Copied { table: "tenant", rows: tenants.len() as u64 }];
+    macro_rules! each_of_nobody {
+        ($($table:ident),*) => {$( copied.push(of_nobody::<$table::Entity>(from, to, stringify!($table)).await?); )*};
+    }
+    each_of_nobody!(person, identity, signing_key, oauth_client);
     let tenants: Vec<_> = tenants.iter().map(|tenant| TenantId(tenant.id)).collect();
     let mut copy = Copy { from, to, tenants: &tenants, tell };
     macro_rules! each {
@@ -109,9 +114,23 @@ pub async fn copy(
     }
     each!(principal, api_key, idempotency_key, project, project_secret, artifact, run);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
-    each!(mcp_audit_log, audit_head, audit_register);
+    each!(mcp_audit_log, audit_head, audit_register, security_event);
+    each!(session, invitation, oauth_grant, authorization_code, refresh_token);
     copied.push(Copied { table: "instance", rows: instance.len() as u64 });
     insert_through_door::<instance::Entity>(to, instance).await?;
+    Ok(copied)
+}
+
+/// Copies a table that belongs to no tenant; there are few rows in it.
+async fn of_nobody<E>(from: &Database, to: &Database, table: &'static str) -> Result<Copied>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Send + Sync,
+    E::ActiveModel: Send,
+{
+    let rows = all::<E>(from).await?;
+    let copied = Copied { table, rows: rows.len() as u64 };
+    insert_through_door::<E>(to, rows).await?;
     Ok(copied)
 }
 

@@ -62,6 +62,14 @@ pub enum Door {
     Installation,
     /// A key by its hash: whose it is, nothing else.
     KeyByHash,
+    /// What somebody came with, by its id or hash: whose it is, and what it may do.
+    Credentials,
+    /// People, who they are elsewhere, and the tenants that they act in.
+    People,
+    /// The keys that tokens are signed with.
+    SigningKeys,
+    /// Clients that sign people in.
+    OauthClients,
     /// A project by its id, for an incoming webhook that carries no tenant.
     ProjectForWebhook,
     /// Deliveries of many tenants and their jobs, inserted together.
@@ -78,9 +86,13 @@ pub enum Door {
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Installation,
         Self::KeyByHash,
+        Self::Credentials,
+        Self::People,
+        Self::SigningKeys,
+        Self::OauthClients,
         Self::ProjectForWebhook,
         Self::IngestWriter,
         Self::AuditWriter,
@@ -94,6 +106,10 @@ impl Door {
         match self {
             Self::Installation => "trackside_installation",
             Self::KeyByHash => "trackside_key_by_hash",
+            Self::Credentials => "trackside_credentials",
+            Self::People => "trackside_people",
+            Self::SigningKeys => "trackside_signing_keys",
+            Self::OauthClients => "trackside_oauth_clients",
             Self::ProjectForWebhook => "trackside_project_for_webhook",
             Self::IngestWriter => "trackside_ingest_writer",
             Self::AuditWriter => "trackside_audit_writer",

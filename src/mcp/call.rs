@@ -156,15 +156,15 @@ impl Call {
     /// Whatever is asked takes a token, also what is refused: who floods us is told to wait, and shows in the log.
     async fn admitted<T>(&self, scope: Option<Scope>, work: impl Future<Output = Result<T>>) -> Result<T> {
         let tool = if scope.is_some() { &self.tool } else { UNKNOWN }.to_owned();
-        let used = ToolUse { client_id: self.principal.key_prefix.clone(), tool };
+        let used = ToolUse { client_id: self.principal.client.clone(), tool };
         self.noted.limit(self.app.limits.tools.take(&used).await)?;
-        scope.map_or(Ok(()), |scope| self.principal.require(scope))?;
+        scope.map_or(Ok(()), |scope| self.principal.require_in(self.project, scope))?;
         work.await
     }
 
     /// What is recorded, but for the times.
     fn entry(&self, scope: Option<Scope>, failure: Option<&Failure>) -> Entry {
-        let Principal { tenant, id, kind, name, key, .. } = &*self.principal;
+        let Principal { tenant, id, kind, name, .. } = &*self.principal;
         let is_reached = |project: &ProjectId| {
             self.principal.reaches(*project)
                 && failure.is_none_or(|failure| failure.error.code != Code::NotFound)
@@ -173,7 +173,7 @@ impl Call {
             tenant: *tenant,
             project: self.project.filter(is_reached),
             actor: Actor { kind: *kind, id: *id, name: name.clone() },
-            key: Some(*key),
+            key: self.principal.key(),
             tool: self.tool.clone(),
             scope,
             arguments: self.fingerprint,

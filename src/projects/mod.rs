@@ -173,7 +173,7 @@ pub async fn issue_project(
 /// # Errors
 /// The database's.
 pub async fn list_projects(app: &App, principal: &Principal, page: Page<ProjectId>) -> Result<Vec<Project>> {
-    let only = principal.projects.clone();
+    let only = principal.project_ids();
     app.database
         .read(principal.tenant, |tx| Box::pin(async move { store::list(tx, &page, only).await }))
         .await
@@ -184,7 +184,7 @@ pub async fn list_projects(app: &App, principal: &Principal, page: Page<ProjectI
 /// # Errors
 /// The database's.
 pub async fn count_projects_behind(app: &App, principal: &Principal, page: Page<ProjectId>) -> Result<u64> {
-    let only = principal.projects.clone();
+    let only = principal.project_ids();
     app.database
         .read(principal.tenant, |tx| Box::pin(async move { store::count_behind(tx, &page, only).await }))
         .await
