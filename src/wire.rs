@@ -293,6 +293,28 @@ pub struct Page<K> {
     pub limit: u64,
     /// The key of the last row of the page before, if there was one.
     pub after: Option<K>,
+    /// Whether what comes behind it is counted too.
+    pub counts: bool,
+}
+
+/// What was found for a page.
+#[derive(Debug)]
+pub struct Found<R> {
+    /// The page's rows, and one more if there are more.
+    pub rows: Vec<R>,
+    /// How many come behind the page, counted up to [`COUNTED`]; 0 for a page that does not count.
+    pub left: u64,
+}
+
+impl<R> Found<R> {
+    /// The same with other rows.
+    ///
+    /// # Errors
+    /// The first that `map` gives.
+    pub fn try_map<T>(self, map: impl FnMut(R) -> Result<T>) -> Result<Found<T>> {
+        let rows = self.rows.into_iter().map(map).collect::<Result<_>>()?;
+        Ok(Found { rows, left: self.left })
+    }
 }
 
 /// Rows at most, unless the caller says otherwise.
@@ -312,7 +334,7 @@ impl<K: FromStr + Display> Page<K> {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::invalid(format!("limit must be between 1 and {MAX_LIMIT}")));
         }
-        Ok(Self { limit, after: cursor.map(decode_cursor).transpose()? })
+        Ok(Self { limit, after: cursor.map(decode_cursor).transpose()?, counts: false })
     }
 
     /// The cursor that leads behind a key.

@@ -46,8 +46,9 @@ impl ArtifactsApi {
     ) -> Result<Listed<ArtifactOut>> {
         let page = Page::<String>::parse(limit.0, cursor.0.as_deref())?;
         let filter = ArtifactFilter { kind: kind.0, removed: removed.0 };
-        let rows = super::list_artifacts(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.path.clone(), ArtifactOut::from)))
+        let found =
+            super::list_artifacts(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
+        Ok(Listed(page.cut(found.rows, |row| row.path.clone(), ArtifactOut::from)))
     }
 
     /// Show an artifact

@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Result},
     events::{EventName, NewEvent},
     projects::{self, ProjectId},
-    wire::{Page, id_type, wire_enum},
+    wire::{Found, Page, id_type, wire_enum},
 };
 
 id_type! {
@@ -223,30 +223,11 @@ pub async fn list_artifacts(
     project: ProjectId,
     filter: ArtifactFilter,
     page: Page<String>,
-) -> Result<Vec<Artifact>> {
+) -> Result<Found<Artifact>> {
     projects::reach(app, principal, project).await?;
     app.database
         .read(principal.tenant, move |tx| {
             Box::pin(async move { store::list(tx, project, filter, &page).await })
-        })
-        .await
-}
-
-/// How many of a project's artifacts come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
-///
-/// # Errors
-/// `not_found` for a project out of reach.
-pub async fn count_artifacts_behind(
-    app: &App,
-    principal: &Principal,
-    project: ProjectId,
-    filter: ArtifactFilter,
-    page: Page<String>,
-) -> Result<u64> {
-    projects::reach(app, principal, project).await?;
-    app.database
-        .read(principal.tenant, move |tx| {
-            Box::pin(async move { store::count_behind(tx, project, filter, &page).await })
         })
         .await
 }

@@ -12,7 +12,7 @@ use crate::{
     database::Tx,
     error::{Error, Result},
     projects::ProjectId,
-    wire::{COUNTED, Page},
+    wire::{Found, Page},
 };
 
 pub(super) async fn by_paths(tx: &Tx<'_>, project: ProjectId, paths: Vec<String>) -> Result<Vec<Artifact>> {
@@ -46,19 +46,9 @@ pub(super) async fn list(
     project: ProjectId,
     filter: ArtifactFilter,
     page: &Page<String>,
-) -> Result<Vec<Artifact>> {
-    let query = from(tx, project, filter, page).limit(page.limit + 1);
-    query.all(tx.conn()).await?.into_iter().map(to_artifact).collect()
-}
-
-/// How many come behind a page.
-pub(super) async fn count_behind(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    filter: ArtifactFilter,
-    page: &Page<String>,
-) -> Result<u64> {
-    tx.count_some(from(tx, project, filter, page), artifact::Column::Id, page.limit, COUNTED).await
+) -> Result<Found<Artifact>> {
+    let query = from(tx, project, filter, page);
+    tx.page(query, artifact::Column::Id, page).await?.try_map(to_artifact)
 }
 
 fn from(

@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, count_artifacts_behind, get_artifact, list_artifacts,
-};
+use super::{Artifact, ArtifactFilter, ArtifactId, ArtifactKind, get_artifact, list_artifacts};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
@@ -58,9 +56,7 @@ impl Tool for ListArtifacts {
         let filter = ArtifactFilter { kind: asked.kind, removed: false };
         let now = app.clock.now();
         let found = list_artifacts(&app, &principal, asked.project_id, filter, page.clone()).await?;
-        let (found, next) = page.split(found, |artifact| artifact.path.clone());
-        let more = count_artifacts_behind(&app, &principal, asked.project_id, filter, page);
-        let more = More::behind(next, more).await?;
+        let (found, more) = More::behind(&page, found, |artifact| artifact.path.clone());
         let rows = found.into_iter().map(|artifact| fields.of(shown(artifact)));
         Ok(Answer::rows(now, "artifacts", rows, more).quoting(&["artifacts"], AUTHORS))
     }

@@ -107,7 +107,7 @@ pub(super) async fn run(app: &Arc<App>, command: DeliveryCommand, json: bool) ->
     match command {
         DeliveryCommand::List { which, limit, place } => {
             let (tenant, project) = place.find(app).await?;
-            let page = Page { limit, after: None };
+            let page = Page { limit, after: None, counts: false };
             let mut found = webhooks::list_in(app, tenant, project, which.filter(), page).await?;
             found.truncate(usize::try_from(limit).unwrap_or(usize::MAX)); // one more says that there are more
             if json {
@@ -118,7 +118,7 @@ pub(super) async fn run(app: &Arc<App>, command: DeliveryCommand, json: bool) ->
         }
         DeliveryCommand::Rejected { place } => {
             let (tenant, project) = place.find(app).await?;
-            let page = Page { limit: MAX_LIMIT, after: None };
+            let page = Page { limit: MAX_LIMIT, after: None, counts: false };
             let found = webhooks::list_rejected_in(app, tenant, project, page).await?;
             if json {
                 println!("{:#}", found.iter().map(show_rejected).collect::<Value>());

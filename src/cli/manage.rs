@@ -157,7 +157,7 @@ where
     let mut rows = Vec::new();
     loop {
         // A list answers one row more than the limit when there is another page.
-        let mut page = list(Page { limit: MAX_LIMIT, after: rows.last().map(&key) }).await?;
+        let mut page = list(Page { limit: MAX_LIMIT, after: rows.last().map(&key), counts: false }).await?;
         let more = page.len() > usize::try_from(MAX_LIMIT).unwrap_or(usize::MAX);
         if more {
             page.pop();

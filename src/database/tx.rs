@@ -11,7 +11,10 @@ use sea_orm::{
 };
 
 use super::{TenantId, bulk};
-use crate::error::Result;
+use crate::{
+    error::Result,
+    wire::{COUNTED, Found, Page},
+};
 
 /// What runs once a transaction has committed.
 pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
@@ -84,6 +87,24 @@ impl<'a> Tx<'a> {
         let some = query.select_only().column(id).offset(skip).limit(most);
         let some: Vec<Uuid> = some.into_tuple().all(self.conn).await?;
         Ok(some.len() as u64)
+    }
+
+    /// Reads a page of a query, from which it differs by its limit alone; `id` tells rows apart.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn page<E: EntityTrait, K>(
+        &self,
+        query: Select<E>,
+        id: E::Column,
+        page: &Page<K>,
+    ) -> Result<Found<E::Model>> {
+        let rows = query.clone().limit(page.limit + 1).all(self.conn).await?;
+        let left = match page.counts && rows.len() as u64 > page.limit {
+            true => self.count_some(query, id, page.limit, COUNTED).await?,
+            false => 0,
+        };
+        Ok(Found { rows, left })
     }
 
     /// Holds off other transactions that lock the same thing until this one has ended. On SQLite nobody else writes

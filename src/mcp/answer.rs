@@ -9,7 +9,7 @@ use super::text;
 use crate::{
     clock::Time,
     error::{Code, Error, Result},
-    wire::{Page, Timestamp},
+    wire::{Found, Page, Timestamp},
 };
 
 /// Rows in an answer, unless the caller says otherwise.
@@ -24,7 +24,7 @@ const BYTES: usize = 75_000;
 /// # Errors
 /// `invalid_request` for a limit outside 1 to 200 and for an `after` that no answer gave.
 pub fn page<K: FromStr + Display>(limit: Option<u64>, after: Option<&str>) -> Result<Page<K>> {
-    Page::parse(limit.or(Some(ROWS)), after)
+    Ok(Page { counts: true, ..Page::parse(limit.or(Some(ROWS)), after)? })
 }
 
 /// Which fields of each row are told: a few, or those that the caller asked for.
@@ -65,18 +65,14 @@ pub struct More {
 }
 
 impl More {
-    /// More rows, if they begin somewhere; `count` tells how many.
-    ///
-    /// # Errors
-    /// Those of `count`.
-    pub async fn behind(
-        next_after: Option<String>,
-        count: impl Future<Output = Result<u64>>,
-    ) -> Result<Option<Self>> {
-        match next_after {
-            Some(next_after) => Ok(Some(Self { next_after, left: count.await? })),
-            None => Ok(None),
-        }
+    /// What was found for a page, as its rows and what comes behind them; `key` names a row's place.
+    pub fn behind<K: FromStr + Display, R>(
+        page: &Page<K>,
+        found: Found<R>,
+        key: impl Fn(&R) -> K,
+    ) -> (Vec<R>, Option<Self>) {
+        let (rows, next) = page.split(found.rows, key);
+        (rows, next.map(|next_after| Self { next_after, left: found.left }))
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) async fn list(call: Call, cursor: Option<String>) -> Result<ListResou
     let listed = call.run(Some(Scope::ProjectsRead), async move {
         let page = Page::<ProjectId>::parse(None, cursor.as_deref())?;
         let found = projects::list_projects(&app, &principal, page.clone()).await?;
-        Ok(page.split(found, |project| project.id))
+        Ok(page.split(found.rows, |project| project.id))
     });
     let (found, next) = listed.await.map_err(|error| protocol_error(&error))?;
     let digests = found.into_iter().map(|project| {

@@ -62,8 +62,8 @@ impl ProjectsApi {
         cursor: Query<Option<String>>,
     ) -> Result<Listed<ProjectOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
-        let rows = super::list_projects(&app, &caller.principal, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, |row| ProjectOut::new(&app, row))))
+        let found = super::list_projects(&app, &caller.principal, page.clone()).await?;
+        Ok(Listed(page.cut(found.rows, |row| row.id, |row| ProjectOut::new(&app, row))))
     }
 
     /// Show a project

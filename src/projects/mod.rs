@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    wire::{Expected, Page, wire_enum},
+    wire::{Expected, Found, Page, wire_enum},
 };
 
 /// A project.
@@ -172,21 +172,14 @@ pub async fn issue_project(
 ///
 /// # Errors
 /// The database's.
-pub async fn list_projects(app: &App, principal: &Principal, page: Page<ProjectId>) -> Result<Vec<Project>> {
+pub async fn list_projects(
+    app: &App,
+    principal: &Principal,
+    page: Page<ProjectId>,
+) -> Result<Found<Project>> {
     let only = principal.project_ids();
     app.database
         .read(principal.tenant, |tx| Box::pin(async move { store::list(tx, &page, only).await }))
-        .await
-}
-
-/// How many projects that the caller's key reaches come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
-///
-/// # Errors
-/// The database's.
-pub async fn count_projects_behind(app: &App, principal: &Principal, page: Page<ProjectId>) -> Result<u64> {
-    let only = principal.project_ids();
-    app.database
-        .read(principal.tenant, |tx| Box::pin(async move { store::count_behind(tx, &page, only).await }))
         .await
 }
 
@@ -195,7 +188,9 @@ pub async fn count_projects_behind(app: &App, principal: &Principal, page: Page<
 /// # Errors
 /// The database's.
 pub async fn list_all(app: &App, tenant: TenantId, page: Page<ProjectId>) -> Result<Vec<Project>> {
-    app.database.read(tenant, |tx| Box::pin(async move { store::list(tx, &page, None).await })).await
+    app.database
+        .read(tenant, |tx| Box::pin(async move { Ok(store::list(tx, &page, None).await?.rows) }))
+        .await
 }
 
 /// A project that the caller's key reaches.

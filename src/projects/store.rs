@@ -2,7 +2,7 @@
 
 use entity::{event_head, project, project_secret};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*,
 };
 
 use super::{Project, ProjectConfig, ProjectId, secrets::SealedSecret};
@@ -10,7 +10,7 @@ use crate::{
     clock::Time,
     database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
-    wire::{COUNTED, Page},
+    wire::{Found, Page},
 };
 
 pub(super) async fn insert(tx: &Tx<'_>, new: Project) -> Result<()> {
@@ -43,18 +43,9 @@ pub(super) async fn list(
     tx: &Tx<'_>,
     page: &Page<ProjectId>,
     only: Option<Vec<ProjectId>>,
-) -> Result<Vec<Project>> {
-    let query = from(tx, page, only).limit(page.limit + 1);
-    query.all(tx.conn()).await?.into_iter().map(to_project).collect()
-}
-
-/// How many come behind a page.
-pub(super) async fn count_behind(
-    tx: &Tx<'_>,
-    page: &Page<ProjectId>,
-    only: Option<Vec<ProjectId>>,
-) -> Result<u64> {
-    tx.count_some(from(tx, page, only), project::Column::Id, page.limit, COUNTED).await
+) -> Result<Found<Project>> {
+    let query = from(tx, page, only);
+    tx.page(query, project::Column::Id, page).await?.try_map(to_project)
 }
 
 fn from(tx: &Tx<'_>, page: &Page<ProjectId>, only: Option<Vec<ProjectId>>) -> Select<project::Entity> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ProjectId, count_projects_behind, list_projects};
+use super::{ProjectId, list_projects};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
@@ -46,9 +46,8 @@ impl Tool for ListProjects {
         let page: Page<ProjectId> = page(asked.limit, asked.after.as_deref())?;
         let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let now = app.clock.now();
-        let rows = list_projects(&app, &principal, page.clone()).await?;
-        let (projects, next) = page.split(rows, |project| project.id);
-        let more = More::behind(next, count_projects_behind(&app, &principal, page)).await?;
+        let found = list_projects(&app, &principal, page.clone()).await?;
+        let (projects, more) = More::behind(&page, found, |project| project.id);
         let rows = projects.into_iter().map(|project| {
             fields.of(json!({
                 "projectId": project.id.0,

@@ -46,8 +46,8 @@ impl RunsApi {
     ) -> Result<Listed<RunOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let filter = RunFilter { status: status.0, commit: commit.0 };
-        let rows = super::list_runs(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, RunOut::from)))
+        let found = super::list_runs(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
+        Ok(Listed(page.cut(found.rows, |row| row.id, RunOut::from)))
     }
 
     /// Show a run

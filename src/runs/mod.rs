@@ -22,7 +22,7 @@ use crate::{
     events::{EventName, NewEvent},
     projects::{self, ProjectId},
     webhooks::Source,
-    wire::{Page, id_type, wire_enum},
+    wire::{Found, Page, id_type, wire_enum},
 };
 
 id_type! {
@@ -188,30 +188,11 @@ pub async fn list_runs(
     project: ProjectId,
     filter: RunFilter,
     page: Page<RunId>,
-) -> Result<Vec<Run>> {
+) -> Result<Found<Run>> {
     projects::reach(app, principal, project).await?;
     app.database
         .read(principal.tenant, move |tx| {
             Box::pin(async move { store::list(tx, project, &filter, &page).await })
-        })
-        .await
-}
-
-/// How many of a project's runs come behind a page, counted up to [`COUNTED`](crate::wire::COUNTED).
-///
-/// # Errors
-/// `not_found` for a project out of reach.
-pub async fn count_runs_behind(
-    app: &App,
-    principal: &Principal,
-    project: ProjectId,
-    filter: RunFilter,
-    page: Page<RunId>,
-) -> Result<u64> {
-    projects::reach(app, principal, project).await?;
-    app.database
-        .read(principal.tenant, move |tx| {
-            Box::pin(async move { store::count_behind(tx, project, &filter, &page).await })
         })
         .await
 }
@@ -221,8 +202,7 @@ pub async fn count_runs_behind(
 /// # Errors
 /// The database's.
 pub async fn newest(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<Run>> {
-    let page = Page { limit: limit - 1, after: None }; // of which the list gives one more
-    store::list(tx, project, &RunFilter::default(), &page).await
+    store::newest(tx, project, limit).await
 }
 
 /// A run, as it was told of last.

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     projects::ProjectId,
     webhooks::Source,
-    wire::{COUNTED, Page},
+    wire::{Found, Page},
 };
 
 pub(super) async fn by_external_id(
@@ -45,19 +45,15 @@ pub(super) async fn list(
     project: ProjectId,
     filter: &RunFilter,
     page: &Page<RunId>,
-) -> Result<Vec<Run>> {
-    let query = from(tx, project, filter, page).limit(page.limit + 1);
-    query.all(tx.conn()).await?.into_iter().map(to_run).collect()
+) -> Result<Found<Run>> {
+    let query = from(tx, project, filter, page);
+    tx.page(query, run::Column::Id, page).await?.try_map(to_run)
 }
 
-/// How many come behind a page.
-pub(super) async fn count_behind(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    filter: &RunFilter,
-    page: &Page<RunId>,
-) -> Result<u64> {
-    tx.count_some(from(tx, project, filter, page), run::Column::Id, page.limit, COUNTED).await
+pub(super) async fn newest(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<Run>> {
+    let query = tx.find::<run::Entity>().filter(run::Column::ProjectId.eq(project.0));
+    let query = query.order_by_desc(run::Column::Id).limit(limit);
+    query.all(tx.conn()).await?.into_iter().map(to_run).collect()
 }
 
 fn from(tx: &Tx<'_>, project: ProjectId, filter: &RunFilter, page: &Page<RunId>) -> Select<run::Entity> {

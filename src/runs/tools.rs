@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Run, RunFilter, RunId, RunStatus, count_runs_behind, duration_ms, get_run, list_runs};
+use super::{Run, RunFilter, RunId, RunStatus, duration_ms, get_run, list_runs};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
@@ -57,10 +57,8 @@ impl Tool for ListRuns {
         let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let filter = RunFilter { status: asked.status, commit: asked.commit };
         let now = app.clock.now();
-        let runs = list_runs(&app, &principal, asked.project_id, filter.clone(), page.clone()).await?;
-        let (runs, next) = page.split(runs, |run| run.id);
-        let more = count_runs_behind(&app, &principal, asked.project_id, filter, page);
-        let more = More::behind(next, more).await?;
+        let found = list_runs(&app, &principal, asked.project_id, filter, page.clone()).await?;
+        let (runs, more) = More::behind(&page, found, |run| run.id);
         let rows = runs.iter().map(|run| fields.of(shown(run)));
         Ok(Answer::rows(now, "runs", rows, more).quoting(&["runs"], AUTHORS))
     }
