@@ -29,7 +29,7 @@
 //! [`redis`] is what several instances share; [`jobs`] does what
 //! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`error`] says what can go wrong and
 //! [`problem`] how that looks over HTTP; [`wire`] how values look, and [`rest`] what all routes share; [`openapi`]
-//! completes their description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! completes their description, [`body`] takes in what they are sent; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
 //! what a fuzzer knocks at.
 //!
@@ -45,6 +45,7 @@ pub mod admission;
 pub mod app;
 pub mod artifacts;
 pub mod audit;
+pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -7,7 +7,6 @@
 //! (`server.rs`), mounted at `/mcp` (`http.rs`) or on standard input and output.
 
 mod answer;
-mod body;
 mod call;
 mod http;
 mod listen;

@@ -14,13 +14,16 @@ use rmcp::{
     },
 };
 
-use super::{body, call::Origin, server::Server, text};
+use super::{call::Origin, server::Server, text};
 use crate::{
     accounts,
     app::App,
+    body,
     error::{Code, Error},
 };
 
+/// The largest body that is taken, in bytes; the SDK's own bound is the same.
+const MOST: usize = 4 * 1024 * 1024;
 /// Characters that are told of what the SDK could not read.
 const TOLD: usize = 200;
 
@@ -74,7 +77,8 @@ async fn authenticate<E: Endpoint>(
     };
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(principal);
-    let body = body::read(request.take_body()).await?;
+    let body = request.take_body();
+    let (body, _) = body::read(body, request.headers(), MOST, |_, _| Ok(None::<()>)).await?;
     request.set_body(body);
     let is_json = request.content_type().is_some_and(|kind| kind.starts_with("application/json"));
     let response = endpoint.call(request).await?.into_response();

@@ -1,9 +1,7 @@
 //! The rows of projects and their sealed secrets.
 
 use entity::{event_head, project, project_secret};
-use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*,
-};
+use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*};
 
 use super::{Project, ProjectConfig, ProjectId, secrets::SealedSecret};
 use crate::{

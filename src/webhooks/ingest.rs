@@ -1,10 +1,9 @@
 //! Ingest over HTTP: where Git hosts post.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
-use poem::{Body, Request, RequestBody, http::HeaderMap, http::header, web::Data};
+use bytes::Bytes;
+use poem::{Body, Request, RequestBody, http::HeaderMap, web::Data};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
     param::Path,
@@ -14,20 +13,10 @@ use poem_openapi::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Receipt, ReceiptStatus, WebhookEventId, receive};
-use crate::{
-    admission::Noted,
-    app::App,
-    error::{Code, Error, Result},
-    rest::Tag,
-    wire::example,
-};
+use crate::{admission::Noted, app::App, body, error::Result, rest::Tag, wire::example};
 
 /// The largest body that is taken: GitHub sends up to 25 MB, and its form encoding inflates that.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// What is read of a larger body, so that its sender sees the answer rather than a reset connection.
-const DRAIN: usize = 2 * MAX_BODY;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where Git hosts post.
 pub struct IngestApi;
@@ -110,37 +99,7 @@ impl<'a> ApiExtractor<'a> for RawBody {
 impl RawBody {
     /// Reads the body, holding memory of the budget for as long as the second value lives.
     async fn read(self, app: &App, headers: &HeaderMap) -> Result<(Bytes, Vec<OwnedSemaphorePermit>)> {
-        let read = async {
-            let length = headers
-                .get(header::CONTENT_LENGTH)
-                .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-            let mut frames = self.0.into_bytes_stream();
-            let mut body = BytesMut::with_capacity(length.unwrap_or(0).min(64 * 1024));
-            let (mut held, mut drained) = (Vec::new(), 0);
-            while let Some(frame) = frames.next().await {
-                let frame =
-                    frame.map_err(|error| Error::invalid("the body did not arrive whole").because(error))?;
-                if length.unwrap_or(0) > MAX_BODY || drained > 0 || body.len() + frame.len() > MAX_BODY {
-                    drained += frame.len();
-                    body = BytesMut::new();
-                    held.clear();
-                    if drained > DRAIN {
-                        break;
-                    }
-                    continue;
-                }
-                held.extend(app.inbox.hold(body.len(), frame.len())?);
-                body.extend_from_slice(&frame);
-            }
-            if drained > 0 || length.unwrap_or(0) > MAX_BODY {
-                let why = format!("the body is larger than {} MiB", MAX_BODY / 1024 / 1024);
-                return Err(Error::new(Code::PayloadTooLarge, why));
-            }
-            Ok((body.freeze(), held))
-        };
-        let late =
-            |_| Error::invalid(format!("the body did not arrive within {} seconds", PATIENCE.as_secs()));
-        tokio::time::timeout(PATIENCE, read).await.map_err(late)?
+        body::read(self.0, headers, MAX_BODY, |before, more| app.inbox.hold(before, more)).await
     }
 }
 

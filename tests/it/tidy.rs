@@ -38,7 +38,8 @@ const SLICES: [&str; 9] =
     ["accounts", "artifacts", "audit", "events", "idempotency", "limits", "projects", "runs", "webhooks"];
 
 /// Modules that must not know any slice.
-const SPINE: [&str; 9] = [
+const SPINE: [&str; 10] = [
+    "body.rs",
     "clock.rs",
     "error.rs",
     "installation.rs",
