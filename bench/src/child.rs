@@ -86,17 +86,8 @@ pub(crate) struct Target {
     pub(crate) key: String,
     place: Place,
     database: Option<String>,
-    child: Option<Child>,
+    running: Option<Running>,
     folder: TempDir,
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 /// Where deliveries of a project are posted, and what they are signed with.
@@ -134,7 +125,7 @@ pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target
     let Contender { kind, binary, .. } = contender;
     let (kind, place, folder, port) = (*kind, place.clone(), TempDir::new()?, free_port()?);
     let (path, secret, key) = ("/".into(), SECRET.into(), String::new());
-    let mut target = Target { kind, port, path, secret, key, place, database: None, child: None, folder };
+    let mut target = Target { kind, port, path, secret, key, place, database: None, running: None, folder };
     if let Some(postgres) = &target.place.postgres {
         target.database = Some(postgres.database(kind).await?);
     }
@@ -154,7 +145,7 @@ pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target
     if kind == Kind::Web {
         command.env("TRACKSIDE_ROLE", "web");
     }
-    target.child = Some(spawn(&mut command, target.folder.path())?);
+    target.running = Some(spawn(&mut command, target.folder.path())?);
     wait_until_ready(port).await?;
     if kind.is_service() {
         target.set_up(binary).await?;
@@ -183,11 +174,11 @@ impl Target {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let mut command = self.command(binary);
         command.args(["serve", "--role", "web", "--port", &port.to_string()]);
-        let child = Some(spawn(&mut command, folder.path())?);
+        let running = Some(spawn(&mut command, folder.path())?);
         wait_until_ready(port).await?;
         let (path, secret, key) = (self.path.clone(), self.secret.clone(), self.key.clone());
         let (place, database) = (self.place.clone(), self.database.clone());
-        Ok(Self { kind: self.kind, port, path, secret, key, place, database, child, folder })
+        Ok(Self { kind: self.kind, port, path, secret, key, place, database, running, folder })
     }
 
     /// Makes a key and a project.
@@ -244,7 +235,7 @@ impl Target {
     }
 
     fn id(&self) -> u32 {
-        self.child.as_ref().map_or_else(std::process::id, Child::id)
+        self.running.as_ref().map_or_else(std::process::id, |running| running.0.id())
     }
 
     /// Processor time so far.
@@ -265,15 +256,25 @@ impl Target {
     }
 }
 
+/// A process; it ends with its handle.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a process in a folder, without a word.
-pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
+pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Result<Running> {
     // What is measured is how much it can take, not how much it lets one project have.
     command.env("TRACKSIDE_INGEST_PER_MINUTE", "0").env("TRACKSIDE_REST_PER_MINUTE", "0");
     command.env("TRACKSIDE_STREAMS_PER_PRINCIPAL", "0");
     // Tools have their bucket, as they would, too large to be emptied.
     command.env("TRACKSIDE_TOOLS_PER_MINUTE", "6000000");
     command.current_dir(folder).env("RUST_LOG", "warn").stdin(Stdio::null());
-    Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    Ok(Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
 }
 
 /// Returns once the process on a port says that it is ready.

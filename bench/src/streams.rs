@@ -123,12 +123,9 @@ async fn bare(scene: &Scene) -> Result<Vec<Duration>> {
     let (folder, port) = (tempfile::TempDir::new()?, scratch::free_port()?);
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command.args(["write", &port.to_string()]);
-    let mut server = child::spawn(&mut command, folder.path())?;
+    let _server = child::spawn(&mut command, folder.path())?;
     child::wait_until_ready(port).await?;
-    let seen = Readers::start(scene, port, |_| "GET / HTTP/1.1\r\n\r\n".to_owned()).await.finish().await;
-    server.kill()?;
-    server.wait()?;
-    seen
+    Readers::start(scene, port, |_| "GET / HTTP/1.1\r\n\r\n".to_owned()).await.finish().await
 }
 
 /// Serves [`bare`]: every connection is greeted, and told the time once a second.

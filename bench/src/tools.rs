@@ -8,7 +8,7 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// Starts it; returns when it is ready.
-    async fn start(&self, tools: &Tools, place: &Place) -> Result<Running> {
+    async fn start(&self, tools: &Tools, place: &Place) -> Result<Answering> {
         let (port, folder) = (free_port()?, TempDir::new()?);
         let mut command = match self {
             Self::Trackside(binary) => {
@@ -91,7 +91,7 @@ impl Peer {
                     "list_projects" => json!({}),
                     _ => json!({"projectId": project}),
                 };
-                return Ok(Running { port, key, tool, arguments, process: Process::Service(target) });
+                return Ok(Answering { port, key, tool, arguments, process: Process::Service(target) });
             }
             Self::Rmcp => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -112,12 +112,12 @@ impl Peer {
                 command
             }
         };
-        let child = child::spawn(command.arg(port.to_string()), folder.path())?;
-        let process = Process::Echo { child, _folder: folder };
+        let running = child::spawn(command.arg(port.to_string()), folder.path())?;
+        let process = Process::Echo { _running: running, _folder: folder };
         let arguments = json!({"text": "hello"});
-        let running = Running { port, key: String::new(), tool: ECHO.to_owned(), arguments, process };
+        let answering = Answering { port, key: String::new(), tool: ECHO.to_owned(), arguments, process };
         child::wait_until_ready(port).await?;
-        Ok(running)
+        Ok(answering)
     }
 }
 
@@ -126,7 +126,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// Somebody who answers calls; ends with its handle.
-struct Running {
+struct Answering {
     port: u16,
     key: String,
     tool: String,
@@ -138,21 +138,12 @@ enum Process {
     Service(Target),
     /// In a folder that goes with it.
     Echo {
-        child: Child,
+        _running: child::Running,
         _folder: TempDir,
     },
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Self::Echo { child, .. } = self {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Running {
+impl Answering {
     fn call(&self, revision: Revision) -> Call {
         Call::new(self.port, &self.key, &self.tool, self.arguments.clone(), revision)
     }
@@ -186,7 +177,7 @@ impl Row {
     /// Measures; gives how many calls that were.
     async fn measure(
         &mut self,
-        running: &Running,
+        running: &Answering,
         revision: Revision,
         time: Duration,
         counts: bool,
