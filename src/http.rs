@@ -30,6 +30,7 @@ use crate::{
     projects::ProjectsApi,
     rest::NextPage,
     runs::RunsApi,
+    security::SecurityApi,
     status::StatusApi,
     webhooks::{IngestApi, WebhooksApi},
 };
@@ -44,6 +45,7 @@ const TABLE: Table = (
     ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
     RunsApi,      // /api/v1/projects/{projectId}/runs
     AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
+    SecurityApi,  // /api/v1/security-events
     AccountsApi,  // /api/v1/tenant, principals, api-keys
     OperationApi, // /health, /metrics
 );
@@ -56,6 +58,7 @@ type Table = (
     ArtifactsApi,
     RunsApi,
     AuditApi,
+    SecurityApi,
     AccountsApi,
     OperationApi,
 );

@@ -20,6 +20,7 @@
 //! | [`runs`] | executions of CI pipelines |
 //! | [`status`] | how a project stands, in one small answer |
 //! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
+//! | [`security`] | the security log: what happened to who may do what |
 //! | [`limits`] | token buckets: how much one client may ask for |
 //! | [`idempotency`] | writes that are sent again have one effect and the same answer |
 //!
@@ -70,6 +71,7 @@ pub mod redis;
 pub mod rest;
 pub mod runs;
 pub mod samples;
+pub mod security;
 pub mod server;
 pub mod service;
 pub mod status;

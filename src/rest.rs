@@ -35,7 +35,7 @@ pub enum Tag {
     Runs,
     /// The tenant, its principals and their keys.
     Accounts,
-    /// Who called which tool.
+    /// Who called which tool, and what happened to who may do what.
     Audit,
     /// Health and metrics.
     Operation,

@@ -189,6 +189,12 @@ macro_rules! example {
 }
 pub(crate) use example;
 
+/// The beginning of a text that somebody else gave, on one line.
+pub(crate) fn bounded(text: &str, characters: usize) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(characters).map(shown).collect()
+}
+
 /// An instant as every surface writes it: RFC 3339 in UTC, ending in `Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]

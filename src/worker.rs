@@ -11,7 +11,7 @@ use crate::{
     error::chain,
     idempotency,
     jobs::{Kind, Run},
-    projects, webhooks,
+    projects, security, webhooks,
 };
 
 /// Kind of job → what runs it.
@@ -52,6 +52,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("idempotency keys", idempotency::forget_old(&app).await),
                 ("stream tickets", accounts::forget_tickets(&app).await),
                 ("tool calls", audit::prune(&app).await),
+                ("security events", security::prune(&app).await),
             ] {
                 if let Err(error) = outcome {
                     tracing::warn!(error = %chain(&error), "old {what} could not be removed; the next hour tries again");

@@ -23,6 +23,8 @@ pub struct Model {
     pub agent_role: Option<String>,
     /// JSON object of the projects it is limited to, each with `editor` or `viewer`; none means all of the tenant.
     pub project_access: Option<Json>,
+    /// Grows by one with every change.
+    pub version: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,
     /// Since when it may do nothing.

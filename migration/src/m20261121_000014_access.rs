@@ -70,6 +70,7 @@ impl MigrationTrait for Migration {
             ("principal", text_null("agent_role")),
             ("principal", json_binary_null("project_access")),
             ("principal", timestamp_with_time_zone_null("deactivated_at")),
+            ("principal", big_integer("version").default(1).to_owned()),
             ("api_key", timestamp_with_time_zone_null("last_used_at")),
         ];
         for (table, column) in columns {
@@ -113,6 +114,7 @@ impl MigrationTrait for Migration {
             ("principal", "agent_role"),
             ("principal", "project_access"),
             ("principal", "deactivated_at"),
+            ("principal", "version"),
             ("api_key", "last_used_at"),
         ];
         for (table, column) in columns {

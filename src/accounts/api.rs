@@ -30,6 +30,7 @@ use crate::{
     database::TenantId,
     error::{Code, Error, Result},
     rest::{Created, Input, Listed, Tag},
+    security::{Actor, Origin},
     wire::{Page, ProjectId, Timestamp, example},
 };
 
@@ -37,6 +38,8 @@ use crate::{
 pub struct Caller<S> {
     /// Who calls.
     pub principal: Arc<Principal>,
+    /// Where from.
+    pub origin: Origin,
     scope: PhantomData<S>,
 }
 
@@ -79,7 +82,7 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
         };
         let project = request.raw_path_param("project_id").and_then(|id| id.parse().ok());
         principal.require_in(project, S::SCOPE)?;
-        Ok(Self { principal, scope: PhantomData })
+        Ok(Self { principal, origin: Origin::of(request), scope: PhantomData })
     }
 }
 
@@ -216,7 +219,7 @@ impl AccountsApi {
         let scopes = scopes.map(|scopes| scopes.into_iter().collect::<BTreeSet<_>>());
         let expires_at = expires_at.map(|Timestamp(time)| time);
         let new = NewKey { name, role, scopes, projects: project_ids, expires_at };
-        let (record, key) = super::create_key(&app, &caller.principal, new).await?;
+        let (record, key) = super::create_key(&app, &caller.principal, &caller.origin, new).await?;
         let location = format!("/api/v1/api-keys/{}", record.id);
         Ok(Created::at(
             location,
@@ -253,7 +256,8 @@ impl AccountsApi {
         /// The key's id.
         key_id: Path<KeyId>,
     ) -> Result<Json<KeyOut>> {
-        Ok(Json(super::revoke_key(&app, caller.principal.tenant, key_id.0).await?.into()))
+        let actor = Actor::new(&caller.principal, &caller.origin);
+        Ok(Json(super::revoke_key(&app, caller.principal.tenant, actor, key_id.0).await?.into()))
     }
 }
 
@@ -299,8 +303,9 @@ struct PrincipalOut {
 
 impl From<PrincipalRecord> for PrincipalOut {
     fn from(record: PrincipalRecord) -> Self {
-        let PrincipalRecord { id, kind, name, role, agent_role, projects, created_at, deactivated_at } =
-            record;
+        let PrincipalRecord {
+            id, kind, name, role, agent_role, projects, created_at, deactivated_at, ..
+        } = record;
         let access = |projects: BTreeMap<ProjectId, Level>| {
             projects.into_iter().map(|(project, level)| (project.to_string(), level)).collect()
         };

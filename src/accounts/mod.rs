@@ -20,6 +20,7 @@ mod ticket;
 use std::collections::BTreeSet;
 
 use secrecy::SecretString;
+use serde_json::json;
 use uuid::Uuid;
 
 pub use self::{
@@ -27,7 +28,7 @@ pub use self::{
     api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
     credential::{Accounts, authenticate},
     key::ApiKey,
-    principal::{Credential, GrantId, Level, Principal, PrincipalKind, PrincipalRecord, SessionId},
+    principal::{Credential, GrantId, Level, Limits, Principal, PrincipalKind, PrincipalRecord, SessionId},
     scope::{Role, Scope},
     ticket::{Ticket, forget_tickets, issue_ticket},
 };
@@ -36,6 +37,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
+    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
     wire::{Page, ProjectId, id_type},
 };
 
@@ -171,7 +173,12 @@ pub async fn list_principals(
 /// # Errors
 /// `insufficient_scope` when the key would be able to do more than its maker, `invalid_request` for a name,
 /// scope, project or expiry that does not make sense.
-pub async fn create_key(app: &App, principal: &Principal, new: NewKey) -> Result<(KeyRecord, SecretString)> {
+pub async fn create_key(
+    app: &App,
+    principal: &Principal,
+    origin: &Origin,
+    new: NewKey,
+) -> Result<(KeyRecord, SecretString)> {
     if !principal.role.may_grant(new.role) {
         let why = format!("a key of role {} cannot make one of role {}", principal.role, new.role);
         return Err(Error::new(Code::InsufficientScope, why));
@@ -191,7 +198,7 @@ pub async fn create_key(app: &App, principal: &Principal, new: NewKey) -> Result
         );
         return Err(Error::new(Code::InsufficientScope, why));
     }
-    issue_key(app, principal.tenant, new).await
+    make_key(app, principal.tenant, Actor::new(principal, origin), new).await
 }
 
 /// Makes a key in any tenant; for the command line, whose user owns the database.
@@ -199,6 +206,15 @@ pub async fn create_key(app: &App, principal: &Principal, new: NewKey) -> Result
 /// # Errors
 /// `invalid_request` for a name, scope, project or expiry that does not make sense, `not_found` for the tenant.
 pub async fn issue_key(app: &App, tenant: TenantId, new: NewKey) -> Result<(KeyRecord, SecretString)> {
+    make_key(app, tenant, Actor::system(), new).await
+}
+
+async fn make_key(
+    app: &App,
+    tenant: TenantId,
+    actor: Actor,
+    new: NewKey,
+) -> Result<(KeyRecord, SecretString)> {
     let name = parse_name("/name", &new.name)?;
     let all = new.role.scopes();
     let scopes = new.scopes.unwrap_or_else(|| all.clone());
@@ -232,6 +248,15 @@ pub async fn issue_key(app: &App, tenant: TenantId, new: NewKey) -> Result<(KeyR
         last_used_at: None,
         revoked_at: None,
     };
+    let event = SecurityEvent::new(app, actor, SecurityAction::KeyCreated);
+    let event = event.on(TargetKind::ApiKey, record.id.0, record.name.clone()).with(json!({
+        "prefix": record.prefix,
+        "principalId": record.principal.0,
+        "role": record.role,
+        "scopes": record.scopes,
+        "projectIds": record.projects.iter().flatten().map(|id| id.0).collect::<Vec<_>>(),
+        "expiresAt": record.expires_at,
+    }));
     let (row, hash) = (record.clone(), key.hash());
     app.database
         .write(tenant, move |tx| {
@@ -245,7 +270,8 @@ pub async fn issue_key(app: &App, tenant: TenantId, new: NewKey) -> Result<(KeyR
                         )
                     })?;
                 }
-                store::insert_key(tx, row, hash).await
+                store::insert_key(tx, row, hash).await?;
+                security::note(tx, event).await
             })
         })
         .await?;
@@ -264,9 +290,23 @@ pub async fn list_keys(app: &App, tenant: TenantId, page: Page<KeyId>) -> Result
 ///
 /// # Errors
 /// `not_found` for a key of another tenant or none.
-pub async fn revoke_key(app: &App, tenant: TenantId, id: KeyId) -> Result<KeyRecord> {
+pub async fn revoke_key(app: &App, tenant: TenantId, actor: Actor, id: KeyId) -> Result<KeyRecord> {
     let now = app.clock.now();
-    let key = app.database.write(tenant, move |tx| Box::pin(store::revoke_key(tx, id, now))).await?;
+    let event = SecurityEvent::new(app, actor, SecurityAction::KeyRevoked);
+    let key = app
+        .database
+        .write(tenant, move |tx| {
+            Box::pin(async move {
+                let is_news = store::revoke_key(tx, id, now).await?;
+                let key = store::key(tx, id).await?;
+                if is_news {
+                    let event = event.on(TargetKind::ApiKey, id.0, key.name.clone());
+                    security::note(tx, event.with(json!({"prefix": key.prefix}))).await?;
+                }
+                Ok(key)
+            })
+        })
+        .await?;
     app.accounts.forget();
     Ok(key)
 }

@@ -41,6 +41,9 @@ wire_enum! {
     }
 }
 
+/// The projects that somebody is limited to, each with how far they reach there; none means all of the tenant.
+pub type Limits = Option<BTreeMap<ProjectId, Level>>;
+
 /// What somebody's access rests on: it ends when that does, whatever was made of it meanwhile, such as a stream, a
 /// ticket or a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,7 +102,7 @@ pub struct Principal {
     /// What it may do with what it came with: never more than its role may.
     pub scopes: BTreeSet<Scope>,
     /// The projects that it reaches, and how far; none means all of the tenant, as far as its scopes go.
-    pub projects: Option<BTreeMap<ProjectId, Level>>,
+    pub projects: Limits,
     /// From when on what it came with is refused.
     pub expires_at: Option<Time>,
 }
@@ -173,7 +176,9 @@ pub struct PrincipalRecord {
     /// What an agent does among others, such as `developer`.
     pub agent_role: Option<String>,
     /// The projects that it is limited to; none means all.
-    pub projects: Option<BTreeMap<ProjectId, Level>>,
+    pub projects: Limits,
+    /// Grows by one with every change.
+    pub version: i64,
     /// When it was made.
     pub created_at: Time,
     /// Since when it may do nothing.
@@ -181,10 +186,7 @@ pub struct PrincipalRecord {
 }
 
 /// The projects that something is limited to twice over, with the lesser level of both.
-pub(super) fn both(
-    one: Option<BTreeMap<ProjectId, Level>>,
-    other: Option<BTreeMap<ProjectId, Level>>,
-) -> Option<BTreeMap<ProjectId, Level>> {
+pub(super) fn both(one: Limits, other: Limits) -> Limits {
     match (one, other) {
         (Some(one), Some(other)) => Some(
             one.into_iter()
@@ -201,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    fn limits() -> impl Strategy<Value = Option<BTreeMap<ProjectId, Level>>> {
+    fn limits() -> impl Strategy<Value = Limits> {
         let level = prop_oneof![Just(Level::Editor), Just(Level::Viewer)];
         let project = (0_u128..4).prop_map(|id| ProjectId(Uuid::from_u128(id)));
         proptest::option::of(proptest::collection::btree_map(project, level, 0..4))
@@ -212,7 +214,7 @@ mod tests {
         fn two_limits_never_give_more_than_either(one in limits(), other in limits(), project in 0_u128..4) {
             let project = ProjectId(Uuid::from_u128(project));
             // 0 is nothing, 1 to look, 2 to edit.
-            let may = |limits: &Option<BTreeMap<ProjectId, Level>>| match limits {
+            let may = |limits: &Limits| match limits {
                 None => 2,
                 Some(limits) => match limits.get(&project) {
                     None => 0,

@@ -56,6 +56,7 @@ fn to_principal(row: principal::Model) -> Result<PrincipalRecord> {
         role: stored::<Role>(&row.role)?,
         agent_role: row.agent_role,
         projects: row.project_access.map(to_access).transpose()?,
+        version: row.version,
         created_at: row.created_at,
         deactivated_at: row.deactivated_at,
     })
@@ -117,13 +118,19 @@ pub(super) async fn keys(tx: &Tx<'_>, page: &Page<KeyId>) -> Result<Vec<KeyRecor
         .collect()
 }
 
-pub(super) async fn revoke_key(tx: &Tx<'_>, id: KeyId, now: Time) -> Result<KeyRecord> {
-    tx.update::<api_key::Entity>()
+/// Revokes a key; whether it was not revoked before.
+pub(super) async fn revoke_key(tx: &Tx<'_>, id: KeyId, now: Time) -> Result<bool> {
+    let revoked = tx
+        .update::<api_key::Entity>()
         .col_expr(api_key::Column::RevokedAt, Expr::value(now))
         .filter(api_key::Column::Id.eq(id.0))
         .filter(api_key::Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
+    Ok(revoked.rows_affected > 0)
+}
+
+pub(super) async fn key(tx: &Tx<'_>, id: KeyId) -> Result<KeyRecord> {
     let key = tx.find::<api_key::Entity>().filter(api_key::Column::Id.eq(id.0)).one(tx.conn()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key"))?;
     let owner = tx

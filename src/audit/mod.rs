@@ -46,7 +46,7 @@ use crate::{
     error::{Error, Result},
     projects::{self, ProjectId},
     vault::Vault,
-    wire::{id_type, wire_enum},
+    wire::{bounded, id_type, wire_enum},
 };
 
 id_type! {
@@ -185,11 +185,6 @@ impl ToolCall {
             user_agent: entry.user_agent.map(|words| bounded(&words, WORDS)),
         }
     }
-}
-
-fn bounded(text: &str, characters: usize) -> String {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().take(characters).map(shown).collect()
 }
 
 /// A tool call in its place in a chain.

@@ -17,6 +17,7 @@ use crate::{
     app::App,
     error::{Error, Result},
     projects::{self, NewProject, Project, ProjectConfig},
+    security::Actor,
     webhooks,
     wire::{MAX_LIMIT, Page},
 };
@@ -129,7 +130,7 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
                     tenant.name
                 ))
             })?;
-            let revoked = accounts::revoke_key(app, tenant.id, found.id).await?;
+            let revoked = accounts::revoke_key(app, tenant.id, Actor::system(), found.id).await?;
             if json { println!("{:#}", show_key(&revoked)) } else { println!("revoked {}", revoked.prefix) }
         }
     }

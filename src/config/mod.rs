@@ -62,6 +62,8 @@ pub struct Config {
     pub payload_retention: TimeDelta,
     /// `TRACKSIDE_AUDIT_RETENTION_DAYS`.
     pub audit_retention: TimeDelta,
+    /// `TRACKSIDE_SECURITY_EVENT_DAYS`.
+    pub security_retention: TimeDelta,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
     /// `TRACKSIDE_STREAMS_PER_PRINCIPAL`; 0 means no limit.
@@ -238,6 +240,7 @@ impl Config {
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
             payload_retention: reader.days("TRACKSIDE_PAYLOAD_RETENTION_DAYS", 90),
             audit_retention: reader.days("TRACKSIDE_AUDIT_RETENTION_DAYS", 3_650),
+            security_retention: reader.days("TRACKSIDE_SECURITY_EVENT_DAYS", 3_650),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
             streams_per_principal: reader
                 .parse("TRACKSIDE_STREAMS_PER_PRINCIPAL", "a number of streams, or 0"),

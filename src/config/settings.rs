@@ -92,6 +92,7 @@ pub const SETTINGS: &[Setting] = &[
         "Days that the bodies of webhooks are kept, 1 to 90; ids are kept for 90.",
     ),
     setting("TRACKSIDE_AUDIT_RETENTION_DAYS", "90", "Days that records of tool calls are kept, 1 to 3650."),
+    setting("TRACKSIDE_SECURITY_EVENT_DAYS", "400", "Days that security events are kept, 1 to 3650."),
     setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
     setting(
         "TRACKSIDE_STREAMS_PER_PRINCIPAL",

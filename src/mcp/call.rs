@@ -5,7 +5,7 @@
 //! answer: calls that are refused, limited, of no such tool, that panic and that nobody waits for any more, too (P6).
 //! So a call is a task of its own, which goes on when its client has gone away, far enough to record that.
 
-use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use rmcp::{
@@ -26,6 +26,7 @@ use crate::{
     error::{Code, Error, Result, chain},
     limits::ToolUse,
     projects::ProjectId,
+    security::Origin,
 };
 
 /// The protocol's error for what it has no error of its own for; the reason is in its data.
@@ -34,13 +35,6 @@ const REFUSED: ErrorCode = ErrorCode(-32000);
 const UNKNOWN: &str = "unknown";
 /// Characters of a made-up name that are told back.
 const NAME: usize = 100;
-
-/// Where a request came from, as it is recorded.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origin {
-    pub(super) ip: Option<IpAddr>,
-    pub(super) user_agent: Option<String>,
-}
 
 /// Who calls what.
 pub(super) struct Call {

@@ -1,11 +1,10 @@
 //! `/mcp`: Streamable HTTP without sessions, so that any instance answers any request.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response,
-    endpoint::TowerCompatExt as _,
-    http::{StatusCode, header},
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, endpoint::TowerCompatExt as _,
+    http::StatusCode,
 };
 use rmcp::{
     ServerHandler,
@@ -14,12 +13,13 @@ use rmcp::{
     },
 };
 
-use super::{call::Origin, server::Server, text};
+use super::{server::Server, text};
 use crate::{
     accounts,
     app::App,
     body,
     error::{Code, Error},
+    security::Origin,
 };
 
 /// The largest body that is taken, in bytes; the SDK's own bound is the same.
@@ -71,10 +71,7 @@ async fn authenticate<E: Endpoint>(
     mut request: Request,
 ) -> poem::Result<Response> {
     let principal = accounts::authenticate_request(&app, request.headers()).await?;
-    let origin = Origin {
-        ip: request.remote_addr().as_socket_addr().map(SocketAddr::ip),
-        user_agent: request.header(header::USER_AGENT).map(str::to_owned),
-    };
+    let origin = Origin::of(&request);
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(principal);
     let body = request.take_body();

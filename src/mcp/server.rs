@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     TABLE,
-    call::{Call, Origin, named_project},
+    call::{Call, named_project},
     listen, prompts, resources,
     tool::Profile,
 };
@@ -29,6 +29,7 @@ use crate::{
     app::App,
     audit,
     error::{Error, Result},
+    security::Origin,
 };
 
 /// For how long a client may keep a list that changes with the service's version only.

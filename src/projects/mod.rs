@@ -27,6 +27,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
+    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
     wire::{Expected, Found, Page, wire_enum},
 };
 
@@ -125,13 +126,14 @@ pub struct ProjectPatch {
 pub async fn create_project(
     app: &Arc<App>,
     principal: &Principal,
+    origin: &Origin,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
     if principal.projects.is_some() {
         let why = "a key that is limited to certain projects cannot make another one";
         return Err(Error::new(crate::error::Code::InsufficientScope, why));
     }
-    issue_project(app, principal.tenant, new).await
+    make_project(app, principal.tenant, Actor::new(principal, origin), new).await
 }
 
 /// Makes a project in any tenant; for the command line, whose user owns the database.
@@ -141,6 +143,15 @@ pub async fn create_project(
 pub async fn issue_project(
     app: &Arc<App>,
     tenant: TenantId,
+    new: NewProject,
+) -> Result<(Project, SecretString)> {
+    make_project(app, tenant, Actor::system(), new).await
+}
+
+async fn make_project(
+    app: &Arc<App>,
+    tenant: TenantId,
+    actor: Actor,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
     let now = app.clock.now();
@@ -153,6 +164,8 @@ pub async fn issue_project(
         created_at: now,
         updated_at: now,
     };
+    let event = SecurityEvent::new(app, actor, SecurityAction::ProjectCreated);
+    let event = event.on(TargetKind::Project, project.id.0, project.name.clone());
     let (row, app_) = (project.clone(), Arc::clone(app));
     let secret = app
         .database
@@ -160,6 +173,7 @@ pub async fn issue_project(
             Box::pin(async move {
                 let id = row.id;
                 store::insert(tx, row).await?;
+                security::note(tx, event).await?;
                 events::create_log(&app_, tx, id).await?;
                 secrets::create(&app_, tx, id).await
             })
@@ -273,10 +287,12 @@ pub async fn update_project(
 pub async fn delete_project(
     app: &Arc<App>,
     principal: &Principal,
+    origin: &Origin,
     id: ProjectId,
     expected: Expected,
 ) -> Result<()> {
     reach(app, principal, id).await?;
+    let noted = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::ProjectDeleted);
     let app_ = Arc::clone(app);
     let purge = NewJob {
         id: JobId(app.ids.uuid()),
@@ -287,8 +303,10 @@ pub async fn delete_project(
     app.database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                expected.check(hold(tx, id).await?.version)?;
+                let project = hold(tx, id).await?;
+                expected.check(project.version)?;
                 store::mark_deleted(tx, id, app_.clock.now()).await?;
+                security::note(tx, noted.on(TargetKind::Project, id.0, project.name)).await?;
                 let event = NewEvent { name: EventName::ProjectChanged, payload: json!({"deleted": true}) };
                 app_.jobs.enqueue(tx, purge).await?;
                 events::append(&app_, tx, id, vec![(None, event)]).await

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use secrecy::SecretString;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{GitLabVerification, ProjectId, store};
+use super::{GitLabVerification, Project, ProjectId, store};
 use crate::{
     accounts::Principal,
     app::App,
@@ -15,6 +16,7 @@ use crate::{
     database::{Database, Door, TenantId, Tx},
     error::{Code, Error, Result},
     recent::Recent,
+    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
     vault::{Place, Vault},
 };
 
@@ -116,6 +118,7 @@ pub(super) async fn create(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result
 pub async fn rotate_secret(
     app: &Arc<App>,
     principal: &Principal,
+    origin: &Origin,
     project: ProjectId,
     overlap: TimeDelta,
 ) -> Result<(SecretString, Time)> {
@@ -127,15 +130,18 @@ pub async fn rotate_secret(
         ));
     }
     super::reach(app, principal, project).await?;
+    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::WebhookSecretRotated);
     let app_ = Arc::clone(app);
     let rotated = app
         .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                super::hold(tx, project).await?;
+                let Project { name, .. } = super::hold(tx, project).await?;
                 let now = app_.clock.now();
                 let until = now + overlap;
                 store::retire_secrets(tx, project, now, until).await?;
+                let event = event.on(TargetKind::Project, project.0, name);
+                security::note(tx, event.with(json!({"oldSecretExpiresAt": until}))).await?;
                 Ok((create(&app_, tx, project).await?, until))
             })
         })

@@ -26,6 +26,7 @@ mod projects;
 mod readers;
 mod redis;
 mod remote;
+mod security;
 mod sockets;
 mod status;
 mod support;

@@ -34,8 +34,18 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 9] =
-    ["accounts", "artifacts", "audit", "events", "idempotency", "limits", "projects", "runs", "webhooks"];
+const SLICES: [&str; 10] = [
+    "accounts",
+    "artifacts",
+    "audit",
+    "events",
+    "idempotency",
+    "limits",
+    "projects",
+    "runs",
+    "security",
+    "webhooks",
+];
 
 /// Modules that must not know any slice.
 const SPINE: [&str; 10] = [
