@@ -19,6 +19,7 @@ use crate::{
     database::{Database, Door, DoorTx},
     error::Result,
     events::{Followers, Streams, bus::Bus},
+    fetch::Fetch,
     installation,
     jobs::{self, Jobs},
     limits::Limits,
@@ -46,6 +47,8 @@ pub struct App {
     pub jobs: Jobs,
     /// Principals behind recently used keys.
     pub accounts: Accounts,
+    /// What fetches from other hosts.
+    pub fetch: Fetch,
     /// Recently used webhook endpoints.
     pub endpoints: Endpoints,
     /// What several instances share, if they do.
@@ -95,6 +98,7 @@ impl App {
             audit: AuditLog::start(database.clone(), &vault, ids.clone())?,
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
+            fetch: Fetch::new(&config),
             endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),

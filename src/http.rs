@@ -17,7 +17,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    accounts::AccountsApi,
+    accounts::{
+        AccountsApi,
+        oauth::{self, GrantsApi},
+    },
     admission::{self, Noted},
     app::App,
     artifacts::ArtifactsApi,
@@ -47,6 +50,7 @@ const TABLE: Table = (
     AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
     SecurityApi,  // /api/v1/security-events
     AccountsApi,  // /api/v1/tenant, principals, api-keys
+    GrantsApi,    // /api/v1/grants
     OperationApi, // /health, /metrics
 );
 type Table = (
@@ -60,6 +64,7 @@ type Table = (
     AuditApi,
     SecurityApi,
     AccountsApi,
+    GrantsApi,
     OperationApi,
 );
 
@@ -110,6 +115,8 @@ pub fn endpoint_with(
         .at("/openapi.json", get(openapi_json))
         .at("/api/v1/events/ws", get(open_socket)) // no OpenAPI: it is described at stream_events
         .at("/mcp", mcp) // no OpenAPI: it has a protocol of its own
+        .at(oauth::metadata::PATH, get(oauth::metadata::authorization_server)) // no OpenAPI: RFC 8414 describes it
+        .at(oauth::metadata::PATH_OF_MCP, get(oauth::metadata::authorization_server))
         .nest("/docs", docs)
         .nest("/", service)
         .around({

@@ -28,7 +28,7 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
 //! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
 //! [`redis`] is what several instances share; [`jobs`] does what
-//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`error`] says what can go wrong and
+//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`fetch`] asks other hosts; [`error`] says what can go wrong and
 //! [`problem`] how that looks over HTTP; [`wire`] how values look, and [`rest`] what all routes share; [`openapi`]
 //! completes their description, [`body`] takes in what they are sent; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
@@ -53,6 +53,7 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod events;
+pub mod fetch;
 pub mod front_doors;
 pub mod http;
 pub mod idempotency;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::{
-    accounts,
+    accounts::{self, oauth},
     app::App,
     audit,
     error::chain,
@@ -51,6 +51,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("deliveries", deliveries.enforce(&app).await),
                 ("idempotency keys", idempotency::forget_old(&app).await),
                 ("stream tickets", accounts::forget_tickets(&app).await),
+                ("codes and grants", oauth::forget_old(&app).await),
                 ("tool calls", audit::prune(&app).await),
                 ("security events", security::prune(&app).await),
             ] {

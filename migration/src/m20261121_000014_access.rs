@@ -53,6 +53,7 @@ const RIGHTS: [(&str, &[(&str, &str)]); 2] = [
             ("SELECT (id, expires_at), DELETE", "authorization_code"),
             ("SELECT (id, expires_at), DELETE", "refresh_token"),
             ("SELECT (id, expires_at), DELETE", "invitation"),
+            ("SELECT (id, created_at, last_used_at), DELETE", "oauth_grant"),
             ("SELECT (id), DELETE", "security_event"),
         ],
     ),

@@ -12,6 +12,7 @@ mod access;
 mod api;
 mod credential;
 mod key;
+pub mod oauth;
 mod principal;
 pub mod scope;
 mod store;

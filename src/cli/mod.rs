@@ -7,6 +7,7 @@
 mod audit;
 mod choose;
 mod client;
+mod clients;
 mod copy;
 mod delivery;
 mod demo;
@@ -110,6 +111,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Register, list and remove clients that sign people in
+    #[command(subcommand)]
+    Client(clients::ClientCommand),
     /// List deliveries, see why some were refused, and process them again
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -289,6 +293,12 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Key(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = manage::key(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Client(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = clients::run(&app, command, json).await;
             app.database.close().await;
             outcome?;
         }

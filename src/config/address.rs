@@ -1,4 +1,4 @@
-//! Addresses of what the service depends on.
+//! Addresses of what the service depends on, and of what it may ask.
 
 use std::{
     fmt,
@@ -6,7 +6,11 @@ use std::{
     str::FromStr,
 };
 
-use url::Url;
+use tokio_rustls::rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use url::{Host, Url};
 
 /// Where the data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,9 +100,79 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
+/// A host, and maybe one port of it, that may be fetched from wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHost {
+    host: Host,
+    port: Option<u16>,
+}
+
+impl AllowedHost {
+    /// Whether it allows a port of a host.
+    pub fn is(&self, host: &Host<&str>, port: u16) -> bool {
+        *host == self.host && self.port.is_none_or(|allowed| allowed == port)
+    }
+
+    /// Reads a comma-separated list of them.
+    pub(super) fn list(text: &str) -> Result<Vec<Self>, String> {
+        text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::parse).collect()
+    }
+}
+
+impl FromStr for AllowedHost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a host; use names such as git.internal or git.internal:8443");
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, Some(port.parse().map_err(|_| bad())?))
+            }
+            _ => (text, None),
+        };
+        Ok(Self { host: Host::parse(host).map_err(|_| bad())?, port })
+    }
+}
+
+/// The certificate authorities in a PEM file; none without a name.
+pub(super) fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|error| format!("the file cannot be read as PEM: {error}"))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| format!("a certificate in it is not valid: {error}"))?;
+    }
+    if certificates.is_empty() {
+        return Err("the file has no certificate in it; name one with BEGIN CERTIFICATE".into());
+    }
+    Ok(certificates)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_allowed_with_all_its_ports_or_with_one() {
+        let allowed = AllowedHost::list("git.internal, [::1]:8443,Localhost:80").expect("valid");
+        let is = |host: &str, port| {
+            let host: Host = Host::parse(host).expect("a host");
+            let host = match &host {
+                Host::Domain(name) => Host::Domain(name.as_str()),
+                Host::Ipv4(address) => Host::Ipv4(*address),
+                Host::Ipv6(address) => Host::Ipv6(*address),
+            };
+            allowed.iter().any(|allowed| allowed.is(&host, port))
+        };
+        assert!(is("git.internal", 1) && is("GIT.internal", 443) && is("[::1]", 8443) && is("localhost", 80));
+        assert!(!is("internal", 1) && !is("[::1]", 443) && !is("localhost", 443) && !is("127.0.0.1", 80));
+        assert!(AllowedHost::list("https://x").is_err() && AllowedHost::list("x:y").is_err());
+    }
 
     #[test]
     fn an_address_is_shown_without_its_password() {

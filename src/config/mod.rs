@@ -19,9 +19,10 @@ use std::{
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 pub use self::{
-    address::{DatabaseUrl, SecretUrl},
+    address::{AllowedHost, DatabaseUrl, SecretUrl},
     settings::{DEFAULT_LOG, SETTINGS, Setting},
 };
 
@@ -48,6 +49,10 @@ pub struct Config {
     pub master_key: Option<SecretString>,
     /// `TRACKSIDE_ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
+    /// `TRACKSIDE_FETCH_ALLOW`.
+    pub fetch_allow: Vec<AllowedHost>,
+    /// The certificate authorities in `TRACKSIDE_CA_FILE`.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// `TRACKSIDE_MAX_CONNECTIONS`.
     pub max_connections: usize,
     /// `TRACKSIDE_REST_PER_MINUTE`.
@@ -231,6 +236,8 @@ impl Config {
                 .map(|origin| origin.trim().trim_end_matches('/').to_owned())
                 .filter(|origin| !origin.is_empty())
                 .collect(),
+            fetch_allow: reader.parse_or("TRACKSIDE_FETCH_ALLOW", AllowedHost::list),
+            authorities: reader.parse_or("TRACKSIDE_CA_FILE", address::authorities),
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             rest_per_minute: reader
                 .parse("TRACKSIDE_REST_PER_MINUTE", "a number of requests, 0 for no limit"),

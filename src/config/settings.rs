@@ -69,6 +69,17 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Comma-separated web origins that may call the API from a browser.",
     ),
+    setting(
+        "TRACKSIDE_FETCH_ALLOW",
+        "",
+        "Comma-separated hosts, such as idp.internal or idp.internal:8443, that may be fetched from though they are not \
+         on the public internet, by http too; other fetches go to public addresses alone, by https.",
+    ),
+    setting(
+        "TRACKSIDE_CA_FILE",
+        "",
+        "PEM file of certificate authorities that fetches trust beside those of this machine.",
+    ),
     setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
     setting(
         "TRACKSIDE_REST_PER_MINUTE",

@@ -76,12 +76,14 @@ async fn furnished(server: &Server, name: &str) -> (Project, Vec<(&'static str, 
     project.settled().await;
     let first = async |list: &str| text(&project.all(list).await[0]["id"]);
     let keys = project.client.get("/api/v1/api-keys").await.expect(200).json;
+    let grant = crate::oauth::any_grant(server, &project.tenant).await;
     let ids = vec![
         ("project_id", project.id.clone()),
         ("delivery_id", text(&receipt["id"])),
         ("artifact_id", first("/artifacts").await),
         ("run_id", first("/runs").await),
         ("key_id", text(&keys["items"][0]["id"])),
+        ("grant_id", grant.id.to_string()),
     ];
     (project, ids)
 }

@@ -74,7 +74,7 @@ fn the_spine_imports_no_slice() {
     for (name, text) in sources("src") {
         let file = name.trim_start_matches("src/");
         let is_spine = SPINE.contains(&file)
-            || ["config/", "database/", "jobs/"].iter().any(|folder| file.starts_with(folder));
+            || ["config/", "database/", "fetch/", "jobs/"].iter().any(|folder| file.starts_with(folder));
         for slice in SLICES.iter().filter(|_| is_spine) {
             let code = text.split("#[cfg(test)]").next().unwrap();
             let imports = [format!("crate::{slice}::"), format!("    {slice}::"), format!("    {slice},")];

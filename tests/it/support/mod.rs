@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod sabotage;
 pub(crate) mod socket;
 pub(crate) mod stream;
+pub(crate) mod tls;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,0 +1,143 @@
+//! Grants: what somebody lets a client do on their behalf, until they or an admin end it.
+//!
+//! A grant is given by a person in their own session. Its scopes are among theirs then, and never more than they may
+//! later: that is looked up with every use. Ending a grant ends its tokens, within a second on every instance. One that
+//! no token was made of for longer than a refresh token lives is forgotten.
+
+use std::collections::BTreeSet;
+
+use super::{clients::Client, store};
+use crate::{
+    accounts::{Credential, GrantId, Principal, PrincipalId, Scope},
+    app::App,
+    clock::Time,
+    database::TenantId,
+    error::{Code, Error, Result},
+    wire::Page,
+};
+
+/// What somebody lets a client do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its id.
+    pub id: GrantId,
+    /// The tenant it is good in.
+    pub tenant: TenantId,
+    /// On whose behalf.
+    pub principal: PrincipalId,
+    /// The client.
+    pub client_id: String,
+    /// What the client called itself.
+    pub client_name: String,
+    /// What it may do, as far as the principal may.
+    pub scopes: BTreeSet<Scope>,
+    /// The resources that its tokens are for; none means all of this service's.
+    pub resources: BTreeSet<String>,
+    /// When it was given.
+    pub created_at: Time,
+    /// When a token was last made of it.
+    pub last_used_at: Option<Time>,
+    /// When it was ended.
+    pub revoked_at: Option<Time>,
+}
+
+/// Lets a client act on behalf of a person who is signed in.
+///
+/// # Errors
+/// `insufficient_scope` for somebody who came with something else than a session, and for scopes beyond theirs;
+/// `invalid_request` without any scope.
+pub async fn give(
+    app: &App,
+    principal: &Principal,
+    client: &Client,
+    scopes: BTreeSet<Scope>,
+    resources: BTreeSet<String>,
+) -> Result<Grant> {
+    if !matches!(principal.credential, Credential::Session(_)) {
+        let why = "only a person who is signed in lets a client act for them";
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
+    if scopes.is_empty() {
+        return Err(Error::invalid_field("/scopes", "without a scope a client could do nothing"));
+    }
+    scopes.iter().try_for_each(|scope| principal.require(*scope))?;
+    let grant = Grant {
+        id: GrantId(app.ids.uuid()),
+        tenant: principal.tenant,
+        principal: principal.id,
+        client_id: client.id.clone(),
+        client_name: client.name.clone(),
+        scopes,
+        resources,
+        created_at: app.clock.now(),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let row = grant.clone();
+    app.database
+        .write(principal.tenant, |tx| Box::pin(async move { store::insert_grant(tx, row).await }))
+        .await?;
+    Ok(grant)
+}
+
+/// Whose grants somebody sees and ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach {
+    /// Everybody's: they manage the tenant's keys.
+    All,
+    /// Their own.
+    Own(PrincipalId),
+    /// This one: they came with it.
+    One(GrantId),
+}
+
+impl Reach {
+    fn of(principal: &Principal, scope: Scope) -> Self {
+        match principal.credential {
+            Credential::Grant(grant) => Self::One(grant),
+            _ if principal.scopes.contains(&scope) => Self::All,
+            _ => Self::Own(principal.id),
+        }
+    }
+}
+
+/// The grants that the caller has given, or everybody's for who may see the tenant's keys; newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(app: &App, principal: &Principal, page: Page<GrantId>) -> Result<Vec<Grant>> {
+    let reach = Reach::of(principal, Scope::KeysRead);
+    app.database
+        .read(principal.tenant, |tx| Box::pin(async move { store::grants(tx, reach, &page).await }))
+        .await
+}
+
+/// Ends a grant: its tokens are refused from the next second on. Doing it again changes nothing.
+///
+/// # Errors
+/// `not_found` for a grant of another tenant, of somebody else unless the caller may manage keys, or none.
+pub async fn end(app: &App, principal: &Principal, id: GrantId) -> Result<Grant> {
+    let (reach, now) = (Reach::of(principal, Scope::KeysWrite), app.clock.now());
+    let ended = app
+        .database
+        .write(principal.tenant, move |tx| {
+            Box::pin(async move {
+                store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))?;
+                store::end_grant(tx, id, now).await?;
+                store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))
+            })
+        })
+        .await?;
+    app.accounts.forget();
+    Ok(ended)
+}
+
+/// Ends whatever people of a tenant let a client do.
+pub(super) async fn end_all_of(app: &App, tenant: TenantId, client_id: &str) -> Result<()> {
+    let (client_id, now) = (client_id.to_owned(), app.clock.now());
+    app.database
+        .write(tenant, move |tx| Box::pin(async move { store::end_grants_of(tx, &client_id, now).await }))
+        .await?;
+    app.accounts.forget();
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What a client needs that signs people in: an MCP client, say, that asks its user to let it act for them.
+//!
+//! The client sends its user's browser here with an [`authorize`] request. Who it is it tells by an address, at which
+//! its metadata document lies ([`clients`]); whoever operates the service may also register it. The user sees what it
+//! asks for and agrees: that is a grant ([`grants`]), which they, or an admin, may end at any time. The browser carries
+//! a code back ([`codes`]), good once and for a minute, and only for whoever knows what its challenge was made of
+//! (RFC 7636). By the code the client gets its first tokens, and by refresh tokens ([`refresh`]) further ones.
+//!
+//! Codes and refresh tokens are secrets of 256 bits, and kept as their SHA-256. Each is good once. One that comes twice
+//! was stolen, or its thief was faster: the grant behind it ends. A refresh token may come twice within a minute all the
+//! same, because clients that run side by side share one: both get the same successor.
+//!
+//! Whether somebody behind a grant still may what it lets the client do is looked up with every use of a token, as with
+//! every credential: this module only keeps what was agreed.
+
+mod api;
+pub mod authorize;
+pub mod clients;
+pub mod codes;
+pub mod grants;
+pub mod metadata;
+pub mod redirect;
+pub mod refresh;
+mod store;
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+pub use self::api::GrantsApi;
+use super::{Role, Scope};
+use crate::{
+    app::App,
+    clock::Ids,
+    error::{Code, Error, Result},
+};
+
+/// Rows forgotten in one transaction.
+const BATCH: u64 = 500;
+
+/// What a client is given that asks for no scope by name: to see all and to do an agent's work, nothing of the tenant's
+/// management.
+pub fn usual_scopes() -> BTreeSet<Scope> {
+    let work =
+        [Scope::WorkWrite, Scope::ConflictsWrite, Scope::GatesWrite, Scope::RunsWrite, Scope::AgentsWrite];
+    Role::Viewer.scopes().into_iter().chain(work).collect()
+}
+
+/// The resource that a client names (RFC 8707), as it is kept; none if it is none of this service's.
+pub fn resource(public_url: &str, named: &str) -> Option<String> {
+    let named = named.strip_suffix('/').unwrap_or(named);
+    let path = named.strip_prefix(public_url)?;
+    ["", "/api/v1", "/mcp"].contains(&path).then(|| named.to_owned())
+}
+
+/// Forgets codes, refresh tokens, grants and documents of clients that nothing can be done with any more.
+///
+/// # Errors
+/// The database's; what is left goes the next time.
+pub async fn forget_old(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    app.clear_out(move |tx| Box::pin(store::forget_codes(tx, now, BATCH))).await?;
+    app.clear_out(move |tx| Box::pin(store::forget_refresh_tokens(tx, now, BATCH))).await?;
+    let unused = now - refresh::LIFE - TimeDelta::days(1);
+    app.clear_out(move |tx| Box::pin(store::forget_grants(tx, unused, BATCH))).await?;
+    clients::forget_stale(app).await
+}
+
+/// A new secret, which begins with `mark` so that a leaked one is recognised.
+fn secret(ids: &Ids, mark: &str) -> SecretString {
+    format!("{mark}{}", URL_SAFE_NO_PAD.encode(ids.bytes::<32>())).into()
+}
+
+/// What is kept of a secret.
+fn hash(secret: &SecretString) -> Vec<u8> {
+    hash_of(secret.expose_secret())
+}
+
+fn hash_of(secret: &str) -> Vec<u8> {
+    Sha256::digest(secret.as_bytes()).to_vec()
+}
+
+/// One answer for all that may be wrong with a code or refresh token; a token endpoint calls it `invalid_grant`.
+fn refused() -> Error {
+    Error::new(
+        Code::Unauthenticated,
+        "this code or refresh token is not, or no longer, valid for this client; sign in again",
+    )
+}

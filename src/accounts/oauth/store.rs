@@ -1,0 +1,304 @@
+//! The rows of clients, grants, codes and refresh tokens.
+
+use std::collections::BTreeSet;
+
+use entity::{authorization_code, oauth_client, oauth_grant, refresh_token};
+use sea_orm::{
+    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, Select, prelude::*, sea_query::OnConflict,
+};
+use serde_json::json;
+
+use super::{
+    clients, codes,
+    codes::Challenge,
+    grants::{Grant, Reach},
+    refresh,
+};
+use crate::{
+    accounts::{GrantId, PrincipalId},
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
+    error::{Error, Result},
+    wire::Page,
+};
+
+pub(super) async fn client(tx: &DoorTx<'_>, client_id: &str) -> Result<Option<clients::Kept>> {
+    let row = oauth_client::Entity::find().filter(oauth_client::Column::ClientId.eq(client_id));
+    Ok(row.one(tx.conn()).await?.map(to_client))
+}
+
+pub(super) async fn clients(tx: &DoorTx<'_>) -> Result<Vec<clients::Kept>> {
+    let rows = oauth_client::Entity::find().order_by_asc(oauth_client::Column::ClientId);
+    Ok(rows.all(tx.conn()).await?.into_iter().map(to_client).collect())
+}
+
+fn to_client(row: oauth_client::Model) -> clients::Kept {
+    let oauth_client::Model { client_id, document, registered, fetched_at, fresh_until, .. } = row;
+    clients::Kept { client_id, document, registered, fetched_at, fresh_until }
+}
+
+/// Keeps a client's document in place of an older one; a fetched one never in place of a registered one.
+pub(super) async fn keep_client(tx: &DoorTx<'_>, id: Uuid, kept: clients::Kept) -> Result<()> {
+    let is_registered = kept.registered;
+    let row = oauth_client::ActiveModel {
+        id: Set(id),
+        client_id: Set(kept.client_id),
+        document: Set(kept.document),
+        registered: Set(kept.registered),
+        fetched_at: Set(kept.fetched_at),
+        fresh_until: Set(kept.fresh_until),
+    };
+    let mut newest = OnConflict::column(oauth_client::Column::ClientId);
+    newest.update_columns([
+        oauth_client::Column::Document,
+        oauth_client::Column::Registered,
+        oauth_client::Column::FetchedAt,
+        oauth_client::Column::FreshUntil,
+    ]);
+    if !is_registered {
+        newest.action_and_where(oauth_client::Column::Registered.eq(false));
+    }
+    oauth_client::Entity::insert_many([row]).on_conflict(newest).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes a registered client; false if there is none.
+pub(super) async fn remove_client(tx: &DoorTx<'_>, client_id: &str) -> Result<bool> {
+    let removed = oauth_client::Entity::delete_many()
+        .filter(oauth_client::Column::ClientId.eq(client_id))
+        .filter(oauth_client::Column::Registered.eq(true))
+        .exec(tx.conn())
+        .await?;
+    Ok(removed.rows_affected == 1)
+}
+
+pub(super) async fn forget_clients(tx: &DoorTx<'_>, now: Time) -> Result<()> {
+    oauth_client::Entity::delete_many()
+        .filter(oauth_client::Column::Registered.eq(false))
+        .filter(oauth_client::Column::FreshUntil.lte(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_grant(tx: &Tx<'_>, new: Grant) -> Result<()> {
+    let row = oauth_grant::ActiveModel {
+        id: Set(new.id.0),
+        tenant_id: Set(tx.tenant().0),
+        principal_id: Set(new.principal.0),
+        client_id: Set(new.client_id),
+        client_name: Set(new.client_name),
+        scopes: Set(new.scopes.iter().map(|scope| json!(scope.as_str())).collect()),
+        resources: Set(new.resources.iter().map(|resource| json!(resource)).collect()),
+        created_at: Set(new.created_at),
+        last_used_at: Set(new.last_used_at),
+        revoked_at: Set(new.revoked_at),
+    };
+    oauth_grant::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+fn within(tx: &Tx<'_>, reach: Reach) -> Select<oauth_grant::Entity> {
+    let grants = tx.find::<oauth_grant::Entity>();
+    match reach {
+        Reach::All => grants,
+        Reach::Own(principal) => grants.filter(oauth_grant::Column::PrincipalId.eq(principal.0)),
+        Reach::One(grant) => grants.filter(oauth_grant::Column::Id.eq(grant.0)),
+    }
+}
+
+pub(super) async fn grants(tx: &Tx<'_>, reach: Reach, page: &Page<GrantId>) -> Result<Vec<Grant>> {
+    let mut query = within(tx, reach).order_by_desc(oauth_grant::Column::Id).limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(oauth_grant::Column::Id.lt(after.0));
+    }
+    query.all(tx.conn()).await?.into_iter().map(to_grant).collect()
+}
+
+pub(super) async fn grant_in(tx: &Tx<'_>, reach: Reach, id: GrantId) -> Result<Option<Grant>> {
+    let row = within(tx, reach).filter(oauth_grant::Column::Id.eq(id.0)).one(tx.conn()).await?;
+    row.map(to_grant).transpose()
+}
+
+/// Notes that a token is made of a grant; none if it has ended.
+pub(super) async fn use_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<Option<Grant>> {
+    tx.update::<oauth_grant::Entity>()
+        .col_expr(oauth_grant::Column::LastUsedAt, Expr::value(now))
+        .filter(oauth_grant::Column::Id.eq(id.0))
+        .filter(oauth_grant::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    let grant = grant_in(tx, Reach::All, id).await?;
+    Ok(grant.filter(|grant| grant.revoked_at.is_none()))
+}
+
+pub(super) async fn end_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<()> {
+    end(tx, oauth_grant::Column::Id.eq(id.0), now).await
+}
+
+pub(super) async fn end_grants_of(tx: &Tx<'_>, client_id: &str, now: Time) -> Result<()> {
+    end(tx, oauth_grant::Column::ClientId.eq(client_id), now).await
+}
+
+async fn end(tx: &Tx<'_>, which: Expr, now: Time) -> Result<()> {
+    tx.update::<oauth_grant::Entity>()
+        .col_expr(oauth_grant::Column::RevokedAt, Expr::value(now))
+        .filter(which)
+        .filter(oauth_grant::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+fn to_grant(row: oauth_grant::Model) -> Result<Grant> {
+    let scopes: Vec<String> = serde_json::from_value(row.scopes).map_err(Error::internal)?;
+    let resources: BTreeSet<String> = serde_json::from_value(row.resources).map_err(Error::internal)?;
+    Ok(Grant {
+        id: GrantId(row.id),
+        tenant: TenantId(row.tenant_id),
+        principal: PrincipalId(row.principal_id),
+        client_id: row.client_id,
+        client_name: row.client_name,
+        // One that only a newer version knows is not granted by this one.
+        scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+        resources,
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+        revoked_at: row.revoked_at,
+    })
+}
+
+pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, hash: Vec<u8>) -> Result<()> {
+    let row = authorization_code::ActiveModel {
+        id: Set(new.id),
+        tenant_id: Set(tx.tenant().0),
+        grant_id: Set(grant.0),
+        hash: Set(hash),
+        redirect_uri: Set(new.redirect_uri),
+        challenge: Set(new.challenge.to_text()),
+        expires_at: Set(new.expires_at),
+        used_at: Set(new.used_at),
+    };
+    authorization_code::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// A code and its grant, by the code's hash.
+pub(super) async fn code(tx: &DoorTx<'_>, hash: Vec<u8>) -> Result<Option<(codes::Kept, Grant)>> {
+    let row = authorization_code::Entity::find().filter(authorization_code::Column::Hash.eq(hash));
+    let Some(row) = row.one(tx.conn()).await? else { return Ok(None) };
+    let Some(grant) = grant_of(tx, row.grant_id).await? else { return Ok(None) };
+    let kept = codes::Kept {
+        id: row.id,
+        redirect_uri: row.redirect_uri,
+        challenge: Challenge::parse(&row.challenge).map_err(Error::internal)?,
+        expires_at: row.expires_at,
+        used_at: row.used_at,
+    };
+    Ok(Some((kept, grant)))
+}
+
+/// Uses a code; false if it was used already.
+pub(super) async fn use_code(tx: &Tx<'_>, id: Uuid, now: Time) -> Result<bool> {
+    let used = tx
+        .update::<authorization_code::Entity>()
+        .col_expr(authorization_code::Column::UsedAt, Expr::value(now))
+        .filter(authorization_code::Column::Id.eq(id))
+        .filter(authorization_code::Column::UsedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(used.rows_affected == 1)
+}
+
+async fn grant_of(tx: &DoorTx<'_>, id: Uuid) -> Result<Option<Grant>> {
+    oauth_grant::Entity::find_by_id(id).one(tx.conn()).await?.map(to_grant).transpose()
+}
+
+pub(super) async fn insert_refresh_token(
+    tx: &Tx<'_>,
+    grant: GrantId,
+    new: refresh::Kept,
+    hash: Vec<u8>,
+) -> Result<()> {
+    let row = refresh_token::ActiveModel {
+        id: Set(new.id),
+        tenant_id: Set(tx.tenant().0),
+        grant_id: Set(grant.0),
+        hash: Set(hash),
+        created_at: Set(new.created_at),
+        expires_at: Set(new.expires_at),
+        used_at: Set(new.used_at),
+        successor: Set(new.successor),
+    };
+    refresh_token::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// A refresh token and its grant, by the token's hash.
+pub(super) async fn refresh_token(tx: &DoorTx<'_>, hash: Vec<u8>) -> Result<Option<(refresh::Kept, Grant)>> {
+    let row = refresh_token::Entity::find().filter(refresh_token::Column::Hash.eq(hash));
+    let Some(row) = row.one(tx.conn()).await? else { return Ok(None) };
+    let Some(grant) = grant_of(tx, row.grant_id).await? else { return Ok(None) };
+    Ok(Some((to_refresh_token(row), grant)))
+}
+
+pub(super) async fn refresh_token_in(tx: &Tx<'_>, id: Uuid) -> Result<Option<refresh::Kept>> {
+    let row = tx.find::<refresh_token::Entity>().filter(refresh_token::Column::Id.eq(id));
+    Ok(row.one(tx.conn()).await?.map(to_refresh_token))
+}
+
+fn to_refresh_token(row: refresh_token::Model) -> refresh::Kept {
+    let refresh_token::Model { id, created_at, expires_at, used_at, successor, .. } = row;
+    refresh::Kept { id, created_at, expires_at, used_at, successor }
+}
+
+/// Uses a refresh token; false if it was used already, or has expired.
+pub(super) async fn use_refresh_token(tx: &Tx<'_>, id: Uuid, successor: Vec<u8>, now: Time) -> Result<bool> {
+    let used = tx
+        .update::<refresh_token::Entity>()
+        .col_expr(refresh_token::Column::UsedAt, Expr::value(now))
+        .col_expr(refresh_token::Column::Successor, Expr::value(successor))
+        .filter(refresh_token::Column::Id.eq(id))
+        .filter(refresh_token::Column::UsedAt.is_null())
+        .filter(refresh_token::Column::ExpiresAt.gt(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(used.rows_affected == 1)
+}
+
+/// Forgets up to `limit` codes whose time has passed, whoever they belong to; gives their number.
+pub(super) async fn forget_codes(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
+    let old = authorization_code::Column::ExpiresAt.lte(now);
+    let some =
+        authorization_code::Entity::find().filter(old).select_only().column(authorization_code::Column::Id);
+    let forgotten = authorization_code::Entity::delete_many()
+        .filter(authorization_code::Column::Id.in_subquery(some.limit(limit).into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(forgotten.rows_affected)
+}
+
+/// Forgets up to `limit` refresh tokens whose time has passed, whoever they belong to; gives their number.
+pub(super) async fn forget_refresh_tokens(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
+    let old = refresh_token::Column::ExpiresAt.lte(now);
+    let some = refresh_token::Entity::find().filter(old).select_only().column(refresh_token::Column::Id);
+    let forgotten = refresh_token::Entity::delete_many()
+        .filter(refresh_token::Column::Id.in_subquery(some.limit(limit).into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(forgotten.rows_affected)
+}
+
+/// Forgets up to `limit` grants that no token was made of since, whoever they belong to; gives their number.
+pub(super) async fn forget_grants(tx: &DoorTx<'_>, since: Time, limit: u64) -> Result<u64> {
+    let unused = oauth_grant::Column::LastUsedAt.is_null();
+    let never = Condition::all().add(unused).add(oauth_grant::Column::CreatedAt.lte(since));
+    let old = Condition::any().add(oauth_grant::Column::LastUsedAt.lte(since)).add(never);
+    let some = oauth_grant::Entity::find().filter(old).select_only().column(oauth_grant::Column::Id);
+    let forgotten = oauth_grant::Entity::delete_many()
+        .filter(oauth_grant::Column::Id.in_subquery(some.limit(limit).into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(forgotten.rows_affected)
+}

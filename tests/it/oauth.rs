@@ -1,0 +1,472 @@
+//! Clients that sign people in: who they are, what they are allowed, and by which codes and tokens.
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use proptest::prelude::*;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use trackside::{
+    accounts::{
+        Credential, NewKey, Principal, PrincipalKind, Role, Scope, SessionId,
+        oauth::{
+            self,
+            clients::{self, Client},
+            codes::{self, Challenge},
+            grants::{self, Grant},
+            redirect::RedirectUri,
+            refresh,
+        },
+    },
+    app::App,
+    clock::Time,
+    error::Code,
+    wire::Page,
+};
+use uuid::Uuid;
+
+use crate::support::{
+    Server, Tenant, any_key, number,
+    process::output,
+    text,
+    tls::{Reply, TlsHost},
+};
+
+/// The example of RFC 7636.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const CALLBACK: &str = "http://localhost:51234/callback";
+
+/// Whoever holds the tenant's key, as if they had signed in.
+async fn signed_in(tenant: &Tenant) -> Principal {
+    let principals = tenant.client.get("/api/v1/principals").await.expect(200).json;
+    Principal {
+        tenant: tenant.id,
+        id: text(&principals["items"][0]["id"]).parse().unwrap(),
+        role: Role::Owner,
+        kind: PrincipalKind::User,
+        name: "Ada".to_owned(),
+        credential: Credential::Session(SessionId(Uuid::from_u128(1))),
+        client: "browser".to_owned(),
+        scopes: Role::Owner.scopes(),
+        projects: None,
+        expires_at: None,
+    }
+}
+
+fn visitor() -> Client {
+    Client {
+        id: "https://client.example.org/oauth.json".to_owned(),
+        name: "Visitor".to_owned(),
+        redirect_uris: vec![RedirectUri::parse("http://localhost/callback").unwrap()],
+        is_registered: false,
+    }
+}
+
+async fn grant(app: &App, person: &Principal) -> Grant {
+    grants::give(app, person, &visitor(), [Scope::WorkRead].into(), Default::default()).await.unwrap()
+}
+
+/// A grant of the tenant's owner.
+pub(crate) async fn any_grant(server: &Server, tenant: &Tenant) -> Grant {
+    grant(&server.service.app, &signed_in(tenant).await).await
+}
+
+async fn code(app: &App, grant: &Grant) -> SecretString {
+    let callback = RedirectUri::parse(CALLBACK).unwrap();
+    codes::issue(app, grant, &callback, &Challenge::parse(CHALLENGE).unwrap()).await.unwrap()
+}
+
+async fn redeem(app: &App, code: &SecretString) -> Result<Grant, Code> {
+    let redeemed = codes::redeem(app, code.expose_secret(), &visitor().id, CALLBACK, VERIFIER).await;
+    redeemed.map_err(|error| error.code)
+}
+
+async fn rotate(app: &App, token: &str) -> Result<String, Code> {
+    let rotated = refresh::rotate(app, token, &visitor().id).await;
+    rotated.map(|(_, next)| next.expose_secret().to_owned()).map_err(|error| error.code)
+}
+
+async fn has_ended(app: &App, person: &Principal, grant: &Grant) -> bool {
+    let all = grants::list(app, person, Page { limit: 200, after: None, counts: false }).await.unwrap();
+    all.iter().find(|known| known.id == grant.id).unwrap().revoked_at.is_some()
+}
+
+#[tokio::test]
+async fn a_code_is_good_once_and_who_brings_it_again_ends_the_grant() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let given = grant(app, &person).await;
+    let code = code(app, &given).await;
+    let redeemed = redeem(app, &code).await.expect("good once");
+    assert_eq!(
+        (redeemed.id, redeemed.tenant, redeemed.scopes.clone()),
+        (given.id, person.tenant, given.scopes.clone())
+    );
+    assert!(!has_ended(app, &person, &given).await);
+    let token = refresh::issue(app, &redeemed).await.unwrap();
+    assert_eq!(redeem(app, &code).await, Err(Code::Unauthenticated));
+    assert!(has_ended(app, &person, &given).await);
+    assert_eq!(
+        rotate(app, token.expose_secret()).await,
+        Err(Code::Unauthenticated),
+        "its tokens end with it"
+    );
+}
+
+#[tokio::test]
+async fn of_many_who_bring_a_code_at_once_one_at_most_is_let_in() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    for _ in 0..5 {
+        let given = grant(app, &person).await;
+        let code = code(app, &given).await;
+        let tries = join_all((0..16).map(|_| redeem(app, &code))).await;
+        assert!(tries.iter().filter(|outcome| outcome.is_ok()).count() <= 1, "{tries:?}");
+        assert!(has_ended(app, &person, &given).await, "more than one came");
+        let used = "SELECT count(*) FROM authorization_code WHERE used_at IS NOT NULL";
+        assert!(number(&server.database().await, used).await >= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_of_no_use_to_anybody_else_and_stays_good_for_its_client() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let given = grant(app, &person).await;
+    let good = code(app, &given).await;
+    let (id, secret) = (visitor().id, good.expose_secret());
+    let other_verifier = "x".repeat(43);
+    for (code, client, callback, verifier) in [
+        ("", &*id, CALLBACK, VERIFIER),
+        ("tsc_x", &id, CALLBACK, VERIFIER),
+        (&secret[..secret.len() - 1], &id, CALLBACK, VERIFIER),
+        (secret, "https://other.example.org/oauth.json", CALLBACK, VERIFIER),
+        (secret, &id, "http://localhost:51235/callback", VERIFIER),
+        (secret, &id, CALLBACK, &*other_verifier),
+        (secret, &id, CALLBACK, CHALLENGE),
+        (secret, &id, CALLBACK, ""),
+    ] {
+        let refused = codes::redeem(app, code, client, callback, verifier).await.expect_err("not good");
+        assert_eq!(refused.code, Code::Unauthenticated);
+    }
+    redeem(app, &good).await.expect("still good");
+    let late = code(app, &given).await;
+    server.advance(60);
+    assert_eq!(redeem(app, &late).await, Err(Code::Unauthenticated), "not after a minute");
+    assert!(!has_ended(app, &person, &given).await);
+}
+
+#[tokio::test]
+async fn two_who_refresh_at_once_go_on_with_the_same_token() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let given = grant(app, &person).await;
+    let first = refresh::issue(app, &given).await.unwrap();
+    let all = join_all((0..8).map(|_| rotate(app, first.expose_secret()))).await;
+    let next = all[0].clone().expect("good");
+    assert!(all.iter().all(|token| token.as_ref() == Ok(&next)), "one successor for all");
+    server.advance(61);
+    rotate(app, &next).await.expect("good");
+    let kept = server.database().await;
+    assert_eq!(number(&kept, "SELECT count(*) FROM refresh_token").await, 3);
+    assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated), "a minute is over");
+    assert!(has_ended(app, &person, &given).await, "somebody else has it");
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_of_no_use_to_another_client() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let token = refresh::issue(app, &grant(app, &person).await).await.unwrap();
+    for (token, client) in [(token.expose_secret(), "other"), ("tsr_x", &*visitor().id), ("", &visitor().id)]
+    {
+        let refused = refresh::rotate(app, token, client).await.expect_err("not good");
+        assert_eq!(refused.code, Code::Unauthenticated);
+    }
+    rotate(app, token.expose_secret()).await.expect("still good for its own");
+}
+
+/// What is known of a refresh token, in the simplest terms.
+struct Known {
+    token: String,
+    expires_at: Time,
+    used: Option<(Time, String)>,
+}
+
+/// What a grant's tokens ought to do.
+struct Model {
+    tokens: Vec<Known>,
+    has_ended: bool,
+}
+
+impl Model {
+    /// What bringing a token does; `next` is what was answered, if a new one was.
+    fn bring(&mut self, index: usize, now: Time, answered: Option<&String>) -> Option<String> {
+        let token = &mut self.tokens[index];
+        match &token.used {
+            _ if self.has_ended => None,
+            Some((used_at, next)) if now - *used_at <= TimeDelta::seconds(60) => Some(next.clone()),
+            Some(_) => {
+                self.has_ended = true;
+                None
+            }
+            None if token.expires_at <= now => None,
+            None => {
+                let next = answered.expect("a good token is answered").clone();
+                assert!(self.tokens.iter().all(|known| known.token != next), "a new one");
+                self.tokens[index].used = Some((now, next.clone()));
+                let expires_at = now + TimeDelta::days(30);
+                self.tokens.push(Known { token: next.clone(), expires_at, used: None });
+                Some(next)
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn refresh_tokens_do_as_their_model_does(
+        steps in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), any::<bool>(), prop_oneof![
+                4 => Just(0), 4 => Just(1), 2 => Just(30), 1 => Just(60), 1 => Just(61),
+                1 => Just(29 * 86_400), 1 => Just(30 * 86_400),
+            ]),
+            1..25,
+        ),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let server = Server::start().await;
+            let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+            let given = grant(app, &person).await;
+            let token = refresh::issue(app, &given).await.unwrap().expose_secret().to_owned();
+            let expires_at = app.clock.now() + TimeDelta::days(30);
+            let mut model = Model { tokens: vec![Known { token, expires_at, used: None }], has_ended: false };
+            for (which, newest, seconds) in steps {
+                server.advance(seconds);
+                let last = model.tokens.len() - 1;
+                let index = if newest { last } else { which.index(model.tokens.len()) };
+                let token = model.tokens[index].token.clone();
+                let answered = rotate(app, &token).await;
+                let expected = model.bring(index, app.clock.now(), answered.as_ref().ok());
+                assert_eq!(answered.ok(), expected);
+                assert_eq!(has_ended(app, &person, &given).await, model.has_ended);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn only_a_person_who_is_signed_in_lets_a_client_act_and_never_beyond_themselves() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let give = async |person: &Principal, scopes: &[Scope]| {
+        let scopes = scopes.iter().copied().collect();
+        let given = grants::give(app, person, &visitor(), scopes, Default::default()).await;
+        given.map(|_| ()).map_err(|error| error.code)
+    };
+    let key = Principal { credential: Credential::Grant(grant(app, &person).await.id), ..person.clone() };
+    assert_eq!(give(&key, &[Scope::WorkRead]).await, Err(Code::InsufficientScope));
+    let viewer = Principal { role: Role::Viewer, scopes: Role::Viewer.scopes(), ..person.clone() };
+    assert_eq!(give(&viewer, &[Scope::WorkRead, Scope::WorkWrite]).await, Err(Code::InsufficientScope));
+    assert_eq!(give(&viewer, &[]).await, Err(Code::InvalidRequest));
+    assert_eq!(give(&viewer, &[Scope::WorkRead]).await, Ok(()));
+}
+
+#[tokio::test]
+async fn people_see_and_end_their_own_grants_and_admins_everybodys() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let (app, person) = (&server.service.app, signed_in(&acme).await);
+    let member = server.client(&server.key(acme.id, any_key()).await);
+    let listed = acme.client.get("/api/v1/principals").await.expect(200).json;
+    let members_id = text(&listed["items"][1]["id"]).parse().unwrap();
+    let scopes = Role::Member.scopes();
+    let other = Principal { id: members_id, role: Role::Member, scopes, ..person.clone() };
+    let (owners, members) = (grant(app, &person).await, grant(app, &other).await);
+    let ids = async |client: &crate::support::Client| {
+        let listed = client.get("/api/v1/grants").await.expect(200).json;
+        listed["items"].as_array().unwrap().iter().map(|grant| text(&grant["id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&acme.client).await, [members.id.to_string(), owners.id.to_string()], "newest first");
+    assert_eq!(ids(&member).await, [members.id.to_string()]);
+    let path = |grant: &Grant| format!("/api/v1/grants/{}", grant.id);
+    member.delete(&path(&owners)).await.refused(404, "not_found");
+    assert!(!has_ended(app, &person, &owners).await);
+    let token = refresh::issue(app, &members).await.unwrap();
+    let ended = member.delete(&path(&members)).await.expect(200).json;
+    assert_eq!(ended["clientName"], "Visitor");
+    server.advance(5);
+    let again = acme.client.delete(&path(&members)).await.expect(200).json;
+    assert_eq!(again["revokedAt"], ended["revokedAt"], "doing it again changes nothing");
+    assert_eq!(rotate(app, token.expose_secret()).await, Err(Code::Unauthenticated));
+    acme.client.delete(&path(&owners)).await.expect(200);
+    let narrow = ["projects.read".parse().unwrap()];
+    let narrow = server.key(acme.id, NewKey { scopes: Some(narrow.into()), ..any_key() }).await;
+    server.client(&narrow).get("/api/v1/grants").await.refused(403, "insufficient_scope");
+}
+
+#[tokio::test]
+async fn what_is_of_no_use_any_more_is_forgotten() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let given = grant(app, &person).await;
+    code(app, &given).await;
+    refresh::issue(app, &given).await.unwrap();
+    let database = server.database().await;
+    let left = async || {
+        let mut left = Vec::new();
+        for table in ["authorization_code", "refresh_token", "oauth_grant"] {
+            left.push(number(&database, &format!("SELECT count(*) FROM {table}")).await);
+        }
+        left
+    };
+    oauth::forget_old(app).await.unwrap();
+    assert_eq!(left().await, [1, 1, 1]);
+    server.advance(60);
+    oauth::forget_old(app).await.unwrap();
+    assert_eq!(left().await, [0, 1, 1]);
+    server.advance(30 * 86_400);
+    oauth::forget_old(app).await.unwrap();
+    assert_eq!(left().await, [0, 0, 1]);
+    server.advance(86_400);
+    oauth::forget_old(app).await.unwrap();
+    assert_eq!(left().await, [0, 0, 0]);
+}
+
+/// A service that may fetch from a host, and a document there.
+async fn with_host() -> (Server, TlsHost, String) {
+    let host = TlsHost::start().await;
+    let (allowed, authority) = (host.allowed(), host.authority().display().to_string());
+    let settings = [("TRACKSIDE_FETCH_ALLOW", &*allowed), ("TRACKSIDE_CA_FILE", &authority)];
+    let (server, id) = (Server::start_with(&settings).await, host.url("/client.json"));
+    (server, host, id)
+}
+
+fn document(id: &str) -> Value {
+    json!({"client_id": id, "client_name": "Visitor", "redirect_uris": ["http://localhost/callback"]})
+}
+
+#[tokio::test]
+async fn a_client_is_who_its_address_says_and_its_document_is_kept_for_a_while() {
+    let (server, host, id) = with_host().await;
+    let app = &server.service.app;
+    let own = |body: &Value| {
+        let headers = ["content-type", "cache-control"].into_iter();
+        let values = ["application/json; charset=utf-8", "public, max-age=600"].map(str::to_owned);
+        Reply::Whole(200, headers.zip(values).collect(), body.to_string())
+    };
+    host.at("/client.json", own(&document(&id)));
+    for _ in 0..3 {
+        let client = clients::resolve(app, &id).await.unwrap();
+        assert_eq!(
+            (&*client.id, &*client.name, client.host().as_deref()),
+            (&*id, "Visitor", Some("localhost"))
+        );
+    }
+    assert_eq!(host.asked("/client.json"), 1, "it is kept");
+    let mut renamed = document(&id);
+    renamed["client_name"] = json!("Renamed");
+    host.at("/client.json", own(&renamed));
+    server.advance(599);
+    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Visitor");
+    server.advance(1);
+    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Renamed");
+    host.at("/client.json", Reply::Whole(500, Vec::new(), String::new()));
+    server.advance(600);
+    clients::resolve(app, &id).await.expect_err("what is old is not used");
+    host.at("/client.json", own(&document(&id)));
+    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Visitor", "failures are not kept");
+    server.advance(600);
+    oauth::forget_old(app).await.unwrap();
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_client").await, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_the_clients_own_is_refused_and_not_kept() {
+    let (server, host, id) = with_host().await;
+    let app = &server.service.app;
+    let mut large = document(&id);
+    large["padding"] = json!("x".repeat(8 * 1024));
+    let mut secret = document(&id);
+    secret["client_secret"] = json!("hunter2");
+    let html = vec![("content-type", "text/html".to_owned())];
+    let json_type = vec![("content-type", "application/json".to_owned())];
+    for (reply, words) in [
+        (Reply::json(&document(&host.url("/other.json"))), "another client_id"),
+        (Reply::json(&large), "too large"),
+        (Reply::json(&secret), "secret"),
+        (Reply::json(&json!([])), "client's document"),
+        (Reply::Whole(200, json_type, "{".to_owned()), "not JSON"),
+        (Reply::Whole(200, html, document(&id).to_string()), "not JSON"),
+        (Reply::Whole(404, Vec::new(), document(&id).to_string()), "404"),
+        (Reply::Whole(302, vec![("location", host.url("/x"))], String::new()), "redirect"),
+        (Reply::Endless, "too large"),
+    ] {
+        host.at("/client.json", reply);
+        let refused = clients::resolve(app, &id).await.expect_err("refused");
+        assert_eq!(refused.code, Code::InvalidRequest);
+        assert!(refused.detail.contains(words), "{words}: {refused}");
+        assert_eq!(host.asked("/client.json"), 1);
+    }
+    for elsewhere in [
+        "https://localhost/client.json",
+        "https://127.0.0.1:1/client.json",
+        "https://169.254.169.254/client.json",
+    ] {
+        clients::resolve(app, elsewhere).await.expect_err("not allowed");
+    }
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_client").await, 0);
+}
+
+#[tokio::test]
+async fn a_registered_client_is_never_fetched_and_ends_with_its_registration() {
+    let (server, host, id) = with_host().await;
+    let acme = server.tenant("Acme").await;
+    let (app, person) = (&server.service.app, signed_in(&acme).await);
+    host.at("/client.json", Reply::json(&document(&id)));
+    clients::resolve(app, &id).await.expect("fetched");
+    let at = server.place.path();
+    for client_id in [&*id, "our-ide"] {
+        std::fs::write(at.join("client.json"), document(client_id).to_string()).unwrap();
+        assert_eq!(output(at, &["client", "add", "--metadata", "client.json"]), client_id);
+    }
+    server.advance(2 * 86_400);
+    let client = clients::resolve(app, &id).await.unwrap();
+    assert!(client.is_registered && host.asked("/client.json") == 1, "not fetched again");
+    let given =
+        grants::give(app, &person, &client, [Scope::WorkRead].into(), Default::default()).await.unwrap();
+    let token = refresh::issue(app, &given).await.unwrap();
+    oauth::forget_old(app).await.unwrap();
+    let listed: Value = serde_json::from_str(&output(at, &["--json", "client", "list"])).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    assert_eq!(listed[1]["clientId"], "our-ide");
+    output(at, &["client", "remove", &id]);
+    let refused = refresh::rotate(app, token.expose_secret(), &id).await.expect_err("ended");
+    assert_eq!(refused.code, Code::Unauthenticated);
+    output(at, &["client", "remove", "our-ide"]);
+    clients::resolve(app, "our-ide").await.expect_err("nobody");
+    let unknown = crate::support::process::run(at, &["client", "remove", "our-ide"]);
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_client_learns_where_to_ask_and_for_what() {
+    let server = Server::start_with(&[("TRACKSIDE_PUBLIC_URL", "https://trackside.example.org/")]).await;
+    let known = server.stranger().get("/.well-known/oauth-authorization-server").await.expect(200);
+    assert_eq!(known.headers["content-type"], "application/json; charset=utf-8");
+    let json = &known.json;
+    assert_eq!(json["issuer"], "https://trackside.example.org");
+    assert_eq!(json["authorization_endpoint"], "https://trackside.example.org/oauth/authorize");
+    assert_eq!(json["code_challenge_methods_supported"], json!(["S256"]));
+    assert_eq!(json["client_id_metadata_document_supported"], true);
+    assert_eq!(json["authorization_response_iss_parameter_supported"], true);
+    assert!(json["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!("none")));
+    assert!(json.as_object().unwrap().values().all(|value| !value.is_null()), "clients stumble over null");
+    let scopes = json["scopes_supported"].as_array().unwrap();
+    assert!(scopes.contains(&json!("work.write")) && !scopes.contains(&json!("keys.read")));
+    let beside = server.stranger().get("/.well-known/oauth-authorization-server/mcp").await.expect(200);
+    assert_eq!(beside.json, *json);
+}
