@@ -60,7 +60,6 @@ pub(super) struct Kept {
     pub(super) redirect_uri: String,
     pub(super) challenge: Challenge,
     pub(super) expires_at: Time,
-    pub(super) used_at: Option<Time>,
 }
 
 /// Makes a code by which a client gets the first tokens of a grant.
@@ -79,7 +78,6 @@ pub async fn issue(
         redirect_uri: redirect_uri.as_str().to_owned(),
         challenge: challenge.clone(),
         expires_at: app.clock.now() + LIFE,
-        used_at: None,
     };
     let (hash, id) = (hash(&code), grant.id);
     app.database
@@ -106,12 +104,9 @@ pub async fn redeem(
         .read_through(Door::Credentials, |tx| Box::pin(async move { store::code(tx, hash).await }))
         .await?;
     let (kept, grant) = found.ok_or_else(refused)?;
-    let is_its_client = grant.client_id == client_id && kept.redirect_uri == redirect_uri;
-    if !is_its_client || !kept.challenge.is_met_by(verifier) || grant.revoked_at.is_some() {
-        return Err(refused());
-    }
     let now = app.clock.now();
-    if kept.used_at.is_none() && kept.expires_at <= now {
+    let is_its_client = grant.client_id == client_id && kept.redirect_uri == redirect_uri;
+    if !is_its_client || !kept.challenge.is_met_by(verifier) || kept.expires_at <= now {
         return Err(refused());
     }
     let (code, id) = (kept.id, grant.id);
@@ -122,16 +117,16 @@ pub async fn redeem(
                 if store::use_code(tx, code, now).await? {
                     return store::use_grant(tx, id, now).await;
                 }
+                tracing::warn!(grant = %id, "a code came twice: its grant ends");
                 store::end_grant(tx, id, now).await?;
                 Ok(None)
             })
         })
         .await?;
-    if redeemed.is_none() {
-        tracing::warn!(grant = %id, client_id, "a code came twice: its grant has ended");
+    redeemed.ok_or_else(|| {
         app.accounts.forget();
-    }
-    redeemed.ok_or_else(refused)
+        refused()
+    })
 }
 
 #[cfg(test)]

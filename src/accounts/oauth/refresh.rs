@@ -82,10 +82,11 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
         })
         .await?;
     let (kept, grant) = found.ok_or_else(refused)?;
-    if grant.client_id != client_id {
+    let now = app.clock.now();
+    if grant.client_id != client_id || kept.expires_at <= now {
         return Err(refused());
     }
-    let (now, next) = (app.clock.now(), secret(&app.ids, MARK));
+    let next = secret(&app.ids, MARK);
     let place = place(grant.tenant, kept.id);
     let sealed = app.vault.seal(place, next.expose_secret().as_bytes())?;
     let (row, hash, token, id) = (Kept::new(app, now), hash(&next), kept.id, grant.id);
@@ -100,7 +101,7 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
                         None => Ok(Use::Refused),
                     };
                 }
-                // It has expired, or was used, perhaps just now by somebody who was faster.
+                // Perhaps just now, by somebody who was faster.
                 let Some(Kept { used_at: Some(used_at), successor: Some(sealed), .. }) =
                     store::refresh_token_in(tx, token).await?
                 else {

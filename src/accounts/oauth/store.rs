@@ -178,7 +178,7 @@ pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, h
         redirect_uri: Set(new.redirect_uri),
         challenge: Set(new.challenge.to_text()),
         expires_at: Set(new.expires_at),
-        used_at: Set(new.used_at),
+        used_at: Set(None),
     };
     authorization_code::Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -194,7 +194,6 @@ pub(super) async fn code(tx: &DoorTx<'_>, hash: Vec<u8>) -> Result<Option<(codes
         redirect_uri: row.redirect_uri,
         challenge: Challenge::parse(&row.challenge).map_err(Error::internal)?,
         expires_at: row.expires_at,
-        used_at: row.used_at,
     };
     Ok(Some((kept, grant)))
 }
@@ -253,7 +252,7 @@ fn to_refresh_token(row: refresh_token::Model) -> refresh::Kept {
     refresh::Kept { id, created_at, expires_at, used_at, successor }
 }
 
-/// Uses a refresh token; false if it was used already, or has expired.
+/// Uses a refresh token; false if it was used already.
 pub(super) async fn use_refresh_token(tx: &Tx<'_>, id: Uuid, successor: Vec<u8>, now: Time) -> Result<bool> {
     let used = tx
         .update::<refresh_token::Entity>()
@@ -261,7 +260,6 @@ pub(super) async fn use_refresh_token(tx: &Tx<'_>, id: Uuid, successor: Vec<u8>,
         .col_expr(refresh_token::Column::Successor, Expr::value(successor))
         .filter(refresh_token::Column::Id.eq(id))
         .filter(refresh_token::Column::UsedAt.is_null())
-        .filter(refresh_token::Column::ExpiresAt.gt(now))
         .exec(tx.conn())
         .await?;
     Ok(used.rows_affected == 1)
