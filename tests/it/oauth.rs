@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures::future::join_all;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use trackside::{
@@ -222,40 +222,44 @@ impl Model {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+/// Which token is brought, or the newest, and how long after the one before, in seconds.
+fn steps() -> impl Strategy<Value = Vec<(prop::sample::Index, bool, i64)>> {
+    let wait = prop_oneof![
+        4 => Just(0), 4 => Just(1), 2 => Just(30), 1 => Just(60), 1 => Just(61),
+        1 => Just(29 * 86_400), 1 => Just(30 * 86_400),
+    ];
+    prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), wait), 1..25)
+}
 
-    #[test]
-    fn refresh_tokens_do_as_their_model_does(
-        steps in proptest::collection::vec(
-            (any::<proptest::sample::Index>(), any::<bool>(), prop_oneof![
-                4 => Just(0), 4 => Just(1), 2 => Just(30), 1 => Just(60), 1 => Just(61),
-                1 => Just(29 * 86_400), 1 => Just(30 * 86_400),
-            ]),
-            1..25,
-        ),
-    ) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let server = Server::start().await;
-            let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
-            let given = grant(app, &person).await;
-            let token = refresh::issue(app, &given).await.unwrap().expose_secret().to_owned();
-            let expires_at = app.clock.now() + TimeDelta::days(30);
-            let mut model = Model { tokens: vec![Known { token, expires_at, used: None }], has_ended: false };
-            for (which, newest, seconds) in steps {
-                server.advance(seconds);
-                let last = model.tokens.len() - 1;
-                let index = if newest { last } else { which.index(model.tokens.len()) };
-                let token = model.tokens[index].token.clone();
-                let answered = rotate(app, &token).await;
-                let expected = model.bring(index, app.clock.now(), answered.as_ref().ok());
-                assert_eq!(answered.ok(), expected);
-                // A grant is forgotten some time after its last token.
-                let is_over = model.tokens.iter().all(|token| token.expires_at <= app.clock.now());
-                assert!(is_over || has_ended(app, &person, &given).await == model.has_ended);
-            }
-        });
+#[test]
+fn refresh_tokens_do_as_their_model_does() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start());
+    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let all_go_well = TestRunner::new(config).run(&steps(), |steps| {
+        runtime.block_on(bring_in_turn(&server, steps));
+        Ok(())
+    });
+    all_go_well.unwrap();
+}
+
+async fn bring_in_turn(server: &Server, steps: Vec<(prop::sample::Index, bool, i64)>) {
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    let given = grant(app, &person).await;
+    let token = refresh::issue(app, &given).await.unwrap().expose_secret().to_owned();
+    let expires_at = app.clock.now() + TimeDelta::days(30);
+    let mut model = Model { tokens: vec![Known { token, expires_at, used: None }], has_ended: false };
+    for (which, newest, seconds) in steps {
+        server.advance(seconds);
+        let last = model.tokens.len() - 1;
+        let index = if newest { last } else { which.index(model.tokens.len()) };
+        let token = model.tokens[index].token.clone();
+        let answered = rotate(app, &token).await;
+        let expected = model.bring(index, app.clock.now(), answered.as_ref().ok());
+        assert_eq!(answered.ok(), expected);
+        // A grant is forgotten some time after its last token.
+        let is_over = model.tokens.iter().all(|token| token.expires_at <= app.clock.now());
+        assert!(is_over || has_ended(app, &person, &given).await == model.has_ended);
     }
 }
 
