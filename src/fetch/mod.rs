@@ -7,8 +7,8 @@
 //! bounded size. The operator may allow single hosts beyond that (`TRACKSIDE_FETCH_ALLOW`): those may be private, and
 //! speak plain http.
 //!
-//! Why a fetch failed may be shown to whoever named the address: it tells nothing of what is inside, because nothing
-//! inside was asked.
+//! Why a fetch failed may be shown to whoever named the address: of what is inside it tells no more than whether a name
+//! stands for something there, because nothing inside was asked.
 
 mod public;
 

@@ -10,6 +10,7 @@ use trackside::{
         Credential, NewKey, Principal, PrincipalKind, Role, Scope, SessionId,
         oauth::{
             self,
+            authorize::{self, Refused},
             clients::{self, Client},
             codes::{self, Challenge},
             grants::{self, Grant},
@@ -455,6 +456,30 @@ async fn a_registered_client_is_never_fetched_and_ends_with_its_registration() {
     clients::resolve(app, "our-ide").await.expect_err("nobody");
     let unknown = crate::support::process::run(at, &["client", "remove", "our-ide"]);
     assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_well_comes_by_a_grant_and_a_code() {
+    let server = Server::start().await;
+    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
+    clients::register(app, document("our-ide")).await.unwrap();
+    let callback = "http%3A%2F%2Flocalhost%3A51234%2Fcallback";
+    let query = format!(
+        "client_id=our-ide&redirect_uri={callback}&response_type=code&code_challenge={CHALLENGE}\
+         &code_challenge_method=S256&state=s-1&scope=work.read"
+    );
+    let asked = authorize::understand(app, &query).await.unwrap();
+    let given = grants::give(app, &person, &asked.client, asked.scopes, asked.resources).await.unwrap();
+    let code = codes::issue(app, &given, &asked.back.redirect_uri, &asked.challenge).await.unwrap();
+    let to = reqwest::Url::parse(&asked.back.with_code(&code)).unwrap();
+    let back: std::collections::HashMap<_, _> = to.query_pairs().into_owned().collect();
+    assert_eq!((&*back["state"], &*back["iss"]), ("s-1", &*app.public_url()));
+    let redeemed = codes::redeem(app, &back["code"], "our-ide", CALLBACK, VERIFIER).await.unwrap();
+    assert_eq!((redeemed.id, redeemed.client_name), (given.id, "Visitor".to_owned()));
+    for unknown in [query.replace("our-ide", "nobody"), query.replace("51234%2F", "51234%2Fother%2F")] {
+        let refused = authorize::understand(app, &unknown).await.unwrap_err();
+        assert!(matches!(refused, Refused::Shown(error) if error.code == Code::InvalidRequest));
+    }
 }
 
 #[tokio::test]

@@ -9,15 +9,22 @@ use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{clients::Client, codes::Challenge, redirect::RedirectUri, resource, usual_scopes};
+use super::{
+    clients::{self, Client},
+    codes::Challenge,
+    metadata,
+    redirect::RedirectUri,
+    resource, usual_scopes,
+};
 use crate::{
     accounts::Scope,
+    app::App,
     error::{Error, Result},
 };
 
 /// What a client asked for, as it was sent.
 #[derive(Clone, Debug)]
-pub struct Parameters {
+struct Parameters {
     pairs: Vec<(String, String)>,
 }
 
@@ -111,9 +118,20 @@ const ONCE: [&str; 6] =
 
 type Asked = (BTreeSet<Scope>, BTreeSet<String>, Challenge);
 
+/// Understands the query of an authorize request.
+///
+/// # Errors
+/// What is wrong with it, for whom.
+pub async fn understand(app: &App, query: &str) -> Result<AuthorizeRequest, Refused> {
+    let asked = Parameters::read(query);
+    let client_id = asked.client_id().map_err(Refused::Shown)?;
+    let client = clients::resolve(app, client_id).await.map_err(Refused::Shown)?;
+    asked.check(client, &metadata::issuer(app))
+}
+
 impl Parameters {
     /// Reads a query.
-    pub fn read(query: &str) -> Self {
+    fn read(query: &str) -> Self {
         // What has no value counts as not sent.
         let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
         Self { pairs: pairs.filter(|(_, value)| !value.is_empty()).collect() }
@@ -138,18 +156,12 @@ impl Parameters {
     }
 
     /// The id of the client that asks, to be resolved.
-    ///
-    /// # Errors
-    /// `invalid_request`, to be shown, when it is missing or came several times.
-    pub fn client_id(&self) -> Result<&str> {
+    fn client_id(&self) -> Result<&str> {
         self.needed("client_id")
     }
 
     /// What `client`, which [`Parameters::client_id`] named, asks of `issuer`.
-    ///
-    /// # Errors
-    /// What is wrong, for whom.
-    pub fn check(&self, client: Client, issuer: &str) -> Result<AuthorizeRequest, Refused> {
+    fn check(&self, client: Client, issuer: &str) -> Result<AuthorizeRequest, Refused> {
         let redirect_uri = self.needed("redirect_uri").and_then(|asked| client.redirect(asked));
         let back = WayBack {
             redirect_uri: redirect_uri.map_err(Refused::Shown)?,
