@@ -9,6 +9,7 @@ use poem::{
     Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, get, handler,
     http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::Cors,
+    post,
     web::Data,
 };
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
@@ -20,6 +21,7 @@ use crate::{
     accounts::{
         AccountsApi,
         oauth::{self, GrantsApi},
+        tokens,
     },
     admission::{self, Noted},
     app::App,
@@ -115,7 +117,12 @@ pub fn endpoint_with(
         .at("/openapi.json", get(openapi_json))
         .at("/api/v1/events/ws", get(open_socket)) // no OpenAPI: it is described at stream_events
         .at("/mcp", mcp) // no OpenAPI: it has a protocol of its own
-        .at(oauth::metadata::PATH, get(oauth::metadata::authorization_server)) // no OpenAPI: RFC 8414 describes it
+        .at("/oauth/token", post(tokens::answer_token_request)) // no OpenAPI here and below: OAuth describes it
+        .at("/.well-known/jwks.json", get(tokens::show_key_set))
+        .at("/api/auth/.well-known/jwks.json", get(tokens::show_key_set))
+        .at("/.well-known/oauth-protected-resource", get(tokens::show_api))
+        .at("/.well-known/oauth-protected-resource/mcp", get(tokens::show_mcp))
+        .at(oauth::metadata::PATH, get(oauth::metadata::authorization_server))
         .at(oauth::metadata::PATH_OF_MCP, get(oauth::metadata::authorization_server))
         .nest("/docs", docs)
         .nest("/", service)
@@ -182,12 +189,16 @@ async fn observe<E: Endpoint>(
     let asked = Asked::of(&request);
     let id = request_id(&app, &request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let shown = request.headers().contains_key(header::AUTHORIZATION);
     let span = tracing::info_span!("request", %method, path, request_id = id);
     let answered = async {
         let mut response = match endpoint.call(request).await {
             Ok(response) => response.into_response(),
             Err(error) => problem::answer(error, &path, &id),
         };
+        if response.headers().get(header::WWW_AUTHENTICATE).is_some_and(|asks| asks == "Bearer") {
+            set(&mut response, "www-authenticate", tokens::challenge(&app, &path, shown));
+        }
         set(&mut response, "x-request-id", id);
         set(&mut response, "x-content-type-options", "nosniff");
         if let Some(allowance) = noted.allowance() {

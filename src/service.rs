@@ -9,6 +9,7 @@ use poem::EndpointExt as _;
 use tokio::task::JoinHandle;
 
 use crate::{
+    accounts::tokens::{self, Rotation},
     app::App,
     clock::{Clock, Ids},
     config::Config,
@@ -39,6 +40,7 @@ impl Service {
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
         let app = App::open(config, clock, ids, address).await?;
+        tokens::rotate(&app, Rotation::WhenDue).await?;
         let role = app.config.role;
         let endpoint = match role.serves() {
             true => http::endpoint(Arc::clone(&app)).boxed(),

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::{
-    accounts::{self, oauth},
+    accounts::{
+        self, oauth,
+        tokens::{self, Rotation},
+    },
     app::App,
     audit,
     error::chain,
@@ -46,6 +49,9 @@ pub async fn keep_tidy(app: Arc<App>) {
     while !app.shutdown.is_cancelled() {
         let next = app.clock.now() + TIDY;
         app.limits.forget_full();
+        if let Err(error) = tokens::rotate(&app, Rotation::WhenDue).await {
+            tracing::warn!(error = %chain(&error), "signing keys could not be looked after; the next hour tries again");
+        }
         if app.config.role.works() {
             for (what, outcome) in [
                 ("deliveries", deliveries.enforce(&app).await),

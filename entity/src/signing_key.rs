@@ -11,9 +11,7 @@ pub struct Model {
     pub id: Uuid,
     /// RFC 7638 thumbprint of the public key.
     pub kid: String,
-    /// The public key as a JWK.
-    pub public: Json,
-    /// The private key as PKCS #8, sealed with the master key.
+    /// The private key, 32 bytes, sealed with the master key.
     pub sealed: Vec<u8>,
     /// `next`, `active` or `retired`.
     pub state: String,

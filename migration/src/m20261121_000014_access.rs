@@ -179,7 +179,6 @@ fn tables() -> Vec<TableCreateStatement> {
             .table("signing_key")
             .col(uuid("id").primary_key())
             .col(text("kid"))
-            .col(json_binary("public"))
             .col(blob("sealed"))
             .col(text("state"))
             .col(timestamp_with_time_zone("created_at"))

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    clock::Time,
+    clock::{Clock, Time},
     error::{Code, Result},
 };
 
@@ -32,46 +32,53 @@ struct Watch {
     _over: DropGuard,
 }
 
-/// The access that somebody has for as long as a credential is good.
-pub struct Access(Arc<Watch>);
+/// The access that somebody has for as long as a credential is good, and what was made of it, such as a token, too.
+pub struct Access {
+    watch: Arc<Watch>,
+    clock: Clock,
+    expires_at: Option<Time>,
+}
 
 impl Access {
     /// The access that `principal` has now.
     pub fn new(app: &Arc<App>, principal: &Principal) -> Self {
+        let access = |watch| Self { watch, clock: app.clock.clone(), expires_at: principal.expires_at };
         let mut watched = app.accounts.watched.0.lock();
         if let Some(watch) = watched.get(&principal.credential).and_then(Weak::upgrade) {
-            return Self(watch);
+            return access(watch);
         }
         watched.retain(|_, watch| watch.strong_count() > 0);
         let (ended, over) = (CancellationToken::new(), CancellationToken::new());
         let watch = Arc::new(Watch { ended: ended.clone(), _over: over.clone().drop_guard() });
         watched.insert(principal.credential, Arc::downgrade(&watch));
-        let watching = until_refused(Arc::clone(app), app.accounts.revoked.subscribe(), principal.clone());
+        let watching = until_refused(Arc::clone(app), app.accounts.revoked.subscribe(), principal.credential);
         tokio::spawn(async move {
             tokio::select! {
                 () = watching => ended.cancel(),
                 () = over.cancelled() => {}
             }
         });
-        Self(watch)
+        access(watch)
     }
 
-    /// Returns once the credential behind it has expired or was revoked. May be dropped and called again.
+    /// Returns once it has expired, or the credential behind it has or was revoked. May be dropped and called again.
     pub async fn ended(&self) {
-        self.0.ended.cancelled().await;
+        tokio::select! {
+            () = self.watch.ended.cancelled() => {}
+            () = until(&self.clock, self.expires_at) => {}
+        }
     }
 }
 
-async fn until_refused(app: Arc<App>, mut revocations: watch::Receiver<u64>, principal: Principal) {
+async fn until_refused(app: Arc<App>, mut revocations: watch::Receiver<u64>, credential: Credential) {
     loop {
         // An outage is no revocation: what is open stays open until the answer is known.
-        if is_refused(still(&app, principal.credential, Trust::Nothing).await) {
+        if is_refused(still(&app, credential, Trust::Nothing).await) {
             return;
         }
         tokio::select! {
             _ = revocations.changed() => {}
             () = sleep(TRUSTED) => {}
-            () = until(&app, principal.expires_at) => return,
         }
     }
 }
@@ -80,9 +87,9 @@ fn is_refused<T>(answer: Result<T>) -> bool {
     answer.is_err_and(|error| error.code == Code::Unauthenticated)
 }
 
-async fn until(app: &App, time: Option<Time>) {
+async fn until(clock: &Clock, time: Option<Time>) {
     match time {
-        Some(time) => app.clock.sleep_until(time).await,
+        Some(time) => clock.sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

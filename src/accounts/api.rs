@@ -22,8 +22,9 @@ use serde::Deserialize;
 
 use super::{
     KeyId, KeyRecord, Level, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope,
-    Tenant,
+    Surface, Tenant,
     scope::{self, Needs},
+    tokens,
 };
 use crate::{
     app::App,
@@ -55,7 +56,10 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
             SCHEME,
             MetaSecurityScheme {
                 ty: "http",
-                description: Some("An API key, sent as `Authorization: Bearer tsk_…`."),
+                description: Some(
+                    "An API key, sent as `Authorization: Bearer tsk_…`, or in its place an access token of \
+                     `POST /oauth/token`.",
+                ),
                 name: None,
                 key_in: None,
                 scheme: Some("bearer"),
@@ -78,7 +82,7 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
         let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
         let principal = match request.extensions().get::<Arc<Principal>>() {
             Some(known) => Arc::clone(known),
-            None => authenticate_request(app, request.headers()).await?,
+            None => authenticate_request(app, request.headers(), Surface::Api).await?,
         };
         let project = request.raw_path_param("project_id").and_then(|id| id.parse().ok());
         principal.require_in(project, S::SCOPE)?;
@@ -86,15 +90,31 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
     }
 }
 
-/// Who sends a request, by its `Authorization`.
+/// Who sends a request to a surface, by its `Authorization`.
 ///
 /// # Errors
-/// `unauthenticated` for a request without a key, and for a key that is unknown, expired or revoked.
-pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Result<Arc<Principal>> {
-    let token = bearer(headers).ok_or_else(|| {
-        Error::new(Code::Unauthenticated, "send an API key as `Authorization: Bearer tsk_…`")
+/// `unauthenticated` for a request without a key or token, for one that is unknown, expired or revoked, and for a token
+/// that is for another surface.
+pub async fn authenticate_request(
+    app: &App,
+    headers: &HeaderMap,
+    surface: Surface,
+) -> Result<Arc<Principal>> {
+    let shown = bearer(headers).ok_or_else(|| {
+        Error::new(
+            Code::Unauthenticated,
+            "send an API key as `Authorization: Bearer tsk_…`, or an access token in its place",
+        )
     })?;
-    super::authenticate(app, token).await
+    identify(app, shown, surface).await
+}
+
+/// Who shows a key or a token.
+async fn identify(app: &App, shown: &str, surface: Surface) -> Result<Arc<Principal>> {
+    match tokens::is_token(shown) {
+        true => tokens::verify(app, shown, surface).await,
+        false => super::authenticate(app, shown).await,
+    }
 }
 
 /// The bearer token of a request.
@@ -157,8 +177,8 @@ impl<'a> ApiExtractor<'a> for StreamCaller {
 /// `unauthenticated` without a valid one of either, `insufficient_scope` for a key that may not read events.
 pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Arc<Principal>> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
-    let principal = if let Some(token) = bearer(request.headers()) {
-        super::authenticate(app, token).await?
+    let principal = if let Some(shown) = bearer(request.headers()) {
+        identify(app, shown, Surface::Api).await?
     } else if let Some((_, ticket)) = form_urlencoded::parse(query).find(|(name, _)| name == TICKET) {
         super::ticket::redeem_ticket(app, &ticket).await?
     } else {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{ApiKey, Credential, Principal, access, store, ticket};
+use super::{ApiKey, Credential, Principal, access, store, ticket, tokens::Keyring};
 use crate::{
     app::App,
     database::{Door, DoorTx},
@@ -23,6 +23,7 @@ pub struct Accounts {
     pub(super) revoked: watch::Sender<u64>,
     pub(super) watched: access::Watched,
     pub(super) tickets: ticket::UsedTickets,
+    pub(super) keyring: Recent<(), Arc<Keyring>>,
 }
 
 impl Accounts {
@@ -33,6 +34,7 @@ impl Accounts {
             revoked: watch::channel(0).0,
             watched: access::Watched::default(),
             tickets: ticket::UsedTickets::new(),
+            keyring: Recent::new(TRUSTED),
         }
     }
 

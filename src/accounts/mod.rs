@@ -4,7 +4,8 @@
 //! further ones, never with more than their own role and scopes. A key's text is shown once; only its hash
 //! is kept. A revoked or expired key is refused within a second, on open streams too.
 //!
-//! A client that cannot send headers trades its key for a [`Ticket`], which opens event streams and nothing else.
+//! A client that cannot send headers trades its key for a [`Ticket`], which opens event streams and nothing else. One
+//! that would rather not send its key with every request trades it for a token ([`tokens`]), which lasts an hour.
 //!
 //! Every operation takes the [`Principal`] that a key stands for, and works in that principal's tenant alone.
 
@@ -17,6 +18,7 @@ mod principal;
 pub mod scope;
 mod store;
 mod ticket;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 
@@ -32,6 +34,7 @@ pub use self::{
     principal::{Credential, GrantId, Level, Limits, Principal, PrincipalKind, PrincipalRecord, SessionId},
     scope::{Role, Scope},
     ticket::{Ticket, forget_tickets, issue_ticket},
+    tokens::Surface,
 };
 use crate::{
     app::App,

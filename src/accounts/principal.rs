@@ -1,6 +1,10 @@
 //! Who is acting, and with what rights.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use uuid::Uuid;
 
@@ -78,6 +82,32 @@ impl Credential {
             1 => Some(Self::Session(SessionId(id))),
             2 => Some(Self::Grant(GrantId(id))),
             _ => None,
+        }
+    }
+}
+
+/// As a token names it.
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => write!(f, "key:{id}"),
+            Self::Session(id) => write!(f, "session:{id}"),
+            Self::Grant(id) => write!(f, "grant:{id}"),
+        }
+    }
+}
+
+impl FromStr for Credential {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = text.split_once(':').ok_or("no kind")?;
+        let id = id.parse().map_err(|_| "no id")?;
+        match kind {
+            "key" => Ok(Self::Key(KeyId(id))),
+            "session" => Ok(Self::Session(SessionId(id))),
+            "grant" => Ok(Self::Grant(GrantId(id))),
+            _ => Err("no kind that is known"),
         }
     }
 }
@@ -234,6 +264,7 @@ mod tests {
             Credential::Grant(GrantId(Uuid::from_u128(3))),
         ] {
             assert_eq!(Credential::parse(&credential.to_bytes()), Some(credential));
+            assert_eq!(credential.to_string().parse(), Ok(credential));
         }
         assert_eq!(Credential::parse(&[3; 17]), None);
         assert_eq!(Credential::parse(&[0; 16]), None);

@@ -19,6 +19,7 @@ mod parse;
 mod say;
 mod serve;
 mod tail;
+mod token;
 mod trigger;
 
 use std::{
@@ -114,6 +115,9 @@ enum Command {
     /// Register, list and remove clients that sign people in
     #[command(subcommand)]
     Client(clients::ClientCommand),
+    /// Rotate the keys that access tokens are signed with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// List deliveries, see why some were refused, and process them again
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -299,6 +303,12 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Client(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = clients::run(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Token(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = token::run(&app, command, json).await;
             app.database.close().await;
             outcome?;
         }

@@ -6,6 +6,7 @@
 
 mod address;
 mod settings;
+mod tokens;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 pub use self::{
     address::{AllowedHost, DatabaseUrl, SecretUrl},
     settings::{DEFAULT_LOG, SETTINGS, Setting},
+    tokens::{LegacySettings, TokenSettings},
 };
 
 /// Everything the service needs to know, checked.
@@ -47,6 +49,8 @@ pub struct Config {
     pub auto_migrate: bool,
     /// `TRACKSIDE_MASTER_KEY`, if it was given rather than left to the key file.
     pub master_key: Option<SecretString>,
+    /// How access tokens are made and accepted.
+    pub tokens: TokenSettings,
     /// `TRACKSIDE_ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
     /// `TRACKSIDE_FETCH_ALLOW`.
@@ -230,6 +234,7 @@ impl Config {
             master_key: Some(reader.text("TRACKSIDE_MASTER_KEY"))
                 .filter(|key| !key.is_empty())
                 .map(Into::into),
+            tokens: reader.tokens(),
             allowed_origins: reader
                 .text("TRACKSIDE_ALLOWED_ORIGINS")
                 .split(',')

@@ -65,6 +65,28 @@ pub const SETTINGS: &[Setting] = &[
          in the data folder, made at first start.",
     ),
     setting(
+        "TRACKSIDE_TOKEN_SECONDS",
+        "3600",
+        "Seconds that an access token lasts, at most 86400; 0 means that there are none.",
+    ),
+    secret(
+        "TRACKSIDE_JWT_PRIVATE_KEY",
+        "",
+        "Private key of P-256 in PEM that signs access tokens; further ones behind it are published too. Empty means \
+         that the service makes its own and rotates them.",
+    ),
+    secret(
+        "TRACKSIDE_LEGACY_HS256_SECRET",
+        "",
+        "Secret, of at least 32 characters, with which an older issuer signed tokens that are accepted meanwhile; empty \
+         means none.",
+    ),
+    setting(
+        "TRACKSIDE_LEGACY_HS256_UNTIL",
+        "",
+        "Until when those are accepted: a day such as 2030-01-31, or a time with its zone.",
+    ),
+    setting(
         "TRACKSIDE_ALLOWED_ORIGINS",
         "",
         "Comma-separated web origins that may call the API from a browser.",

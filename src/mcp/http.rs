@@ -15,7 +15,7 @@ use rmcp::{
 
 use super::{server::Server, text};
 use crate::{
-    accounts,
+    accounts::{self, Surface},
     app::App,
     body,
     error::{Code, Error},
@@ -70,7 +70,7 @@ async fn authenticate<E: Endpoint>(
     endpoint: Arc<E>,
     mut request: Request,
 ) -> poem::Result<Response> {
-    let principal = accounts::authenticate_request(&app, request.headers()).await?;
+    let principal = accounts::authenticate_request(&app, request.headers(), Surface::Mcp).await?;
     let origin = Origin::of(&request);
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(principal);

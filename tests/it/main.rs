@@ -34,5 +34,6 @@ mod status;
 mod support;
 mod tickets;
 mod tidy;
+mod tokens;
 mod webhooks;
 mod workers;

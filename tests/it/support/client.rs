@@ -32,6 +32,11 @@ impl Client {
         Self { key: None, ..self }
     }
 
+    /// The same client with another key, or a token.
+    pub(crate) fn showing(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
     /// An address of the service, for clients of another kind.
     pub(crate) fn address(&self, scheme: &str, path: &str) -> String {
         format!("{}{path}", self.base.replacen("http", scheme, 1))
@@ -70,12 +75,15 @@ impl Client {
 /// Sends a request and reads the whole answer.
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
+    let path = response.url().path().to_owned();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.text().await.expect("a whole answer");
     let json = serde_json::from_str(&body).unwrap_or(Value::Null);
     let answer = Answer { status, headers, json, body };
     assert!(answer.headers.contains_key("x-request-id"), "every answer has a request id: {answer:?}");
-    if status >= 400 && !answer.is_health() {
+    if status >= 400 && path == "/oauth/token" && answer.json["error"].is_string() {
+        answer.check_oauth();
+    } else if status >= 400 && !answer.is_health() {
         answer.check_problem();
     }
     answer
@@ -99,6 +107,15 @@ impl Answer {
     /// Health reports tell what is wrong in their own shape.
     fn is_health(&self) -> bool {
         self.status == 503 && self.json.get("status").is_some_and(Value::is_string)
+    }
+
+    /// Why no token is given is told in the words of OAuth (RFC 6749, 5.2).
+    fn check_oauth(&self) {
+        assert!(matches!(self.status, 400 | 401), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/json", "{self:?}");
+        assert_eq!(self.headers["cache-control"], "no-store", "{self:?}");
+        let told = self.json["error_description"].as_str().unwrap_or_default();
+        assert!(!told.is_empty() && self.json.as_object().unwrap().len() == 2, "{self:?}");
     }
 
     fn check_problem(&self) {
