@@ -17,7 +17,7 @@ use poem::{
 use tracing::Instrument as _;
 
 use crate::{
-    accounts::{self, Principal, Surface},
+    accounts::{self, Principal},
     app::App,
     error::{Code, Error, Result, chain},
     idempotency::{self, Answer, Claim, Fingerprint, Turn},
@@ -76,7 +76,7 @@ where
     if !request.uri().path().starts_with(API) {
         return Ok(endpoint.call(request).await?.into_response());
     }
-    let Ok(principal) = accounts::authenticate_request(&app, request.headers(), Surface::Api).await else {
+    let Ok(principal) = accounts::authenticate_caller(&app, &request).await else {
         return Ok(endpoint.call(request).await?.into_response());
     };
     Noted::of(&request).limit(app.limits.rest.take(&principal.id).await)?;

@@ -21,6 +21,7 @@ use crate::{
     accounts::{
         AccountsApi,
         oauth::{self, GrantsApi},
+        signin::{self, SessionsApi},
         tokens,
     },
     admission::{self, Noted},
@@ -31,11 +32,12 @@ use crate::{
     limits::Allowance,
     mcp, openapi,
     operation::OperationApi,
-    problem,
+    pages, problem,
     projects::ProjectsApi,
     rest::NextPage,
     runs::RunsApi,
     security::SecurityApi,
+    sender,
     status::StatusApi,
     webhooks::{IngestApi, WebhooksApi},
 };
@@ -52,6 +54,7 @@ const TABLE: Table = (
     AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
     SecurityApi,  // /api/v1/security-events
     AccountsApi,  // /api/v1/tenant, principals, api-keys
+    SessionsApi,  // /api/v1/sessions
     GrantsApi,    // /api/v1/grants
     OperationApi, // /health, /metrics
 );
@@ -66,6 +69,7 @@ type Table = (
     AuditApi,
     SecurityApi,
     AccountsApi,
+    SessionsApi,
     GrantsApi,
     OperationApi,
 );
@@ -107,6 +111,7 @@ pub fn endpoint_with(
     mcp: impl Endpoint<Output = Response> + 'static,
 ) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
+    let public_url = app.public_url();
     let mut cors =
         Cors::new().allow_origins(&app.config.allowed_origins).allow_headers(ALLOWED).expose_headers(EXPOSED);
     if app.config.allowed_origins.is_empty() {
@@ -124,14 +129,27 @@ pub fn endpoint_with(
         .at("/.well-known/oauth-protected-resource/mcp", get(tokens::show_mcp))
         .at(oauth::metadata::PATH, get(oauth::metadata::authorization_server))
         .at(oauth::metadata::PATH_OF_MCP, get(oauth::metadata::authorization_server))
+        // Pages, which people look at.
+        .at("/setup", get(signin::show_set_up).post(signin::set_up))
+        .at("/signin", get(signin::show_sign_in).post(signin::sign_in))
+        .at("/signin/tenant", post(signin::choose))
+        .at("/signout", post(signin::sign_out))
+        .at("/account", get(signin::show_account))
+        .at("/account/password", post(signin::change_password_of))
+        .at("/account/sessions/end", post(signin::end_session))
+        .at(pages::STYLE_PATH, get(pages::get_style))
         .nest("/docs", docs)
         .nest("/", service)
         .around({
             let app = Arc::clone(&app);
             move |endpoint, request| admission::admit(Arc::clone(&app), endpoint, request)
         })
+        .around(explain)
         .with(cors)
-        .before(|request| async move { Ok(without_own_origin(request)) })
+        .before(move |request| {
+            let request = sender::note_page(&public_url, request);
+            async move { Ok(request) }
+        })
         .data(Arc::clone(&app))
         .around(move |endpoint, request| observe(Arc::clone(&app), endpoint, request))
 }
@@ -162,16 +180,6 @@ pub fn specification() -> Value {
     openapi::complete(serde_json::from_str(&service().spec()).unwrap_or_default())
 }
 
-/// Browsers name their origin in the service's own pages too, on every POST and WebSocket. The cross-origin rules
-/// are not about those.
-fn without_own_origin(mut request: Request) -> Request {
-    let origin = request.header(header::ORIGIN).and_then(|origin| origin.split_once("://"));
-    if origin.is_some_and(|(_, host)| request.header(header::HOST) == Some(host)) {
-        request.headers_mut().remove(header::ORIGIN);
-    }
-    request
-}
-
 #[handler]
 fn openapi_json(_app: Data<&Arc<App>>) -> poem::web::Json<Value> {
     poem::web::Json(specification())
@@ -188,6 +196,7 @@ async fn observe<E: Endpoint>(
     request.extensions_mut().insert(noted.clone());
     let asked = Asked::of(&request);
     let id = request_id(&app, &request);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let shown = request.headers().contains_key(header::AUTHORIZATION);
     let span = tracing::info_span!("request", %method, path, request_id = id);
@@ -214,6 +223,20 @@ async fn observe<E: Endpoint>(
         response
     };
     Ok(answered.instrument(span).await)
+}
+
+/// The id of a request, beside it.
+#[derive(Clone)]
+struct RequestId(String);
+
+/// Gives errors their shape before the cross-origin rules see them, which would make plain text of them.
+async fn explain<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+    let path = request.uri().path().to_owned();
+    let id = request.extensions().get().cloned().map(|RequestId(id)| id).unwrap_or_default();
+    Ok(match endpoint.call(request).await {
+        Ok(response) => response.into_response(),
+        Err(error) => problem::answer(error, &path, &id),
+    })
 }
 
 /// The caller's id for the request, if it is one that can be logged as it is, or a new one.

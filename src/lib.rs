@@ -28,9 +28,10 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
 //! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
 //! [`redis`] is what several instances share; [`jobs`] does what
-//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`fetch`] asks other hosts; [`error`] says what can go wrong and
-//! [`problem`] how that looks over HTTP; [`wire`] how values look, and [`rest`] what all routes share; [`openapi`]
-//! completes their description, [`body`] takes in what they are sent; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
+//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`fetch`] asks other hosts; [`error`] says what
+//! can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values look, [`rest`] what all routes share, and
+//! [`pages`] what all pages do; [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
+//! the routes' description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
 //! what a fuzzer knocks at.
 //!
@@ -65,6 +66,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+pub mod pages;
 pub mod problem;
 pub mod projects;
 pub mod recent;
@@ -73,6 +75,7 @@ pub mod rest;
 pub mod runs;
 pub mod samples;
 pub mod security;
+pub mod sender;
 pub mod server;
 pub mod service;
 pub mod status;

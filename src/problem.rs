@@ -98,12 +98,17 @@ pub fn answer(error: poem::Error, instance: &str, request_id: &str) -> Response 
         Ok(error) => error,
         Err(error) => translate(&error),
     };
+    log(&error);
+    render(&error, instance, request_id)
+}
+
+/// Logs why a request is not answered as it was meant, once, at the boundary.
+pub fn log(error: &Error) {
     if matches!(error.code, Code::Internal | Code::Unavailable) {
-        tracing::error!(error = %chain(&error), "a request failed");
+        tracing::error!(error = %chain(error), "a request failed");
     } else {
         tracing::info!(code = error.code.as_str(), why = %error, "a request was refused");
     }
-    render(&error, instance, request_id)
 }
 
 fn render(error: &Error, instance: &str, request_id: &str) -> Response {

@@ -57,6 +57,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("deliveries", deliveries.enforce(&app).await),
                 ("idempotency keys", idempotency::forget_old(&app).await),
                 ("stream tickets", accounts::forget_tickets(&app).await),
+                ("sessions", accounts::signin::forget_sessions(&app).await),
                 ("codes and grants", oauth::forget_old(&app).await),
                 ("tool calls", audit::prune(&app).await),
                 ("security events", security::prune(&app).await),

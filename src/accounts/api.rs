@@ -24,14 +24,15 @@ use super::{
     KeyId, KeyRecord, Level, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope,
     Surface, Tenant,
     scope::{self, Needs},
-    tokens,
+    signin, tokens,
 };
 use crate::{
     app::App,
     database::TenantId,
     error::{Code, Error, Result},
     rest::{Created, Input, Listed, Tag},
-    security::{Actor, Origin},
+    security::Actor,
+    sender::Sender,
     wire::{Page, ProjectId, Timestamp, example},
 };
 
@@ -40,11 +41,12 @@ pub struct Caller<S> {
     /// Who calls.
     pub principal: Arc<Principal>,
     /// Where from.
-    pub origin: Origin,
+    pub origin: Sender,
     scope: PhantomData<S>,
 }
 
 const SCHEME: &str = "apiKey";
+const SESSION_SCHEME: &str = "session";
 
 impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -68,10 +70,26 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
                 openid_connect_url: None,
             },
         );
+        registry.create_security_scheme(
+            SESSION_SCHEME,
+            MetaSecurityScheme {
+                ty: "apiKey",
+                description: Some(
+                    "The cookie of somebody who is signed in, which pages of this service send (over http it is named \
+                     `trackside`).",
+                ),
+                name: Some(signin::COOKIE),
+                key_in: Some("cookie"),
+                scheme: None,
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
+        vec![SCHEME, SESSION_SCHEME]
     }
 
     async fn from_request(
@@ -82,15 +100,30 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
         let app = request.data::<Arc<App>>().ok_or_else(|| Error::internal("a route without its App"))?;
         let principal = match request.extensions().get::<Arc<Principal>>() {
             Some(known) => Arc::clone(known),
-            None => authenticate_request(app, request.headers(), Surface::Api).await?,
+            None => authenticate_caller(app, request).await?,
         };
         let project = request.raw_path_param("project_id").and_then(|id| id.parse().ok());
         principal.require_in(project, S::SCOPE)?;
-        Ok(Self { principal, origin: Origin::of(request), scope: PhantomData })
+        Ok(Self { principal, origin: Sender::of(app, request), scope: PhantomData })
     }
 }
 
-/// Who sends a request to a surface, by its `Authorization`.
+/// Who sends a request to the API: by its `Authorization` or, without one, by the session in its cookie.
+///
+/// # Errors
+/// As [`authenticate_request`]; `foreign_origin` for a cookie that a page of another origin sends, or a change that does
+/// not come from a page of this service.
+pub async fn authenticate_caller(app: &App, request: &Request) -> Result<Arc<Principal>> {
+    let headers = request.headers();
+    match signin::read_cookie(app, headers) {
+        Some(secret) if !headers.contains_key(header::AUTHORIZATION) => {
+            signin::authenticate_cookie(app, request, &secret).await
+        }
+        _ => authenticate_request(app, headers, Surface::Api).await,
+    }
+}
+
+/// Who sends a request to a surface, by its `Authorization` alone.
 ///
 /// # Errors
 /// `unauthenticated` for a request without a key or token, for one that is unknown, expired or revoked, and for a token
@@ -158,7 +191,7 @@ impl<'a> ApiExtractor<'a> for StreamCaller {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME, TICKET_SCHEME]
+        vec![SCHEME, TICKET_SCHEME, SESSION_SCHEME]
     }
 
     async fn from_request(
@@ -171,7 +204,8 @@ impl<'a> ApiExtractor<'a> for StreamCaller {
     }
 }
 
-/// Who opens a stream: the holder of a key in the header or, without one, of a ticket in the query.
+/// Who opens a stream: the holder of a key in the header or, without one, of a ticket in the query or, without either,
+/// of a session in the cookie.
 ///
 /// # Errors
 /// `unauthenticated` without a valid one of either, `insufficient_scope` for a key that may not read events.
@@ -181,6 +215,8 @@ pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Arc<Pri
         identify(app, shown, Surface::Api).await?
     } else if let Some((_, ticket)) = form_urlencoded::parse(query).find(|(name, _)| name == TICKET) {
         super::ticket::redeem_ticket(app, &ticket).await?
+    } else if let Some(secret) = signin::read_cookie(app, request.headers()) {
+        signin::authenticate_cookie(app, request, &secret).await?
     } else {
         let why = "send an API key as `Authorization: Bearer tsk_…`, or a ticket as `?ticket=`";
         return Err(Error::new(Code::Unauthenticated, why));

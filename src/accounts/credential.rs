@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{ApiKey, Credential, Principal, access, store, ticket, tokens::Keyring};
+use super::{ApiKey, Credential, Principal, access, signin, store, ticket, tokens::Keyring};
 use crate::{
     app::App,
     database::{Door, DoorTx},
@@ -24,6 +24,7 @@ pub struct Accounts {
     pub(super) watched: access::Watched,
     pub(super) tickets: ticket::UsedTickets,
     pub(super) keyring: Recent<(), Arc<Keyring>>,
+    pub(super) sign_in: signin::SignIn,
 }
 
 impl Accounts {
@@ -35,6 +36,7 @@ impl Accounts {
             watched: access::Watched::default(),
             tickets: ticket::UsedTickets::new(),
             keyring: Recent::new(TRUSTED),
+            sign_in: signin::SignIn::new(),
         }
     }
 
@@ -56,6 +58,8 @@ impl Default for Accounts {
 enum Shown {
     /// A key, by the SHA-256 of its text.
     Key([u8; 32]),
+    /// A session, by the SHA-256 of what its cookie holds.
+    Session([u8; 32]),
     /// What a ticket, a token or a stream rests on.
     Behind(Credential),
 }
@@ -64,6 +68,7 @@ impl Shown {
     async fn find(self, tx: &DoorTx<'_>) -> Result<Option<Principal>> {
         match self {
             Self::Key(hash) => store::principal_by_key(tx, hash).await,
+            Self::Session(hash) => store::principal_by_session(tx, hash).await,
             Self::Behind(credential) => store::principal_by_credential(tx, credential).await,
         }
     }
@@ -71,14 +76,16 @@ impl Shown {
     fn door(self) -> Door {
         match self {
             Self::Key(_) => Door::KeyByHash,
-            Self::Behind(_) => Door::Credentials,
+            Self::Session(_) | Self::Behind(_) => Door::Credentials,
         }
     }
 
     fn refused(self) -> Error {
         let why = match self {
             Self::Key(_) | Self::Behind(Credential::Key(_)) => "this API key is unknown, expired or revoked",
-            Self::Behind(Credential::Session(_)) => "you are not signed in any more; sign in again",
+            Self::Session(_) | Self::Behind(Credential::Session(_)) => {
+                "you are not signed in any more; sign in again"
+            }
             Self::Behind(Credential::Grant(_)) => {
                 "this client may not act for you any more; sign in with it again"
             }
@@ -107,6 +114,14 @@ pub async fn authenticate(app: &App, text: &str) -> Result<Arc<Principal>> {
         )
     })?;
     look_up(app, Shown::Key(key.hash()), Trust::Recent).await
+}
+
+/// Who a session stands for, by the hash of its secret.
+///
+/// # Errors
+/// `unauthenticated` for one that is unknown or over.
+pub(super) async fn authenticate_session(app: &App, hash: [u8; 32]) -> Result<Arc<Principal>> {
+    look_up(app, Shown::Session(hash), Trust::Recent).await
 }
 
 /// Who stands behind a credential that was good when something was made of it, if it still is.

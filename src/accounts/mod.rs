@@ -4,6 +4,8 @@
 //! further ones, never with more than their own role and scopes. A key's text is shown once; only its hash
 //! is kept. A revoked or expired key is refused within a second, on open streams too.
 //!
+//! People sign in and have sessions ([`signin`]), which are credentials like keys.
+//!
 //! A client that cannot send headers trades its key for a [`Ticket`], which opens event streams and nothing else. One
 //! that would rather not send its key with every request trades it for a token ([`tokens`]), which lasts an hour.
 //!
@@ -16,6 +18,7 @@ mod key;
 pub mod oauth;
 mod principal;
 pub mod scope;
+pub mod signin;
 mod store;
 mod ticket;
 pub mod tokens;
@@ -28,7 +31,9 @@ use uuid::Uuid;
 
 pub use self::{
     access::Access,
-    api::{AccountsApi, Caller, StreamCaller, authenticate_request, authenticate_stream},
+    api::{
+        AccountsApi, Caller, StreamCaller, authenticate_caller, authenticate_request, authenticate_stream,
+    },
     credential::{Accounts, authenticate},
     key::ApiKey,
     principal::{Credential, GrantId, Level, Limits, Principal, PrincipalKind, PrincipalRecord, SessionId},
@@ -41,7 +46,8 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
-    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
+    sender::Sender,
     wire::{Page, ProjectId, id_type},
 };
 
@@ -180,7 +186,7 @@ pub async fn list_principals(
 pub async fn create_key(
     app: &App,
     principal: &Principal,
-    origin: &Origin,
+    origin: &Sender,
     new: NewKey,
 ) -> Result<(KeyRecord, SecretString)> {
     if !principal.role.may_grant(new.role) {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Credential, GrantId, KeyId, KeyRecord, Level, Principal, PrincipalId, PrincipalKind, PrincipalRecord,
-    Role, Scope, SessionId, Tenant, principal::both,
+    Role, Scope, SessionId, Tenant, principal::both, signin::IDLE,
 };
 use crate::{
     clock::Time,
@@ -154,6 +154,19 @@ pub(super) async fn principal_by_key(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<
     }
 }
 
+/// The principal behind a session that has not been ended.
+pub(super) async fn principal_by_session(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<Principal>> {
+    let session = session::Entity::find()
+        .filter(session::Column::Hash.eq(hash.to_vec()))
+        .filter(session::Column::RevokedAt.is_null())
+        .one(tx.conn())
+        .await?;
+    match session {
+        Some(session) => with_session(tx, session).await,
+        None => Ok(None),
+    }
+}
+
 /// The principal behind a credential that has not been revoked.
 pub(super) async fn principal_by_credential(
     tx: &DoorTx<'_>,
@@ -199,7 +212,8 @@ async fn with_key(tx: &DoorTx<'_>, key: api_key::Model) -> Result<Option<Princip
 async fn with_session(tx: &DoorTx<'_>, session: session::Model) -> Result<Option<Principal>> {
     let Some(owner) = owner(tx, session.principal_id).await? else { return Ok(None) };
     let client = owner.id.to_string();
-    acting(owner, Credential::Session(SessionId(session.id)), client, Some(session.expires_at)).map(Some)
+    let expires_at = session.expires_at.min(session.last_seen_at + IDLE);
+    acting(owner, Credential::Session(SessionId(session.id)), client, Some(expires_at)).map(Some)
 }
 
 async fn with_grant(tx: &DoorTx<'_>, grant: oauth_grant::Model) -> Result<Option<Principal>> {

@@ -5,7 +5,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::say::{BOLD, RESET, program};
 use crate::{
-    accounts,
+    accounts::{
+        self,
+        signin::{self, SetUp},
+    },
     app::App,
     clock::{Clock, Ids},
     config::{Config, LogFormat},
@@ -21,6 +24,11 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let service = Service::start(config, clock.clone(), Ids::system(clock)).await?;
     if make_the_first_tenant(&service.app).await?.is_some() {
         greet(service.app.config.log_format);
+    }
+    if service.app.config.role.serves()
+        && let Some(link) = signin::prepare(&service.app).await?
+    {
+        invite(&link, service.app.config.log_format);
     }
     tracing::info!(
         "listening on http://{}, known to clients as {}",
@@ -53,11 +61,29 @@ fn greet(format: LogFormat) {
         format!("{program} project create --name NAME --repo-url https://github.com/your-org/your-repo");
     match format {
         LogFormat::Json => {
-            tracing::info!(key, project, "this is a new installation: make a key, then a project")
+            tracing::info!(key, project, "this is a new installation: make a key, and a project")
         }
         LogFormat::Text => {
-            eprintln!("{BOLD}This is a new installation.{RESET} Make a key for yourself, then a project:\n");
+            eprintln!("{BOLD}This is a new installation.{RESET} Make a key for programs, and a project:\n");
             eprintln!("  {key}\n  {project}\n");
+        }
+    }
+}
+
+/// Shows the link by which a person becomes the owner: the one secret that is ever printed unasked, to whoever starts
+/// the service, because somebody has to be let in without a password.
+fn invite(link: &SetUp, format: LogFormat) {
+    let SetUp { url, expires_at, .. } = link;
+    match format {
+        LogFormat::Json => {
+            tracing::info!(url, %expires_at, "nobody owns this installation yet: open this link, which works once")
+        }
+        LogFormat::Text => {
+            let until = expires_at.format("%H:%M UTC");
+            eprintln!(
+                "{BOLD}Nobody owns this installation yet.{RESET} Open this link, which works once, until {until}:\n"
+            );
+            eprintln!("  {url}\n");
         }
     }
 }

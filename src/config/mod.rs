@@ -19,6 +19,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
@@ -57,12 +58,18 @@ pub struct Config {
     pub fetch_allow: Vec<AllowedHost>,
     /// The certificate authorities in `TRACKSIDE_CA_FILE`.
     pub authorities: Vec<CertificateDer<'static>>,
+    /// `TRACKSIDE_TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `TRACKSIDE_ADMIN_EMAIL` and `TRACKSIDE_ADMIN_PASSWORD`.
+    pub admin: Option<(String, SecretString)>,
     /// `TRACKSIDE_MAX_CONNECTIONS`.
     pub max_connections: usize,
     /// `TRACKSIDE_REST_PER_MINUTE`.
     pub rest_per_minute: u32,
     /// `TRACKSIDE_TOOLS_PER_MINUTE`.
     pub tools_per_minute: u32,
+    /// `TRACKSIDE_SIGN_INS_PER_MINUTE`.
+    pub sign_ins_per_minute: u32,
     /// `TRACKSIDE_INGEST_PER_MINUTE`.
     pub ingest_per_minute: u32,
     /// `TRACKSIDE_JOB_LEASE_SECONDS`.
@@ -243,10 +250,14 @@ impl Config {
                 .collect(),
             fetch_allow: reader.parse_or("TRACKSIDE_FETCH_ALLOW", AllowedHost::list),
             authorities: reader.parse_or("TRACKSIDE_CA_FILE", address::authorities),
+            trusted_proxies: reader.parse_or("TRACKSIDE_TRUSTED_PROXIES", networks),
+            admin: reader.admin(),
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             rest_per_minute: reader
                 .parse("TRACKSIDE_REST_PER_MINUTE", "a number of requests, 0 for no limit"),
             tools_per_minute: reader.parse("TRACKSIDE_TOOLS_PER_MINUTE", "a number of calls, 0 for no limit"),
+            sign_ins_per_minute: reader
+                .parse("TRACKSIDE_SIGN_INS_PER_MINUTE", "a number of attempts, 0 for no limit"),
             ingest_per_minute: reader
                 .parse("TRACKSIDE_INGEST_PER_MINUTE", "a number of webhooks, 0 for no limit"),
             job_lease: reader.seconds("TRACKSIDE_JOB_LEASE_SECONDS", 1..=60),
@@ -381,6 +392,16 @@ impl<'a> Reader<'a> {
         min..=max
     }
 
+    /// The first owner, who needs an address and a password.
+    fn admin(&mut self) -> Option<(String, SecretString)> {
+        let (email, password) = (self.text("TRACKSIDE_ADMIN_EMAIL"), self.text("TRACKSIDE_ADMIN_PASSWORD"));
+        if email.is_empty() != password.is_empty() {
+            let why = "TRACKSIDE_ADMIN_EMAIL and TRACKSIDE_ADMIN_PASSWORD make the first owner together: set both or none";
+            self.problems.push(why.into());
+        }
+        (!email.is_empty()).then(|| (email, password.into()))
+    }
+
     /// Refuses a setting that would otherwise be ignored in silence.
     fn refuse(&mut self, name: &'static str, why: &str) {
         if self.sources.environment.get(name).is_some_and(|value| !value.is_empty()) {
@@ -399,6 +420,20 @@ fn address(text: &str) -> Result<IpAddr, String> {
     first
         .map(SocketAddr::ip)
         .ok_or_else(|| "use an address such as 127.0.0.1 or 0.0.0.0, or localhost".into())
+}
+
+/// Networks, or single addresses.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |part: &str| {
+        let address = || part.parse::<IpAddr>().map(IpNet::from);
+        part.parse::<IpNet>().or_else(|_| address())
+    };
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            network(part).map_err(|_| "use addresses or networks such as 127.0.0.1, 10.0.0.0/8".into())
+        })
+        .collect()
 }
 
 fn default_of(name: &str) -> &'static str {

@@ -102,6 +102,23 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "PEM file of certificate authorities that fetches trust beside those of this machine.",
     ),
+    setting(
+        "TRACKSIDE_TRUSTED_PROXIES",
+        "",
+        "Comma-separated addresses or networks, such as 10.0.0.0/8, of the proxies in front, which are believed who \
+         asked them (X-Forwarded-For).",
+    ),
+    setting(
+        "TRACKSIDE_ADMIN_EMAIL",
+        "",
+        "The e-mail address of the owner that `serve` makes while the installation has none, with \
+         TRACKSIDE_ADMIN_PASSWORD; empty means that it prints a set-up link.",
+    ),
+    secret(
+        "TRACKSIDE_ADMIN_PASSWORD",
+        "",
+        "The password of that owner, at least 12 characters; of no use once there is an owner.",
+    ),
     setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
     setting(
         "TRACKSIDE_REST_PER_MINUTE",
@@ -112,6 +129,12 @@ pub const SETTINGS: &[Setting] = &[
         "TRACKSIDE_TOOLS_PER_MINUTE",
         "60",
         "Calls of one MCP tool per minute and client; 0 for no limit.",
+    ),
+    setting(
+        "TRACKSIDE_SIGN_INS_PER_MINUTE",
+        "5",
+        "Attempts to sign in per minute, from one address to one account; six times as many from one address to any; \
+         0 for no limit.",
     ),
     setting("TRACKSIDE_INGEST_PER_MINUTE", "60000", "Webhooks per minute and project; 0 for no limit."),
     setting(

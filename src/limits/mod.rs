@@ -1,7 +1,7 @@
 //! Limits: token buckets that keep one client from taking what belongs to all.
 //!
-//! Three policies: each principal has a bucket for REST, each project one for its webhooks, and each client one
-//! per MCP tool. A bucket holds a minute's worth of tokens and refills evenly, so an old one is a full one.
+//! Four policies: each principal has a bucket for REST, each project one for its webhooks, each client one per MCP
+//! tool, and each address one for signing in, and one more per account. A bucket holds a minute's worth of tokens and refills evenly, so an old one is a full one.
 //!
 //! Two engines behind one interface. Buckets of this process (`local.rs`) are empty of history after a restart and
 //! live by its monotonic clock. With Redis all instances share one bucket (`redis.rs`), which lives by Redis's
@@ -32,6 +32,10 @@ pub struct Limits {
     pub tools: Buckets<ToolUse>,
     /// Webhooks, by project.
     pub ingest: Buckets<ProjectId>,
+    /// Attempts to sign in to one account, by address.
+    pub sign_ins: Buckets<Attempt>,
+    /// Attempts to sign in to any, by address.
+    pub sign_ins_anywhere: Buckets<Attempt>,
 }
 
 impl Limits {
@@ -41,6 +45,13 @@ impl Limits {
             rest: Buckets::new("rest", config.rest_per_minute, clock, redis),
             tools: Buckets::new("tools", config.tools_per_minute, clock, redis),
             ingest: Buckets::new("ingest", config.ingest_per_minute, clock, redis),
+            sign_ins: Buckets::new("sign_ins", config.sign_ins_per_minute, clock, redis),
+            sign_ins_anywhere: Buckets::new(
+                "sign_ins",
+                config.sign_ins_per_minute.saturating_mul(6),
+                clock,
+                redis,
+            ),
         }
     }
 
@@ -49,6 +60,8 @@ impl Limits {
         self.rest.forget_full();
         self.tools.forget_full();
         self.ingest.forget_full();
+        self.sign_ins.forget_full();
+        self.sign_ins_anywhere.forget_full();
     }
 }
 
@@ -59,6 +72,15 @@ pub struct ToolUse {
     pub client_id: String,
     /// The name of the tool.
     pub tool: String,
+}
+
+/// An attempt to sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// From where; what is handed out as one network to one customer counts as one.
+    pub from: String,
+    /// To which account, by a hash of its name; none means any.
+    pub to: Option<[u8; 16]>,
 }
 
 /// What buckets are told apart by.
@@ -82,6 +104,12 @@ impl Key for ProjectId {
 impl Key for ToolUse {
     fn name(&self) -> String {
         format!("rate_limit:mcp:{}:{}", self.client_id, self.tool)
+    }
+}
+
+impl Key for Attempt {
+    fn name(&self) -> String {
+        format!("rate_limit:sign_in:{}:{}", self.from, self.to.map_or_else(|| "any".to_owned(), hex::encode))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     error::{Code, Error, Result, chain},
     limits::ToolUse,
     projects::ProjectId,
-    security::Origin,
+    sender::Sender,
 };
 
 /// The protocol's error for what it has no error of its own for; the reason is in its data.
@@ -40,7 +40,7 @@ const NAME: usize = 100;
 pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) principal: Arc<Principal>,
-    pub(super) origin: Origin,
+    pub(super) origin: Sender,
     /// The tool, or the method of the protocol if it is none.
     pub(super) tool: String,
     /// SHA-256 of its canonical arguments, which is what is recorded of them.
@@ -266,7 +266,7 @@ mod tests {
         let call = Call {
             app: Arc::clone(&app),
             principal,
-            origin: Origin::default(),
+            origin: Sender::default(),
             tool: Trouble::NAME.to_owned(),
             fingerprint: Default::default(),
             project: None,

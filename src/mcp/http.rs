@@ -19,7 +19,7 @@ use crate::{
     app::App,
     body,
     error::{Code, Error},
-    security::Origin,
+    sender::Sender,
 };
 
 /// The largest body that is taken, in bytes; the SDK's own bound is the same.
@@ -71,7 +71,7 @@ async fn authenticate<E: Endpoint>(
     mut request: Request,
 ) -> poem::Result<Response> {
     let principal = accounts::authenticate_request(&app, request.headers(), Surface::Mcp).await?;
-    let origin = Origin::of(&request);
+    let origin = Sender::of(&app, &request);
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(principal);
     let body = request.take_body();

@@ -27,7 +27,8 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{JobId, NewJob},
-    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
+    sender::Sender,
     wire::{Expected, Found, Page, wire_enum},
 };
 
@@ -126,7 +127,7 @@ pub struct ProjectPatch {
 pub async fn create_project(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Origin,
+    origin: &Sender,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
     if principal.projects.is_some() {
@@ -287,7 +288,7 @@ pub async fn update_project(
 pub async fn delete_project(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Origin,
+    origin: &Sender,
     id: ProjectId,
     expected: Expected,
 ) -> Result<()> {

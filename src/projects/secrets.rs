@@ -16,7 +16,8 @@ use crate::{
     database::{Database, Door, TenantId, Tx},
     error::{Code, Error, Result},
     recent::Recent,
-    security::{self, Actor, Origin, SecurityAction, SecurityEvent, TargetKind},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
+    sender::Sender,
     vault::{Place, Vault},
 };
 
@@ -118,7 +119,7 @@ pub(super) async fn create(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result
 pub async fn rotate_secret(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Origin,
+    origin: &Sender,
     project: ProjectId,
     overlap: TimeDelta,
 ) -> Result<(SecretString, Time)> {

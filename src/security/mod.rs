@@ -11,9 +11,6 @@
 mod api;
 mod store;
 
-use std::net::{IpAddr, SocketAddr};
-
-use poem::{Request, http::header};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,6 +21,7 @@ use crate::{
     clock::{Time, oldest_id_of},
     database::Tx,
     error::{Code, Error, Result},
+    sender::Sender,
     wire::{Page, id_type, wire_enum},
 };
 
@@ -131,25 +129,6 @@ wire_enum! {
     }
 }
 
-/// Where a request came from.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// The address that connected.
-    pub ip: Option<IpAddr>,
-    /// What the client calls itself.
-    pub user_agent: Option<String>,
-}
-
-impl Origin {
-    /// Where a request came from, as far as it tells.
-    pub fn of(request: &Request) -> Self {
-        Self {
-            ip: request.remote_addr().as_socket_addr().map(SocketAddr::ip),
-            user_agent: request.header(header::USER_AGENT).map(str::to_owned),
-        }
-    }
-}
-
 /// Who did something, and from where.
 #[derive(Clone, Debug)]
 pub struct Actor {
@@ -160,12 +139,12 @@ pub struct Actor {
     /// Its name, as it is now.
     pub name: String,
     /// Where it is.
-    pub origin: Origin,
+    pub origin: Sender,
 }
 
 impl Actor {
     /// A principal of the tenant.
-    pub fn new(principal: &Principal, origin: &Origin) -> Self {
+    pub fn new(principal: &Principal, origin: &Sender) -> Self {
         let kind = match principal.kind {
             PrincipalKind::User => ActorKind::User,
             PrincipalKind::ServiceAccount => ActorKind::ServiceAccount,
@@ -175,7 +154,7 @@ impl Actor {
 
     /// The command line, whose user owns the database, and what happens by itself.
     pub fn system() -> Self {
-        Self { kind: ActorKind::System, id: None, name: "system".into(), origin: Origin::default() }
+        Self { kind: ActorKind::System, id: None, name: "system".into(), origin: Sender::default() }
     }
 }
 

@@ -3,9 +3,9 @@
 //! The routes are taken from the specification, so that one that is added is walked too.
 
 use serde_json::{Value, json};
-use trackside::samples::Repository;
+use trackside::{accounts::signin, samples::Repository};
 
-use crate::support::{Answer, Client, Project, Server, dawn, text};
+use crate::support::{Answer, Client, Project, Server, Visitor, dawn, text};
 
 /// A body that each writing route would accept, by operation.
 fn body_for(operation: &str) -> Value {
@@ -84,8 +84,18 @@ async fn furnished(server: &Server, name: &str) -> (Project, Vec<(&'static str, 
         ("run_id", first("/runs").await),
         ("key_id", text(&keys["items"][0]["id"])),
         ("grant_id", grant.id.to_string()),
+        ("session_id", session(server).await),
     ];
     (project, ids)
+}
+
+/// A session in the first tenant, where nobody has one yet.
+async fn session(server: &Server) -> String {
+    if signin::prepare(&server.service.app).await.unwrap().is_none() {
+        return NOWHERE.to_owned();
+    }
+    let sessions = Visitor::owner(server).await.open("/api/v1/sessions").await.expect(200).json;
+    text(&sessions["items"][0]["id"])
 }
 
 fn borrowed<'a>(ids: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod audit;
+mod browsers;
 mod buckets;
 mod cli;
 mod conventions;
@@ -29,6 +30,7 @@ mod readers;
 mod redis;
 mod remote;
 mod security;
+mod signin;
 mod sockets;
 mod status;
 mod support;

@@ -1,6 +1,6 @@
 //! An HTTP client that trusts nothing: every error it is answered must be a valid problem document.
 
-use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use reqwest::{Method, RequestBuilder, header::HeaderMap, redirect::Policy};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -24,7 +24,8 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(base: String, key: Option<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
+        let http =
+            reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none()).build().unwrap();
         Self { base, key, http }
     }
 
@@ -83,7 +84,7 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     assert!(answer.headers.contains_key("x-request-id"), "every answer has a request id: {answer:?}");
     if status >= 400 && path == "/oauth/token" && answer.json["error"].is_string() {
         answer.check_oauth();
-    } else if status >= 400 && !answer.is_health() {
+    } else if status >= 400 && !answer.is_health() && !answer.is_page() {
         answer.check_problem();
     }
     answer
@@ -116,6 +117,11 @@ impl Answer {
         assert_eq!(self.headers["cache-control"], "no-store", "{self:?}");
         let told = self.json["error_description"].as_str().unwrap_or_default();
         assert!(!told.is_empty() && self.json.as_object().unwrap().len() == 2, "{self:?}");
+    }
+
+    /// What people look at tells them in words what is wrong.
+    pub(crate) fn is_page(&self) -> bool {
+        self.headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8")
     }
 
     fn check_problem(&self) {

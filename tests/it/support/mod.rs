@@ -5,6 +5,7 @@
 //! answer with a 4xx or 5xx is checked to be a valid problem document before a test sees it.
 
 pub(crate) mod agent;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;
@@ -12,6 +13,7 @@ pub(crate) mod sabotage;
 pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod tls;
+pub(crate) mod visitor;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -32,6 +34,7 @@ pub(crate) use self::{
     client::{Answer, Client},
     socket::Socket,
     stream::EventStream,
+    visitor::Visitor,
 };
 
 /// How long a test waits for something that should happen.
@@ -64,8 +67,10 @@ impl Server {
     /// A service in a place that was there before.
     pub(crate) async fn start_in(place: Arc<Scratch>, clock: Clock, settings: &[(&str, &str)]) -> Self {
         // Without limits, because the mock clock would never refill a bucket.
-        let ours = [("PORT", "0"), ("TRACKSIDE_REST_PER_MINUTE", "0"), ("TRACKSIDE_INGEST_PER_MINUTE", "0")];
-        let all = ours.into_iter().chain(settings.iter().copied());
+        let limits =
+            ["TRACKSIDE_REST_PER_MINUTE", "TRACKSIDE_INGEST_PER_MINUTE", "TRACKSIDE_SIGN_INS_PER_MINUTE"];
+        let ours = [("PORT", "0")].into_iter().chain(limits.map(|limit| (limit, "0")));
+        let all = ours.chain(settings.iter().copied());
         let mut environment: BTreeMap<_, _> = place.settings().into_iter().collect();
         environment.extend(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let config = Config::load(&Sources { environment, ..Sources::default() }).unwrap();

@@ -37,6 +37,9 @@ pub(crate) fn output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }
 
+/// What a served process says, in its folder.
+pub(crate) const LOG: &str = "serve.log";
+
 /// A served process.
 pub(crate) struct Process {
     child: Child,
@@ -48,7 +51,8 @@ impl Process {
     pub(crate) async fn serve(folder: &Path, port: u16, settings: &[(&str, &str)], wrapper: &[&str]) -> Self {
         let mut command = under(wrapper, folder);
         command.arg("serve").env("PORT", port.to_string()).envs(settings.iter().copied());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        let log = std::fs::File::create(folder.join(LOG)).expect("a file");
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary starts");
         let process = Self { child, port };
         let ready = reqwest::Client::builder().no_proxy().build().expect("a client");
         let url = format!("http://127.0.0.1:{port}/health/ready");

@@ -1,0 +1,160 @@
+//! The page of one's own account: who one is here, a new password, and where one is signed in.
+
+use std::sync::Arc;
+
+use maud::html;
+use poem::{IntoResponse as _, Request, Response, handler, web::Data};
+
+use super::{
+    Happened, Method, Session, change_password, cookie, noted,
+    pages::{enter, mended, new_password, password_fields, query, with_cookie, wrong},
+    person_behind, session,
+};
+use crate::{
+    accounts::{Credential, Principal, SessionId, get_tenant},
+    app::App,
+    clock::Time,
+    error::{Error, Result},
+    pages::{Field, Form, Page, go_to, shown},
+    sender::Sender,
+    wire::{MAX_LIMIT, Page as Part},
+};
+
+const SIGN_IN: &str = "/signin?next=/account";
+
+/// `GET /account`: the page, or the way to it by signing in.
+#[handler]
+pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Response {
+    shown(
+        async {
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let done = match query(request, "done").as_str() {
+                "password" => Some("You have a new password, and are signed out everywhere else."),
+                "session" => Some("That session is over."),
+                _ => None,
+            };
+            Ok(account_page(&app, &principal, done, None).await?.into_response())
+        }
+        .await,
+    )
+}
+
+/// `POST /account/password`: a new password for whoever knows the present one.
+#[handler]
+pub(crate) async fn change_password_of(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
+    shown(
+        async {
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let done = async {
+                let (sender, new) = (Sender::of(&app, request), new_password(&form)?);
+                let current = form.secret("current");
+                let member = change_password(&app, &principal, &sender, &current, new).await?;
+                enter(&app, request, &member, Method::Password, "/account?done=password").await
+            };
+            match done.await {
+                Err(error) if !error.fields.is_empty() => {
+                    let page = account_page(&app, &principal, None, Some(&error)).await?;
+                    mended(Err(error), |_| page)
+                }
+                done => done,
+            }
+        }
+        .await,
+    )
+}
+
+/// `POST /account/sessions/end`: signs one out elsewhere.
+#[handler]
+pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
+    shown(
+        async {
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let id = form.text("session").parse().map(SessionId).map_err(|_| Error::not_found("session"))?;
+            session::revoke_session(&app, &principal, id).await?;
+            Ok(go_to("/account?done=session"))
+        }
+        .await,
+    )
+}
+
+/// `POST /signout`: ends the session of this browser.
+#[handler]
+pub(crate) async fn sign_out(app: Data<&Arc<App>>, request: &Request, _form: Form) -> Response {
+    shown(
+        async {
+            let who = session::end_shown(&app, request.headers()).await?;
+            if who.is_some() {
+                noted(Happened::SignedOut, who, &Sender::of(&app, request));
+            }
+            Ok(with_cookie(go_to("/signin"), &cookie::clear(&app)))
+        }
+        .await,
+    )
+}
+
+async fn account_page(
+    app: &App,
+    principal: &Principal,
+    done: Option<&str>,
+    error: Option<&Error>,
+) -> Result<Page> {
+    let tenant = get_tenant(app, principal).await?;
+    let person = person_behind(app, principal).await?.ok_or_else(|| Error::not_found("person"))?;
+    let mut sessions =
+        session::list_sessions(app, principal, Part { limit: MAX_LIMIT, after: None, counts: false }).await?;
+    sessions.truncate(usize::try_from(MAX_LIMIT).unwrap_or(usize::MAX));
+    let body = html! {
+        @if let Some(done) = done { p class="notice" role="status" { (done) } }
+        dl {
+            dt { "Name" } dd { (principal.name) }
+            dt { "E-mail address" } dd { (person.email) }
+            dt { "Organisation" } dd { (tenant.name) }
+            dt { "Role" } dd { (principal.role) }
+        }
+        form method="post" action="/signout" { button class="quiet" type="submit" { "Sign out" } }
+        h2 { "New password" }
+        form method="post" action="/account/password" {
+            // For password managers, which keep a password with its name.
+            input type="email" name="email" value=(person.email) autocomplete="username" readonly hidden;
+            (Field { name: "current", label: "Present password", kind: "password", autocomplete: "current-password",
+                wrong: wrong(error, "/current"), ..Field::default() }.render())
+            (password_fields("New password", error))
+            button type="submit" { "Change the password" }
+        }
+        h2 { "Where you are signed in" }
+        p class="hint" { "Times are in UTC." }
+        div class="wide" {
+            table {
+                thead { tr { th scope="col" { "Since" } th scope="col" { "Last used" } th scope="col" { "From" }
+                    th scope="col" { "Browser" } th scope="col" { "End" } } }
+                tbody { @for session in &sessions { (row(session, principal)) } }
+            }
+        }
+    };
+    Ok(Page::new("Your account", body))
+}
+
+fn row(session: &Session, principal: &Principal) -> maud::Markup {
+    let is_this = principal.credential == Credential::Session(session.id);
+    html! {
+        tr {
+            td { (time(session.created_at)) }
+            td { (time(session.last_seen_at)) }
+            td { (session.ip.as_deref().unwrap_or("unknown")) }
+            td class="long" { (session.user_agent.as_deref().unwrap_or("unknown")) }
+            td {
+                @if is_this { "this one" } @else {
+                    form method="post" action="/account/sessions/end" {
+                        input type="hidden" name="session" value=(session.id);
+                        button class="quiet" type="submit"
+                            aria-label={ "End the session since " (time(session.created_at)) } { "End" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn time(time: Time) -> String {
+    time.format("%Y-%m-%d %H:%M").to_string()
+}

@@ -1,0 +1,344 @@
+//! How people get in: by the link that sets an installation up, by a link that somebody sent them, with a password.
+//!
+//! A person has one e-mail address and one password, and is one principal in each of the tenants they belong to. Who
+//! signs in gets a [`session`] in one of them, shown by a [`cookie`], which the API and streams take like a key, and
+//! `/mcp` does not. There is no default password, and nobody becomes an owner by being the first to come: that takes
+//! the link that [`setup`] prints, or what the operator has set.
+//!
+//! A wrong password and an account that is not there are answered alike, after the same time. [`attempts`] limits how
+//! often somebody may try, and shuts nobody else out. The pages (`pages.rs`, `account.rs`) need no script.
+
+mod account;
+mod api;
+mod attempts;
+mod cookie;
+mod pages;
+mod password;
+mod session;
+mod setup;
+mod store;
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+pub(crate) use self::{
+    account::{change_password_of, end_session, show_account, sign_out},
+    pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
+};
+pub use self::{
+    api::SessionsApi,
+    password::NewPassword,
+    session::{Method, Session, forget_sessions, list_sessions, revoke_session},
+    setup::{SetUp, prepare},
+};
+pub(super) use self::{
+    cookie::{NAME as COOKIE, read as read_cookie},
+    session::{IDLE, authenticate_cookie},
+};
+use self::{
+    password::{Hashing, Verdict},
+    session::Seen,
+};
+use super::{Principal, PrincipalId, Tenant, parse_name};
+use crate::{
+    app::App,
+    clock::Time,
+    database::{Door, TenantId},
+    error::{Code, Error, Result},
+    sender::Sender,
+    vault::Place,
+    wire::id_type,
+};
+
+id_type! {
+    /// Names a person, in whatever tenants they are.
+    PersonId
+}
+
+/// An e-mail address, in lower case: the name under which a person signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// Reads an address. Whether mail arrives there is not known.
+    ///
+    /// # Errors
+    /// `invalid_request`, pointing at the field.
+    pub fn parse(pointer: &str, text: &str) -> Result<Self> {
+        let email = text.trim().to_lowercase();
+        let is_plain = !email.chars().any(|it| it.is_whitespace() || it.is_control());
+        match email.rsplit_once('@') {
+            Some((name, host)) if is_plain && !name.is_empty() && !host.is_empty() && email.len() <= 254 => {
+                Ok(Self(email))
+            }
+            _ => Err(Error::invalid_field(pointer, "an e-mail address looks like name@example.org")),
+        }
+    }
+
+    /// As it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Somebody who signs in.
+#[derive(Clone)]
+pub struct Person {
+    /// Their id.
+    pub id: PersonId,
+    /// Their address.
+    pub email: Email,
+    /// The name others see.
+    pub name: String,
+    /// What is stored of their password; none for those who sign in elsewhere.
+    password: Option<String>,
+    /// When they were first here.
+    pub created_at: Time,
+}
+
+/// What somebody who joins says of themselves.
+pub struct NewPerson {
+    /// Their address.
+    pub email: Email,
+    /// The name others are to see.
+    pub name: String,
+    /// Their password.
+    pub password: NewPassword,
+}
+
+/// A tenant that a person belongs to, and who they are there.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Who they are in it.
+    pub principal: PrincipalId,
+}
+
+/// What signing in needs beside the database.
+#[derive(Clone)]
+pub(super) struct SignIn {
+    hashing: Hashing,
+    seen: Seen,
+}
+
+impl SignIn {
+    pub(super) fn new() -> Self {
+        Self { hashing: Hashing::new(), seen: Seen::default() }
+    }
+}
+
+/// What comes after the right password.
+enum Welcome {
+    /// The only tenant that they belong to.
+    To(Membership),
+    /// They belong to several, and say which; the text shows that they gave their password.
+    Choose(Vec<Membership>, String),
+}
+
+/// Who gives an address and a password.
+///
+/// # Errors
+/// `unprocessable`, the same for whatever is not right, `rate_limited`, and `unavailable` when too many sign in at once.
+async fn welcome(app: &App, sender: &Sender, email: &str, password: &SecretString) -> Result<Welcome> {
+    attempts::count(app, sender, &email.trim().to_lowercase()).await?;
+    let person = match Email::parse("/email", email) {
+        Ok(email) => find_person(app, email).await?,
+        Err(_) => None,
+    };
+    let stored = person.as_ref().and_then(|person| person.password.clone());
+    let verdict = app.accounts.sign_in.hashing.verify(app, password, stored).await?;
+    let (Some(person), Verdict::Right | Verdict::RightAndOld) = (person, verdict) else {
+        return Err(refused(sender));
+    };
+    if verdict == Verdict::RightAndOld {
+        set_password(app, person.id, &NewPassword::parse("/password", password.clone())?).await?;
+    }
+    let mut memberships = memberships(app, person.id).await?;
+    match memberships.len() {
+        0 => Err(refused(sender)),
+        1 => Ok(Welcome::To(memberships.remove(0))),
+        _ => Ok(Welcome::Choose(memberships, proof_of(app, person.id)?)),
+    }
+}
+
+/// One answer for all that may be wrong.
+fn refused(sender: &Sender) -> Error {
+    noted(Happened::SignInRefused, None, sender);
+    Error::new(Code::Unprocessable, "the e-mail address or the password is not right")
+}
+
+/// How long somebody may take to say which tenant they want.
+const CHOICE: TimeDelta = TimeDelta::minutes(5);
+const CHOICE_PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "signin.choice", row: Uuid::nil() };
+
+/// A text that shows, for a few minutes, that somebody gave their password.
+fn proof_of(app: &App, person: PersonId) -> Result<String> {
+    let until = (app.clock.now() + CHOICE).timestamp_micros();
+    let sealed = app.vault.seal(CHOICE_PLACE, &[person.0.as_bytes(), &until.to_be_bytes()[..]].concat())?;
+    Ok(URL_SAFE_NO_PAD.encode(sealed))
+}
+
+/// The tenant that somebody chose who gave their password a moment ago.
+///
+/// # Errors
+/// `unprocessable` when it was longer ago, or they do not belong to it.
+async fn chosen(app: &App, proof: &str, tenant: &str) -> Result<Membership> {
+    let late = || Error::new(Code::Unprocessable, "that took too long; sign in again");
+    let plain = URL_SAFE_NO_PAD.decode(proof).ok().and_then(|text| app.vault.open(CHOICE_PLACE, &text).ok());
+    let plain: [u8; 24] = plain.and_then(|plain| plain.try_into().ok()).ok_or_else(late)?;
+    let (person, until) = plain.split_at(16);
+    let until = i64::from_be_bytes(until.try_into().map_err(Error::internal)?);
+    if app.clock.now().timestamp_micros() >= until {
+        return Err(late());
+    }
+    let person = PersonId(Uuid::from_slice(person).map_err(Error::internal)?);
+    let memberships = memberships(app, person).await?;
+    memberships.into_iter().find(|member| member.tenant.id.to_string() == tenant).ok_or_else(late)
+}
+
+async fn find_person(app: &App, email: Email) -> Result<Option<Person>> {
+    app.database
+        .read_through(Door::People, |tx| Box::pin(async move { store::person_by_email(tx, &email).await }))
+        .await
+}
+
+/// The tenants that a person belongs to, oldest first.
+async fn memberships(app: &App, person: PersonId) -> Result<Vec<Membership>> {
+    app.database.read_through(Door::People, move |tx| Box::pin(store::memberships(tx, person))).await
+}
+
+/// Who acts, as a person; none for a service account.
+async fn person_behind(app: &App, principal: &Principal) -> Result<Option<Person>> {
+    let id = principal.id;
+    let person =
+        app.database.read(principal.tenant, move |tx| Box::pin(store::person_behind(tx, id))).await?;
+    let Some(person) = person else { return Ok(None) };
+    app.database.read_through(Door::People, move |tx| Box::pin(store::person(tx, person))).await
+}
+
+/// The person with an address: somebody new, or whoever has it already and gives the password that belongs to it.
+///
+/// # Errors
+/// `invalid_request` at `/password` for somebody else's address, `rate_limited`, and the database's.
+async fn person_with(app: &App, sender: &Sender, new: NewPerson) -> Result<Person> {
+    let NewPerson { email, name, password } = new;
+    let name = parse_name("/name", &name)?;
+    if let Some(known) = find_person(app, email.clone()).await? {
+        attempts::count(app, sender, email.as_str()).await?;
+        let stored = known.password.clone();
+        return match app.accounts.sign_in.hashing.verify(app, password.typed(), stored).await? {
+            Verdict::Right | Verdict::RightAndOld => Ok(known),
+            Verdict::Wrong => {
+                let why = "somebody has this e-mail address here already; if it is you, give your password";
+                Err(Error::invalid_field("/password", why))
+            }
+        };
+    }
+    let hash = app.accounts.sign_in.hashing.hash(app, &password).await?;
+    let (id, created_at) = (PersonId(app.ids.uuid()), app.clock.now());
+    let person = Person { id, email, name, password: Some(hash), created_at };
+    let row = person.clone();
+    let is_new = app
+        .database
+        .write_through(Door::People, |tx| Box::pin(async move { store::insert_person(tx, row).await }))
+        .await?;
+    if is_new {
+        return Ok(person);
+    }
+    Err(Error::new(Code::Conflict, "somebody took this e-mail address at this moment; send the form again"))
+}
+
+async fn set_password(app: &App, person: PersonId, password: &NewPassword) -> Result<()> {
+    let hash = app.accounts.sign_in.hashing.hash(app, password).await?;
+    app.database.write_through(Door::People, move |tx| Box::pin(store::set_password(tx, person, hash))).await
+}
+
+/// Gives somebody who knows their password a new one, and signs them out everywhere, here too.
+///
+/// # Errors
+/// `invalid_request` at `/current` when that is not their password, `rate_limited`, and `not_found` for whoever is no
+/// person.
+async fn change_password(
+    app: &App,
+    principal: &Principal,
+    sender: &Sender,
+    current: &SecretString,
+    new: NewPassword,
+) -> Result<Membership> {
+    let person = person_behind(app, principal).await?.ok_or_else(|| Error::not_found("person"))?;
+    attempts::count(app, sender, person.email.as_str()).await?;
+    let verdict = app.accounts.sign_in.hashing.verify(app, current, person.password.clone()).await?;
+    if verdict == Verdict::Wrong {
+        noted(Happened::SignInRefused, Some((principal.tenant, principal.id)), sender);
+        return Err(Error::invalid_field("/current", "this is not your password"));
+    }
+    set_password(app, person.id, &new).await?;
+    let memberships = memberships(app, person.id).await?;
+    session::end_all(app, &memberships).await?;
+    noted(Happened::PasswordChanged, Some((principal.tenant, principal.id)), sender);
+    let here = memberships.into_iter().find(|member| member.principal == principal.id);
+    here.ok_or_else(|| Error::not_found("membership"))
+}
+
+/// What happens to people and their sessions that somebody may want to look up later.
+#[derive(Clone, Copy)]
+enum Happened {
+    SignedIn(Method),
+    SignInRefused,
+    SignedOut,
+    SessionEnded,
+    PasswordChanged,
+}
+
+impl Happened {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedIn(Method::Setup) => "signed_in_by_setup",
+            Self::SignedIn(Method::Password) => "signed_in_by_password",
+            Self::SignedIn(Method::Invitation) => "signed_in_by_invitation",
+            Self::SignInRefused => "sign_in_refused",
+            Self::SignedOut => "signed_out",
+            Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
+        }
+    }
+}
+
+/// Notes what happened, to whom and from where. Every sign-in, and whatever else [`Happened`] names, passes here. What
+/// was typed is not noted: people type passwords into the wrong field.
+fn noted(what: Happened, who: Option<(TenantId, PrincipalId)>, sender: &Sender) {
+    let (tenant, principal) = who.unzip();
+    tracing::info!(
+        what = what.as_str(),
+        tenant = tenant.map(tracing::field::display),
+        principal = principal.map(tracing::field::display),
+        ip = sender.ip.map(tracing::field::display),
+        "sign-in"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_whatever_its_case_and_nothing_else_is() {
+        let parse = |text: &str| Email::parse("/email", text).ok().map(|email| email.0);
+        assert_eq!(parse(" Ada@Example.ORG "), Some("ada@example.org".into()));
+        for bad in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@exa\nmple.org"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(parse(&format!("{}@example.org", "a".repeat(250))), None);
+    }
+}

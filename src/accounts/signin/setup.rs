@@ -1,0 +1,136 @@
+//! How an installation gets its first owner: by a link that `serve` prints, or by what the operator has set.
+//!
+//! The link works once, for thirty minutes, and only while no person is an owner; a start prints a new one as long as
+//! that is so. Looking at its page does not use it up, since browsers and mail scanners look at links unasked; the form
+//! on it does. Two that are used at the same moment make one owner between them.
+//!
+//! `TRACKSIDE_ADMIN_EMAIL` and `TRACKSIDE_ADMIN_PASSWORD` make that owner without a link. Once there is one they change
+//! nothing.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{Email, Membership, NewPassword, NewPerson, cookie::Secret, person_with, store};
+use crate::{
+    accounts::{PrincipalId, Tenant, list_tenants},
+    app::App,
+    clock::Time,
+    database::{Door, TenantId},
+    error::{Code, Error, Result},
+    sender::Sender,
+};
+
+/// How long a link can be used.
+const LIFE: TimeDelta = TimeDelta::minutes(30);
+
+/// A link that sets the installation up, as it was made.
+#[derive(Clone, Debug)]
+pub struct SetUp {
+    /// Its row.
+    pub(super) id: Uuid,
+    /// Where it leads.
+    pub url: String,
+    /// Until when it can be used.
+    pub expires_at: Time,
+}
+
+/// A link that sets the installation up, as it was shown.
+#[derive(Clone, Copy)]
+pub(super) struct Link {
+    pub(super) id: Uuid,
+    pub(super) tenant: TenantId,
+}
+
+/// Sees to it that a person can own the installation: makes the owner that the settings name, or a link to print. Does
+/// nothing once a person is an owner, and while there is no tenant.
+///
+/// # Errors
+/// `invalid_request` for an address or a password that is not fit, and the database's.
+pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
+    if app.database.read_through(Door::People, |tx| Box::pin(store::has_owner(tx))).await? {
+        return Ok(None);
+    }
+    let Some(tenant) = list_tenants(app).await?.into_iter().next() else { return Ok(None) };
+    if let Some((email, password)) = &app.config.admin {
+        let named = |setting: &str, error: Error| Error::invalid(format!("{setting}: {}", error.detail));
+        let email = Email::parse("/email", email).map_err(|error| named("TRACKSIDE_ADMIN_EMAIL", error))?;
+        let password = NewPassword::parse("/password", password.clone())
+            .map_err(|error| named("TRACKSIDE_ADMIN_PASSWORD", error))?;
+        let name = email.as_str().split('@').next().unwrap_or_default().to_owned();
+        let new = NewPerson { email, name, password };
+        let made = own(app, &Sender::default(), tenant, None, new).await;
+        // Another instance that starts now may have made the owner.
+        return made
+            .map(|_| None)
+            .or_else(|error| if error.code == Code::Gone { Ok(None) } else { Err(error) });
+    }
+    let (secret, now) = (Secret::generate(&app.ids), app.clock.now());
+    let url = format!("{}/setup?code={}", app.public_url(), secret.text());
+    let link = SetUp { id: app.ids.uuid(), url, expires_at: now + LIFE };
+    let (row, hash) = (link.clone(), secret.hash());
+    app.database
+        .write(tenant.id, move |tx| Box::pin(async move { store::insert_set_up(tx, row, hash, now).await }))
+        .await?;
+    Ok(Some(link))
+}
+
+/// Looks at a link, without using it up.
+///
+/// # Errors
+/// `gone` for one that is used, late or made up: it tells not which.
+pub(super) async fn peek(app: &App, code: &str) -> Result<Link> {
+    let hash = Secret::parse(code).ok_or_else(gone)?.hash();
+    let now = app.clock.now();
+    let link = app
+        .database
+        .read_through(Door::Credentials, move |tx| Box::pin(store::set_up_by_hash(tx, hash, now)))
+        .await?;
+    link.ok_or_else(gone)
+}
+
+/// Uses a link up: whoever has it becomes the owner.
+///
+/// # Errors
+/// `gone` as [`peek`], and when somebody else was faster; `invalid_request` for what does not fit.
+pub(super) async fn accept(app: &App, sender: &Sender, code: &str, new: NewPerson) -> Result<Membership> {
+    let link = peek(app, code).await?;
+    let tenants = list_tenants(app).await?;
+    let tenant = tenants.into_iter().find(|tenant| tenant.id == link.tenant).ok_or_else(gone)?;
+    own(app, sender, tenant, Some(link.id), new).await
+}
+
+/// Makes a person the first owner of a tenant.
+async fn own(
+    app: &App,
+    sender: &Sender,
+    tenant: Tenant,
+    link: Option<Uuid>,
+    new: NewPerson,
+) -> Result<Membership> {
+    let person = person_with(app, sender, new).await?;
+    let (principal, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
+    let id = tenant.id;
+    app.database
+        .write(id, move |tx| {
+            Box::pin(async move {
+                tx.lock(id.0).await?;
+                if store::has_owner_here(tx).await? {
+                    return Err(gone());
+                }
+                if let Some(link) = link
+                    && !store::use_set_up(tx, link, principal, now).await?
+                {
+                    return Err(gone());
+                }
+                store::insert_owner(tx, principal, &person, now).await
+            })
+        })
+        .await?;
+    Ok(Membership { tenant, principal })
+}
+
+fn gone() -> Error {
+    let why = "this link is not, or no longer, valid: it works once, for 30 minutes; as long as nobody owns this \
+               installation, starting the service again prints a new one";
+    Error::new(Code::Gone, why)
+}

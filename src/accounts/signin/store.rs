@@ -1,0 +1,287 @@
+//! The rows of people and their sessions, and of the link that sets an installation up, which is an invitation that
+//! nobody made.
+
+use entity::{invitation, person, principal, session, tenant};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    prelude::*, sea_query::OnConflict,
+};
+
+use super::{
+    Email, Membership, Person, PersonId, Session,
+    session::IDLE,
+    setup::{Link, SetUp},
+};
+use crate::{
+    accounts::{PrincipalId, PrincipalKind, Role, SessionId, Tenant},
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
+    error::{Error, Result},
+    wire::Page,
+};
+
+pub(super) async fn person_by_email(tx: &DoorTx<'_>, email: &Email) -> Result<Option<Person>> {
+    let row = person::Entity::find().filter(person::Column::Email.eq(email.as_str())).one(tx.conn()).await?;
+    row.map(to_person).transpose()
+}
+
+pub(super) async fn person(tx: &DoorTx<'_>, id: PersonId) -> Result<Option<Person>> {
+    person::Entity::find_by_id(id.0).one(tx.conn()).await?.map(to_person).transpose()
+}
+
+fn to_person(row: person::Model) -> Result<Person> {
+    let person::Model { id, email, name, password, created_at } = row;
+    Ok(Person { id: PersonId(id), email: Email::parse("/email", &email)?, name, password, created_at })
+}
+
+/// Inserts a person; false if somebody has the address already.
+pub(super) async fn insert_person(tx: &DoorTx<'_>, new: Person) -> Result<bool> {
+    let row = person::ActiveModel {
+        id: Set(new.id.0),
+        email: Set(new.email.as_str().to_owned()),
+        name: Set(new.name),
+        password: Set(new.password),
+        created_at: Set(new.created_at),
+    };
+    let once = OnConflict::column(person::Column::Email).do_nothing().to_owned();
+    let inserted = person::Entity::insert_many([row]).on_conflict(once);
+    Ok(inserted.exec_without_returning(tx.conn()).await? == 1)
+}
+
+pub(super) async fn set_password(tx: &DoorTx<'_>, person: PersonId, hash: String) -> Result<()> {
+    person::Entity::update_many()
+        .col_expr(person::Column::Password, Expr::value(hash))
+        .filter(person::Column::Id.eq(person.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The tenants in which a person is a principal that has not been deactivated, oldest first.
+pub(super) async fn memberships(tx: &DoorTx<'_>, person: PersonId) -> Result<Vec<Membership>> {
+    let mine = principal::Entity::find()
+        .filter(principal::Column::PersonId.eq(person.0))
+        .filter(principal::Column::DeactivatedAt.is_null())
+        .all(tx.conn())
+        .await?;
+    let tenants = tenant::Entity::find()
+        .filter(tenant::Column::Id.is_in(mine.iter().map(|row| row.tenant_id)))
+        .order_by_asc(tenant::Column::Id)
+        .all(tx.conn())
+        .await?;
+    let membership = |row: tenant::Model| {
+        let principal = PrincipalId(mine.iter().find(|mine| mine.tenant_id == row.id)?.id);
+        let tenant = Tenant { id: TenantId(row.id), name: row.name, created_at: row.created_at };
+        Some(Membership { tenant, principal })
+    };
+    Ok(tenants.into_iter().filter_map(membership).collect())
+}
+
+/// Whether anywhere in the installation a person is an owner.
+pub(super) async fn has_owner(tx: &DoorTx<'_>) -> Result<bool> {
+    let owner = principal::Entity::find()
+        .filter(principal::Column::Kind.eq(PrincipalKind::User.as_str()))
+        .filter(principal::Column::Role.eq(Role::Owner.as_str()))
+        .filter(principal::Column::DeactivatedAt.is_null())
+        .one(tx.conn())
+        .await?;
+    Ok(owner.is_some())
+}
+
+/// Whether a person is an owner of this tenant.
+pub(super) async fn has_owner_here(tx: &Tx<'_>) -> Result<bool> {
+    let owner = tx
+        .find::<principal::Entity>()
+        .filter(principal::Column::Kind.eq(PrincipalKind::User.as_str()))
+        .filter(principal::Column::Role.eq(Role::Owner.as_str()))
+        .filter(principal::Column::DeactivatedAt.is_null())
+        .one(tx.conn())
+        .await?;
+    Ok(owner.is_some())
+}
+
+/// Makes a person an owner of this tenant.
+pub(super) async fn insert_owner(tx: &Tx<'_>, id: PrincipalId, owner: &Person, now: Time) -> Result<()> {
+    let row = principal::ActiveModel {
+        id: Set(id.0),
+        tenant_id: Set(tx.tenant().0),
+        kind: Set(PrincipalKind::User.as_str().to_owned()),
+        name: Set(owner.name.clone()),
+        role: Set(Role::Owner.as_str().to_owned()),
+        person_id: Set(Some(owner.id.0)),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    principal::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The person that a principal is.
+pub(super) async fn person_behind(tx: &Tx<'_>, id: PrincipalId) -> Result<Option<PersonId>> {
+    let row = tx.find::<principal::Entity>().filter(principal::Column::Id.eq(id.0)).one(tx.conn()).await?;
+    Ok(row.and_then(|row| row.person_id).map(PersonId))
+}
+
+pub(super) async fn insert_set_up(tx: &Tx<'_>, link: SetUp, hash: [u8; 32], now: Time) -> Result<()> {
+    let row = invitation::ActiveModel {
+        id: Set(link.id),
+        tenant_id: Set(tx.tenant().0),
+        hash: Set(hash.to_vec()),
+        role: Set(Role::Owner.as_str().to_owned()),
+        created_at: Set(now),
+        expires_at: Set(link.expires_at),
+        ..Default::default()
+    };
+    invitation::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// A link that sets the installation up and can still be used.
+pub(super) async fn set_up_by_hash(tx: &DoorTx<'_>, hash: [u8; 32], now: Time) -> Result<Option<Link>> {
+    let row = invitation::Entity::find()
+        .filter(invitation::Column::Hash.eq(hash.to_vec()))
+        .filter(invitation::Column::InvitedBy.is_null())
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .filter(invitation::Column::RevokedAt.is_null())
+        .filter(invitation::Column::ExpiresAt.gt(now))
+        .one(tx.conn())
+        .await?;
+    Ok(row.map(|row| Link { id: row.id, tenant: TenantId(row.tenant_id) }))
+}
+
+/// Uses a link that sets the installation up; false if somebody was faster.
+pub(super) async fn use_set_up(tx: &Tx<'_>, id: Uuid, owner: PrincipalId, now: Time) -> Result<bool> {
+    let used = tx
+        .update::<invitation::Entity>()
+        .col_expr(invitation::Column::AcceptedAt, Expr::value(now))
+        .col_expr(invitation::Column::PrincipalId, Expr::value(owner.0))
+        .filter(invitation::Column::Id.eq(id))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(used.rows_affected == 1)
+}
+
+pub(super) async fn insert_session(
+    tx: &Tx<'_>,
+    new: Session,
+    owner: PrincipalId,
+    hash: [u8; 32],
+) -> Result<()> {
+    let row = session::ActiveModel {
+        id: Set(new.id.0),
+        tenant_id: Set(tx.tenant().0),
+        principal_id: Set(owner.0),
+        hash: Set(hash.to_vec()),
+        method: Set(new.method.as_str().to_owned()),
+        ip: Set(new.ip),
+        user_agent: Set(new.user_agent),
+        created_at: Set(new.created_at),
+        last_seen_at: Set(new.last_seen_at),
+        expires_at: Set(new.expires_at),
+        revoked_at: Set(new.revoked_at),
+    };
+    session::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whose session it is, whether it is over or not.
+pub(super) async fn session_by_hash(
+    tx: &DoorTx<'_>,
+    hash: [u8; 32],
+) -> Result<Option<(TenantId, PrincipalId, SessionId)>> {
+    let row = session::Entity::find().filter(session::Column::Hash.eq(hash.to_vec())).one(tx.conn()).await?;
+    Ok(row.map(|row| (TenantId(row.tenant_id), PrincipalId(row.principal_id), SessionId(row.id))))
+}
+
+pub(super) async fn sessions(
+    tx: &Tx<'_>,
+    owner: PrincipalId,
+    now: Time,
+    page: &Page<SessionId>,
+) -> Result<Vec<Session>> {
+    let mut query = tx
+        .find::<session::Entity>()
+        .filter(session::Column::PrincipalId.eq(owner.0))
+        .filter(session::Column::RevokedAt.is_null())
+        .filter(session::Column::ExpiresAt.gt(now))
+        .filter(session::Column::LastSeenAt.gt(now - IDLE))
+        .order_by_desc(session::Column::Id)
+        .limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(session::Column::Id.lt(after.0));
+    }
+    query.all(tx.conn()).await?.into_iter().map(to_session).collect()
+}
+
+fn to_session(row: session::Model) -> Result<Session> {
+    Ok(Session {
+        id: SessionId(row.id),
+        method: row.method.parse().map_err(|error: String| Error::internal(error))?,
+        ip: row.ip,
+        user_agent: row.user_agent,
+        created_at: row.created_at,
+        last_seen_at: row.last_seen_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+    })
+}
+
+/// Ends a session of a principal; one that is over stays as it is.
+pub(super) async fn revoke_session(
+    tx: &Tx<'_>,
+    owner: PrincipalId,
+    id: SessionId,
+    now: Time,
+) -> Result<Session> {
+    tx.update::<session::Entity>()
+        .col_expr(session::Column::RevokedAt, Expr::value(now))
+        .filter(session::Column::Id.eq(id.0))
+        .filter(session::Column::PrincipalId.eq(owner.0))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    let row = tx
+        .find::<session::Entity>()
+        .filter(session::Column::Id.eq(id.0))
+        .filter(session::Column::PrincipalId.eq(owner.0))
+        .one(tx.conn())
+        .await?;
+    to_session(row.ok_or_else(|| Error::not_found("session"))?)
+}
+
+/// Ends every session of a principal.
+pub(super) async fn revoke_sessions(tx: &Tx<'_>, owner: PrincipalId, now: Time) -> Result<()> {
+    tx.update::<session::Entity>()
+        .col_expr(session::Column::RevokedAt, Expr::value(now))
+        .filter(session::Column::PrincipalId.eq(owner.0))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Writes down that a session was used.
+pub(super) async fn touch_session(tx: &Tx<'_>, id: SessionId, now: Time) -> Result<()> {
+    tx.update::<session::Entity>()
+        .col_expr(session::Column::LastSeenAt, Expr::value(now))
+        .filter(session::Column::Id.eq(id.0))
+        .filter(session::Column::LastSeenAt.lt(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Removes up to `limit` sessions that ended before `then` at the latest, whoever they belong to; gives their number.
+pub(super) async fn forget_sessions(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
+    let old = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::ExpiresAt.lte(then))
+        .limit(limit);
+    let removed = session::Entity::delete_many()
+        .filter(session::Column::Id.in_subquery(old.into_query()))
+        .exec(tx.conn())
+        .await?;
+    Ok(removed.rows_affected)
+}

@@ -1,0 +1,92 @@
+//! The pages in Chromium: what somebody does there who comes for the first time, leaves, and comes back.
+
+use trackside::accounts::signin;
+
+use crate::support::{
+    Server,
+    browser::Browser,
+    visitor::{EMAIL, PASSWORD},
+};
+
+/// Everything that can be filled in or pressed has a name, under one heading in one main part.
+async fn expect_accessible(browser: &mut Browser) {
+    let heard = browser.read_aloud().await;
+    for (role, name, _) in &heard {
+        assert!(!name.is_empty() || role == "main" || role == "alert", "a {role} has a name: {heard:?}");
+    }
+    assert_eq!(heard.iter().filter(|(role, ..)| role == "main").count(), 1, "{heard:?}");
+    assert_eq!(browser.ask("document.querySelectorAll('h1').length").await, 1);
+    assert_eq!(browser.ask("document.documentElement.lang").await, "en");
+}
+
+#[tokio::test]
+async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
+    let server = Server::start().await;
+    server.tenant("Acme").await;
+    let link = signin::prepare(&server.service.app).await.unwrap().unwrap().url;
+    let mut browser = Browser::start().await;
+
+    browser.open(&link).await;
+    assert_eq!(browser.heading().await, "Set up Trackside");
+    expect_accessible(&mut browser).await;
+    assert_eq!(browser.tab(5).await, ["email", "name", "password", "repeat", "Set up"]);
+    browser.keep("set-up").await;
+    browser.prefer("dark").await;
+    browser.keep("set-up-dark").await;
+    browser.prefer("light").await;
+    for (label, typed) in [("E-mail address", EMAIL), ("Name", "Ada"), ("Password", PASSWORD)] {
+        browser.fill(label, typed).await;
+    }
+    browser.fill("The same once more", "something else").await;
+    browser.press("Set up").await;
+    let heard = browser.read_aloud().await;
+    let repeat = heard.iter().find(|(_, name, _)| name == "The same once more").expect("the field");
+    assert_eq!(repeat.2, "This is not the same password.", "it is read out with its field");
+    assert_eq!(browser.ask("document.activeElement.id").await, "repeat", "where it is to be mended");
+    assert_eq!(browser.ask("document.getElementById('email').value").await, EMAIL);
+    browser.keep("set-up-mend").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.fill("The same once more", PASSWORD).await;
+    browser.press("Set up").await;
+
+    assert_eq!(browser.heading().await, "Your account");
+    expect_accessible(&mut browser).await;
+    browser.keep("account").await;
+    let cookies = browser.cookies().await;
+    assert_eq!(cookies.len(), 1);
+    assert_eq!((&cookies[0]["name"], &cookies[0]["httpOnly"]), (&"trackside".into(), &true.into()));
+    assert_eq!(cookies[0]["sameSite"], "Lax");
+    assert_eq!(browser.ask("document.cookie").await, "", "no script can read it");
+
+    browser.press("Sign out").await;
+    assert_eq!(browser.heading().await, "Sign in");
+    assert_eq!(browser.cookies().await.len(), 0);
+    expect_accessible(&mut browser).await;
+    browser.fill("E-mail address", EMAIL).await;
+    browser.fill("Password", "not the password").await;
+    browser.press("Sign in").await;
+    assert!(browser.words().await.contains("The e-mail address or the password is not right."));
+    assert!(browser.read_aloud().await.iter().any(|(role, ..)| role == "alert"), "it is read out");
+    browser.keep("sign-in-refused").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    assert_eq!(browser.heading().await, "Your account");
+
+    browser.fill("Present password", PASSWORD).await;
+    browser.fill("New password", "thirteen dry herons").await;
+    browser.fill("The same once more", "thirteen dry herons").await;
+    browser.press("Change the password").await;
+    assert!(browser.words().await.contains("You have a new password"), "{}", browser.words().await);
+    browser.prefer("dark").await;
+    browser.keep("account-dark").await;
+    browser.press("Sign out").await;
+    browser.fill("E-mail address", EMAIL).await;
+    browser.fill("Password", "thirteen dry herons").await;
+    browser.press("Sign in").await;
+    assert_eq!(browser.heading().await, "Your account");
+
+    browser.open(&link).await;
+    assert!(browser.words().await.contains("This link is not, or no longer, valid"));
+    browser.keep("set-up-over").await;
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
