@@ -42,9 +42,8 @@ impl Page {
         Self { title: title.into(), status: StatusCode::OK, policy: POLICY.to_owned(), body }
     }
 
-    /// The page with another status.
     #[must_use]
-    pub fn with_status(self, status: StatusCode) -> Self {
+    fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
@@ -102,9 +101,23 @@ pub(crate) fn get_style() -> Response {
 pub fn shown(page: Result<Response>) -> Response {
     page.unwrap_or_else(|error| {
         problem::log(&error);
+        let title = match error.code {
+            Code::Gone => "This does not work any more",
+            Code::Unprocessable | Code::Conflict => "That did not work",
+            code => code.title(),
+        };
         let body = html! { p { (sentence(&error.detail)) } };
-        Page::new(error.code.title(), body).with_status(problem::status(error.code)).into_response()
+        refusal(Page::new(title, body), &error)
     })
+}
+
+/// A page that is shown instead of what was asked for.
+pub fn refusal(page: Page, error: &Error) -> Response {
+    let mut response = page.with_status(problem::status(error.code)).into_response();
+    if let Some(wait) = error.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, problem::seconds_to_wait(wait).into());
+    }
+    response
 }
 
 /// What an error says, as a sentence.

@@ -163,7 +163,7 @@ async fn attempts_are_limited_from_where_they_come_and_shut_nobody_else_out() {
     Visitor::owner(&server).await;
     let visitor = Visitor::new(&server);
     let attempt = async |from: &str, email: &str, password: &str| {
-        let request = visitor.from_page(Method::POST, "/signin").header("x-forwarded-for", from);
+        let request = visitor.page_request(Method::POST, "/signin").header("x-forwarded-for", from);
         answer(form(request, &[("email", email), ("password", password)])).await
     };
     for _ in 0..2 {
@@ -218,7 +218,7 @@ async fn over_plain_http_nobody_signs_in_from_a_public_network() {
     Visitor::owner(&server).await;
     let visitor = Visitor::new(&server);
     let from = |method: Method, address: &str| {
-        let request = visitor.from_page(method, "/signin").header("x-forwarded-for", address);
+        let request = visitor.page_request(method, "/signin").header("x-forwarded-for", address);
         answer(form(request, &[("email", EMAIL), ("password", PASSWORD)]))
     };
     let refused = from(Method::POST, "203.0.113.7").await.expect(422);
@@ -247,7 +247,7 @@ async fn only_pages_of_the_service_change_anything_with_a_cookie() {
     let friend = visitor.request(Method::GET, "/api/v1/tenant").header("origin", "https://friend.example");
     answer(friend).await.refused(403, "foreign_origin");
     visitor.open("/api/v1/tenant").await.expect(200);
-    answer(visitor.from_page(Method::POST, "/api/v1/api-keys").json(&body)).await.expect(201);
+    answer(visitor.page_request(Method::POST, "/api/v1/api-keys").json(&body)).await.expect(201);
     answer(key().json(&body).header("sec-fetch-site", "same-origin")).await.expect(201);
     assert_eq!(count(&server, "api_key WHERE name = 'mine'").await, 2);
 }
@@ -264,7 +264,7 @@ async fn a_session_is_a_credential_of_the_api_and_of_streams_but_not_of_agents()
     assert_eq!((&sessions[0]["isCurrent"], &sessions[0]["method"]), (&Value::Bool(true), &"setup".into()));
     assert_eq!(sessions[0]["ip"], "127.0.0.1");
     let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-    let agent = visitor.from_page(Method::POST, "/mcp").json(&call);
+    let agent = visitor.page_request(Method::POST, "/mcp").json(&call);
     answer(agent.header("accept", "application/json, text/event-stream"))
         .await
         .refused(401, "unauthenticated");
@@ -291,7 +291,7 @@ async fn a_session_that_is_ended_ends_its_streams_within_a_second_on_every_insta
         EventStream::answering(request).await.greeted().await
     };
     let (mut near, mut far) = (stream(&server).await, stream(&elsewhere).await);
-    let ended = answer(visitor.from_page(Method::DELETE, &path)).await.expect(200).json;
+    let ended = answer(visitor.page_request(Method::DELETE, &path)).await.expect(200).json;
     let began = std::time::Instant::now();
     assert_eq!(near.next().await, None);
     assert_eq!(far.next().await, None);
@@ -399,7 +399,7 @@ async fn whoever_belongs_to_several_tenants_chooses_one_after_the_password() {
     choose("made up", other.id.to_string()).await.expect(422);
     choose(proof, other.id.to_string()).await.expect(303);
     assert_eq!(visitor.open("/api/v1/tenant").await.expect(200).json["name"], "Other");
-    let write = visitor.from_page(Method::POST, "/api/v1/projects");
+    let write = visitor.page_request(Method::POST, "/api/v1/projects");
     let write = write.json(&serde_json::json!({"name": "x", "repoUrl": "https://github.com/a/b"}));
     answer(write).await.refused(403, "insufficient_scope");
     server.advance(5 * 60);
@@ -431,11 +431,11 @@ async fn pages_are_kept_by_nobody_and_run_nothing() {
         assert!(!page.body.contains("<script") && !page.body.contains("style=\""), "{}", page.body);
     }
     visitor.open("/pages.css").await.expect(200);
-    let twice = form(visitor.from_page(Method::POST, "/signin"), &[("email", "a"), ("email", "b")]);
+    let twice = form(visitor.page_request(Method::POST, "/signin"), &[("email", "a"), ("email", "b")]);
     answer(twice).await.refused(400, "invalid_request");
-    let json = visitor.from_page(Method::POST, "/signin").json(&serde_json::json!({}));
+    let json = visitor.page_request(Method::POST, "/signin").json(&serde_json::json!({}));
     answer(json).await.refused(415, "unsupported_media_type");
-    let long = form(visitor.from_page(Method::POST, "/signin"), &[("email", &"a".repeat(70_000))]);
+    let long = form(visitor.page_request(Method::POST, "/signin"), &[("email", &"a".repeat(70_000))]);
     answer(long).await.refused(413, "payload_too_large");
 }
 

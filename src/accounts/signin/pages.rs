@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    pages::{Field, Form, Page, go_to, local_path, shown},
+    pages::{Field, Form, Page, go_to, local_path, refusal, shown},
     problem,
     sender::Sender,
 };
@@ -112,7 +112,7 @@ pub(super) fn mended(done: Result<Response>, page: impl FnOnce(&Error) -> Page) 
     match done {
         Err(error) if !error.fields.is_empty() => {
             problem::log(&error);
-            Ok(page(&error).with_status(problem::status(error.code)).into_response())
+            Ok(refusal(page(&error), &error))
         }
         done => done,
     }
@@ -148,13 +148,7 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
             }
             Err(error) if matches!(error.code, Code::Unprocessable | Code::RateLimited) => {
                 problem::log(&error);
-                let page = sign_in_page(next, email, Some(&error)).with_status(problem::status(error.code));
-                let mut response = page.into_response();
-                if let Some(wait) = error.retry_after {
-                    let seconds = problem::seconds_to_wait(wait);
-                    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-                }
-                Ok(response)
+                Ok(refusal(sign_in_page(next, email, Some(&error)), &error))
             }
             Err(error) => Err(error),
         }

@@ -40,7 +40,7 @@ impl Visitor {
     }
 
     /// A request as a page of the service sends it.
-    pub(crate) fn from_page(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn page_request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).header("origin", self.client.address("http", ""))
     }
 
@@ -51,7 +51,7 @@ impl Visitor {
 
     /// Sends a form from a page.
     pub(crate) async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.keep(answer(form(self.from_page(Method::POST, path), fields)).await)
+        self.keep(answer(form(self.page_request(Method::POST, path), fields)).await)
     }
 
     /// Takes the cookie of an answer, as a browser does.
