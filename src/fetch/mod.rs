@@ -22,6 +22,7 @@ use hyper::{
     Request, Response, Uri,
     client::conn::http1,
     header::{self, HeaderValue},
+    http::uri::InvalidUri,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -73,11 +74,9 @@ impl FetchError {
         Self { why, source: None }
     }
 
-    fn because(
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> impl FnOnce(&'static str) -> Self {
-        let source = Some(source.into());
-        move |why| Self { why, source }
+    /// For `map_err`: the error is the cause.
+    fn why<E: Into<Box<dyn std::error::Error + Send + Sync>>>(why: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self { why, source: Some(source.into()) }
     }
 }
 
@@ -115,7 +114,7 @@ impl Fetch {
             return Err(FetchError::new("the address has a fragment; leave out what begins with #"));
         }
         let request = Request::get(url.as_str()).header(header::ACCEPT, "application/json").body(Vec::new());
-        self.in_time(request.map_err(|error| FetchError::because(error)(BAD_ADDRESS))?, max_bytes).await
+        self.in_time(request.map_err(FetchError::why(BAD_ADDRESS))?, max_bytes).await
     }
 
     /// Sends a request, and takes an answer of at most 1 MiB, whatever its status.
@@ -135,27 +134,25 @@ impl Fetch {
 
     async fn exchange(&self, request: Request<Vec<u8>>, max_bytes: usize) -> Result<Response<Vec<u8>>> {
         let target = Target::parse(&request.uri().to_string(), &self.allowed)?;
-        let _turn = self.turns.acquire().await.map_err(|closed| FetchError::because(closed)(UNREACHABLE))?;
+        let _turn = self.turns.acquire().await.map_err(FetchError::why(UNREACHABLE))?;
         let addresses = target.addresses().await?;
         let stream = TcpStream::connect(&*addresses).await;
-        let stream = stream.map_err(|error| FetchError::because(error)(UNREACHABLE))?;
+        let stream = stream.map_err(FetchError::why(UNREACHABLE))?;
         let request = target.addressed(request)?;
         if !target.is_tls {
             return converse(stream, request, max_bytes).await;
         }
         let tls = self.tls.get_or_try_init(|| connector(self.own_roots.clone())).await?;
         let stream = tls.connect(target.server_name()?, stream).await;
-        let stream = stream.map_err(|error| {
-            FetchError::because(error)(
-                "the host's certificate is not one that is trusted here, or it does not speak TLS",
-            )
-        })?;
+        let untrusted = "the host's certificate is not one that is trusted here, or it does not speak TLS";
+        let stream = stream.map_err(FetchError::why(untrusted))?;
         converse(stream, request, max_bytes).await
     }
 }
 
 const BAD_ADDRESS: &str = "it is not an address that can be fetched";
 const UNREACHABLE: &str = "the host cannot be reached";
+const NO_TLS: &str = "this service cannot speak TLS";
 const BROKEN: &str = "the host did not answer in HTTP, or not to the end";
 
 /// What is asked, once it is known that it may be.
@@ -170,7 +167,7 @@ struct Target {
 
 impl Target {
     fn parse(text: &str, allowed: &[AllowedHost]) -> Result<Self> {
-        let url = Url::parse(text).map_err(|error| FetchError::because(error)(BAD_ADDRESS))?;
+        let url = Url::parse(text).map_err(FetchError::why(BAD_ADDRESS))?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(FetchError::new(BAD_ADDRESS));
         };
@@ -184,8 +181,7 @@ impl Target {
             return Err(FetchError::new("the address names a user; leave that out"));
         }
         let path = url[Position::BeforePath..Position::AfterQuery].parse();
-        let path =
-            path.map_err(|error: hyper::http::uri::InvalidUri| FetchError::because(error)(BAD_ADDRESS))?;
+        let path = path.map_err(FetchError::why::<InvalidUri>(BAD_ADDRESS))?;
         Ok(Self { is_tls, host: host.to_owned(), port, is_allowed, path })
     }
 
@@ -196,7 +192,7 @@ impl Target {
             Host::Ipv6(address) => vec![(*address, self.port).into()],
             Host::Domain(name) => {
                 let found = lookup_host((name.as_str(), self.port)).await;
-                found.map_err(|error| FetchError::because(error)(UNREACHABLE))?.collect()
+                found.map_err(FetchError::why(UNREACHABLE))?.collect()
             }
         };
         if self.is_allowed || addresses.iter().all(|address| is_public(address.ip())) {
@@ -211,9 +207,7 @@ impl Target {
         match &self.host {
             Host::Ipv4(address) => Ok(ServerName::from(std::net::IpAddr::from(*address))),
             Host::Ipv6(address) => Ok(ServerName::from(std::net::IpAddr::from(*address))),
-            Host::Domain(name) => {
-                ServerName::try_from(name.clone()).map_err(|error| FetchError::because(error)(BAD_ADDRESS))
-            }
+            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(FetchError::why(BAD_ADDRESS)),
         }
     }
 
@@ -223,7 +217,7 @@ impl Target {
         parts.uri = self.path.clone();
         let is_usual = self.port == if self.is_tls { 443 } else { 80 };
         let host = if is_usual { self.host.to_string() } else { format!("{}:{}", self.host, self.port) };
-        let host = HeaderValue::try_from(host).map_err(|error| FetchError::because(error)(BAD_ADDRESS))?;
+        let host = HeaderValue::try_from(host).map_err(FetchError::why(BAD_ADDRESS))?;
         parts.headers.insert(header::HOST, host);
         let agent = HeaderValue::from_static(concat!("trackside/", env!("CARGO_PKG_VERSION")));
         parts.headers.insert(header::USER_AGENT, agent);
@@ -236,12 +230,11 @@ async fn converse<S>(stream: S, request: Request<Full<Bytes>>, max_bytes: usize)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| FetchError::because(error)(BROKEN);
     let mut builder = http1::Builder::new();
     let handshake = builder.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(broken)?;
+    let (mut sender, connection) = handshake.map_err(FetchError::why(BROKEN))?;
     let answer = async move {
-        let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+        let (parts, body) = sender.send_request(request).await.map_err(FetchError::why(BROKEN))?.into_parts();
         if parts.status.is_redirection() {
             return Err(FetchError::new(
                 "the host answers with a redirect, and none is followed; name where it leads",
@@ -249,7 +242,7 @@ where
         }
         let body = Limited::new(body, max_bytes).collect().await.map_err(|error| match error {
             error if error.is::<LengthLimitError>() => FetchError::new("the document is too large"),
-            error => FetchError::because(error)(BROKEN),
+            error => FetchError::why(BROKEN)(error),
         })?;
         Ok(Response::from_parts(parts, body.to_bytes().into()))
     };
@@ -265,9 +258,8 @@ where
 
 /// What speaks TLS: it trusts whom this machine trusts, and the operator's own authorities.
 async fn connector(own: Vec<CertificateDer<'static>>) -> Result<TlsConnector> {
-    let unable = |error| FetchError::because(error)("this service cannot speak TLS");
     let native = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-    let native = native.map_err(|error| unable(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
+    let native = native.map_err(FetchError::why(NO_TLS))?;
     for error in &native.errors {
         tracing::warn!(%error, "some of this machine's certificate authorities cannot be read");
     }
@@ -275,6 +267,6 @@ async fn connector(own: Vec<CertificateDer<'static>>) -> Result<TlsConnector> {
     roots.add_parsable_certificates(native.certs.into_iter().chain(own));
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| unable(error.into()))?;
+        .map_err(FetchError::why(NO_TLS))?;
     Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }

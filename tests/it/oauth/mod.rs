@@ -1,8 +1,9 @@
 //! Clients that sign people in: who they are, what they are allowed, and by which codes and tokens.
 
-use chrono::TimeDelta;
+mod documents;
+mod refreshing;
+
 use futures::future::join_all;
-use proptest::{prelude::*, test_runner::TestRunner};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use trackside::{
@@ -19,18 +20,12 @@ use trackside::{
         },
     },
     app::App,
-    clock::Time,
     error::Code,
     wire::Page,
 };
 use uuid::Uuid;
 
-use crate::support::{
-    Server, Tenant, any_key, number,
-    process::output,
-    text,
-    tls::{Reply, TlsHost},
-};
+use crate::support::{Server, Tenant, any_key, number, text};
 
 /// The example of RFC 7636.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -75,6 +70,10 @@ pub(crate) async fn any_grant(server: &Server, tenant: &Tenant) -> Grant {
 async fn code(app: &App, grant: &Grant) -> SecretString {
     let callback = RedirectUri::parse(CALLBACK).unwrap();
     codes::issue(app, grant, &callback, &Challenge::parse(CHALLENGE).unwrap()).await.unwrap()
+}
+
+fn document(id: &str) -> Value {
+    json!({"client_id": id, "client_name": "Visitor", "redirect_uris": ["http://localhost/callback"]})
 }
 
 async fn redeem(app: &App, code: &SecretString) -> Result<Grant, Code> {
@@ -158,113 +157,6 @@ async fn a_code_is_of_no_use_to_anybody_else_and_stays_good_for_its_client() {
 }
 
 #[tokio::test]
-async fn two_who_refresh_at_once_go_on_with_the_same_token() {
-    let server = Server::start().await;
-    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
-    let given = grant(app, &person).await;
-    let first = refresh::issue(app, &given).await.unwrap();
-    let all = join_all((0..8).map(|_| rotate(app, first.expose_secret()))).await;
-    let next = all[0].clone().expect("good");
-    assert!(all.iter().all(|token| token.as_ref() == Ok(&next)), "one successor for all");
-    server.advance(61);
-    rotate(app, &next).await.expect("good");
-    let kept = server.database().await;
-    assert_eq!(number(&kept, "SELECT count(*) FROM refresh_token").await, 3);
-    assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated), "a minute is over");
-    assert!(has_ended(app, &person, &given).await, "somebody else has it");
-}
-
-#[tokio::test]
-async fn a_refresh_token_is_of_no_use_to_another_client() {
-    let server = Server::start().await;
-    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
-    let token = refresh::issue(app, &grant(app, &person).await).await.unwrap();
-    for (token, client) in [(token.expose_secret(), "other"), ("tsr_x", &*visitor().id), ("", &visitor().id)]
-    {
-        let refused = refresh::rotate(app, token, client).await.expect_err("not good");
-        assert_eq!(refused.code, Code::Unauthenticated);
-    }
-    rotate(app, token.expose_secret()).await.expect("still good for its own");
-}
-
-/// What is known of a refresh token, in the simplest terms.
-struct Known {
-    token: String,
-    expires_at: Time,
-    used: Option<(Time, String)>,
-}
-
-/// What a grant's tokens ought to do.
-struct Model {
-    tokens: Vec<Known>,
-    has_ended: bool,
-}
-
-impl Model {
-    /// What bringing a token does; `next` is what was answered, if a new one was.
-    fn bring(&mut self, index: usize, now: Time, answered: Option<&String>) -> Option<String> {
-        let token = &mut self.tokens[index];
-        match &token.used {
-            _ if self.has_ended || token.expires_at <= now => None,
-            Some((used_at, next)) if now - *used_at <= TimeDelta::seconds(60) => Some(next.clone()),
-            Some(_) => {
-                self.has_ended = true;
-                None
-            }
-            None => {
-                let next = answered.expect("a good token is answered").clone();
-                assert!(self.tokens.iter().all(|known| known.token != next), "a new one");
-                self.tokens[index].used = Some((now, next.clone()));
-                let expires_at = now + TimeDelta::days(30);
-                self.tokens.push(Known { token: next.clone(), expires_at, used: None });
-                Some(next)
-            }
-        }
-    }
-}
-
-/// Which token is brought, or the newest, and how long after the one before, in seconds.
-fn steps() -> impl Strategy<Value = Vec<(prop::sample::Index, bool, i64)>> {
-    let wait = prop_oneof![
-        4 => Just(0), 4 => Just(1), 2 => Just(30), 1 => Just(60), 1 => Just(61),
-        1 => Just(29 * 86_400), 1 => Just(30 * 86_400),
-    ];
-    prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), wait), 1..25)
-}
-
-#[test]
-fn refresh_tokens_do_as_their_model_does() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Server::start());
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
-    let all_go_well = TestRunner::new(config).run(&steps(), |steps| {
-        runtime.block_on(bring_in_turn(&server, steps));
-        Ok(())
-    });
-    all_go_well.unwrap();
-}
-
-async fn bring_in_turn(server: &Server, steps: Vec<(prop::sample::Index, bool, i64)>) {
-    let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
-    let given = grant(app, &person).await;
-    let token = refresh::issue(app, &given).await.unwrap().expose_secret().to_owned();
-    let expires_at = app.clock.now() + TimeDelta::days(30);
-    let mut model = Model { tokens: vec![Known { token, expires_at, used: None }], has_ended: false };
-    for (which, newest, seconds) in steps {
-        server.advance(seconds);
-        let last = model.tokens.len() - 1;
-        let index = if newest { last } else { which.index(model.tokens.len()) };
-        let token = model.tokens[index].token.clone();
-        let answered = rotate(app, &token).await;
-        let expected = model.bring(index, app.clock.now(), answered.as_ref().ok());
-        assert_eq!(answered.ok(), expected);
-        // A grant is forgotten some time after its last token.
-        let is_over = model.tokens.iter().all(|token| token.expires_at <= app.clock.now());
-        assert!(is_over || has_ended(app, &person, &given).await == model.has_ended);
-    }
-}
-
-#[tokio::test]
 async fn only_a_person_who_is_signed_in_lets_a_client_act_and_never_beyond_themselves() {
     let server = Server::start().await;
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
@@ -340,122 +232,6 @@ async fn what_is_of_no_use_any_more_is_forgotten() {
     server.advance(86_400);
     oauth::forget_old(app).await.unwrap();
     assert_eq!(left().await, [0, 0, 0]);
-}
-
-/// A service that may fetch from a host, and a document there.
-async fn with_host() -> (Server, TlsHost, String) {
-    let host = TlsHost::start().await;
-    let (allowed, authority) = (host.allowed(), host.authority().display().to_string());
-    let settings = [("TRACKSIDE_FETCH_ALLOW", &*allowed), ("TRACKSIDE_CA_FILE", &authority)];
-    let (server, id) = (Server::start_with(&settings).await, host.url("/client.json"));
-    (server, host, id)
-}
-
-fn document(id: &str) -> Value {
-    json!({"client_id": id, "client_name": "Visitor", "redirect_uris": ["http://localhost/callback"]})
-}
-
-#[tokio::test]
-async fn a_client_is_who_its_address_says_and_its_document_is_kept_for_a_while() {
-    let (server, host, id) = with_host().await;
-    let app = &server.service.app;
-    let own = |body: &Value| {
-        let headers = ["content-type", "cache-control"].into_iter();
-        let values = ["application/json; charset=utf-8", "public, max-age=600"].map(str::to_owned);
-        Reply::Whole(200, headers.zip(values).collect(), body.to_string())
-    };
-    host.at("/client.json", own(&document(&id)));
-    for _ in 0..3 {
-        let client = clients::resolve(app, &id).await.unwrap();
-        assert_eq!(
-            (&*client.id, &*client.name, client.host().as_deref()),
-            (&*id, "Visitor", Some("localhost"))
-        );
-    }
-    assert_eq!(host.asked("/client.json"), 1, "it is kept");
-    let mut renamed = document(&id);
-    renamed["client_name"] = json!("Renamed");
-    host.at("/client.json", own(&renamed));
-    server.advance(599);
-    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Visitor");
-    server.advance(1);
-    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Renamed");
-    host.at("/client.json", Reply::Whole(500, Vec::new(), String::new()));
-    server.advance(600);
-    clients::resolve(app, &id).await.expect_err("what is old is not used");
-    host.at("/client.json", own(&document(&id)));
-    assert_eq!(clients::resolve(app, &id).await.unwrap().name, "Visitor", "failures are not kept");
-    server.advance(600);
-    oauth::forget_old(app).await.unwrap();
-    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_client").await, 0);
-}
-
-#[tokio::test]
-async fn a_document_that_is_not_the_clients_own_is_refused_and_not_kept() {
-    let (server, host, id) = with_host().await;
-    let app = &server.service.app;
-    let mut large = document(&id);
-    large["padding"] = json!("x".repeat(8 * 1024));
-    let mut secret = document(&id);
-    secret["client_secret"] = json!("hunter2");
-    let html = vec![("content-type", "text/html".to_owned())];
-    let json_type = vec![("content-type", "application/json".to_owned())];
-    for (reply, words) in [
-        (Reply::json(&document(&host.url("/other.json"))), "another client_id"),
-        (Reply::json(&large), "too large"),
-        (Reply::json(&secret), "secret"),
-        (Reply::json(&json!([])), "client's document"),
-        (Reply::Whole(200, json_type, "{".to_owned()), "not JSON"),
-        (Reply::Whole(200, html, document(&id).to_string()), "not JSON"),
-        (Reply::Whole(404, Vec::new(), document(&id).to_string()), "404"),
-        (Reply::Whole(302, vec![("location", host.url("/x"))], String::new()), "redirect"),
-        (Reply::Endless, "too large"),
-    ] {
-        host.at("/client.json", reply);
-        let refused = clients::resolve(app, &id).await.expect_err("refused");
-        assert_eq!(refused.code, Code::InvalidRequest);
-        assert!(refused.detail.contains(words), "{words}: {refused}");
-        assert_eq!(host.asked("/client.json"), 1);
-    }
-    for elsewhere in [
-        "https://localhost/client.json",
-        "https://127.0.0.1:1/client.json",
-        "https://169.254.169.254/client.json",
-    ] {
-        clients::resolve(app, elsewhere).await.expect_err("not allowed");
-    }
-    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_client").await, 0);
-}
-
-#[tokio::test]
-async fn a_registered_client_is_never_fetched_and_ends_with_its_registration() {
-    let (server, host, id) = with_host().await;
-    let acme = server.tenant("Acme").await;
-    let (app, person) = (&server.service.app, signed_in(&acme).await);
-    host.at("/client.json", Reply::json(&document(&id)));
-    clients::resolve(app, &id).await.expect("fetched");
-    let at = server.place.path();
-    for client_id in [&*id, "our-ide"] {
-        std::fs::write(at.join("client.json"), document(client_id).to_string()).unwrap();
-        assert_eq!(output(at, &["client", "add", "--metadata", "client.json"]), client_id);
-    }
-    server.advance(2 * 86_400);
-    let client = clients::resolve(app, &id).await.unwrap();
-    assert!(client.is_registered && host.asked("/client.json") == 1, "not fetched again");
-    let given =
-        grants::give(app, &person, &client, [Scope::WorkRead].into(), Default::default()).await.unwrap();
-    let token = refresh::issue(app, &given).await.unwrap();
-    oauth::forget_old(app).await.unwrap();
-    let listed: Value = serde_json::from_str(&output(at, &["--json", "client", "list"])).unwrap();
-    assert_eq!(listed.as_array().unwrap().len(), 2);
-    assert_eq!(listed[1]["clientId"], "our-ide");
-    output(at, &["client", "remove", &id]);
-    let refused = refresh::rotate(app, token.expose_secret(), &id).await.expect_err("ended");
-    assert_eq!(refused.code, Code::Unauthenticated);
-    output(at, &["client", "remove", "our-ide"]);
-    clients::resolve(app, "our-ide").await.expect_err("nobody");
-    let unknown = crate::support::process::run(at, &["client", "remove", "our-ide"]);
-    assert_eq!(unknown.status.code(), Some(1));
 }
 
 #[tokio::test]
