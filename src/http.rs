@@ -20,6 +20,9 @@ use tracing::Instrument as _;
 use crate::{
     accounts::{
         AccountsApi,
+        invitation::InvitationsApi,
+        keys::KeysApi,
+        members::MembersApi,
         oauth::{self, GrantsApi},
         signin::{self, SessionsApi},
         tokens,
@@ -44,19 +47,22 @@ use crate::{
 
 /// Every route of the service.
 const TABLE: Table = (
-    IngestApi,    // /webhooks/{source}/{projectId}
-    ProjectsApi,  // /api/v1/projects
-    StatusApi,    // /api/v1/projects/{projectId}/status
-    WebhooksApi,  // /api/v1/projects/{projectId}/deliveries
-    EventsApi,    // /api/v1/projects/{projectId}/events
-    ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
-    RunsApi,      // /api/v1/projects/{projectId}/runs
-    AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
-    SecurityApi,  // /api/v1/security-events
-    AccountsApi,  // /api/v1/tenant, principals, api-keys
-    SessionsApi,  // /api/v1/sessions
-    GrantsApi,    // /api/v1/grants
-    OperationApi, // /health, /metrics
+    IngestApi,      // /webhooks/{source}/{projectId}
+    ProjectsApi,    // /api/v1/projects
+    StatusApi,      // /api/v1/projects/{projectId}/status
+    WebhooksApi,    // /api/v1/projects/{projectId}/deliveries
+    EventsApi,      // /api/v1/projects/{projectId}/events
+    ArtifactsApi,   // /api/v1/projects/{projectId}/artifacts
+    RunsApi,        // /api/v1/projects/{projectId}/runs
+    AuditApi,       // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
+    SecurityApi,    // /api/v1/security-events
+    AccountsApi,    // /api/v1/tenant
+    MembersApi,     // /api/v1/principals
+    KeysApi,        // /api/v1/api-keys
+    InvitationsApi, // /api/v1/invitations
+    SessionsApi,    // /api/v1/sessions
+    GrantsApi,      // /api/v1/grants
+    OperationApi,   // /health, /metrics
 );
 type Table = (
     IngestApi,
@@ -69,6 +75,9 @@ type Table = (
     AuditApi,
     SecurityApi,
     AccountsApi,
+    MembersApi,
+    KeysApi,
+    InvitationsApi,
     SessionsApi,
     GrantsApi,
     OperationApi,

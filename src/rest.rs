@@ -10,7 +10,7 @@ use poem_openapi::{
     registry::{MetaHeader, MetaMediaType, MetaRequest, MetaResponse, MetaResponses, Registry},
     types::{ParseFromJSON, ToJSON, Type},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -100,6 +100,19 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
 /// `invalid_request`, pointing at what does not fit.
 pub(crate) fn read<T: DeserializeOwned>(json: Value) -> Result<T> {
     serde_path_to_error::deserialize(json).map_err(misfit)
+}
+
+/// Reads a field of a patch that may also be `null`, so that it is told from one that was left out:
+/// `#[serde(default, deserialize_with = "given")]`.
+///
+/// # Errors
+/// The value's.
+pub(crate) fn given<'de, T, D>(field: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(field).map(Some)
 }
 
 /// What is wrong with JSON, and where.

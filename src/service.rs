@@ -9,7 +9,10 @@ use poem::EndpointExt as _;
 use tokio::task::JoinHandle;
 
 use crate::{
-    accounts::tokens::{self, Rotation},
+    accounts::{
+        self,
+        tokens::{self, Rotation},
+    },
     app::App,
     clock::{Clock, Ids},
     config::Config,
@@ -54,6 +57,7 @@ impl Service {
             app.config.shutdown,
         );
         let mut tasks = vec![tokio::spawn(accept), tokio::spawn(worker::keep_tidy(Arc::clone(&app)))];
+        tasks.push(tokio::spawn(accounts::keep_uses(Arc::clone(&app))));
         if role.works() {
             tasks.push(tokio::spawn(worker::run(Arc::clone(&app))));
         }
@@ -68,6 +72,7 @@ impl Service {
                 tracing::error!(%error, "a part of the service ended badly");
             }
         }
+        accounts::write_uses(&self.app).await;
         self.app.database.close().await;
     }
 }

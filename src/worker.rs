@@ -59,6 +59,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("stream tickets", accounts::forget_tickets(&app).await),
                 ("sessions", accounts::signin::forget_sessions(&app).await),
                 ("codes and grants", oauth::forget_old(&app).await),
+                ("invitations", accounts::invitation::forget_invitations(&app).await),
                 ("tool calls", audit::prune(&app).await),
                 ("security events", security::prune(&app).await),
             ] {

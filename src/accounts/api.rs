@@ -1,10 +1,6 @@
-//! Tenants, principals and API keys over REST, and the extractor by which every route states its scope.
+//! The extractors by which every route states who may call it, and the tenant over REST.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    marker::PhantomData,
-    sync::Arc,
-};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 use poem::{
     Request, RequestBody,
@@ -13,16 +9,12 @@ use poem::{
 };
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, OpenApi,
-    param::{Path, Query},
     payload::Json,
     registry::{MetaSecurityScheme, Registry},
 };
-use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 
 use super::{
-    KeyId, KeyRecord, Level, NewKey, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role, Scope,
-    Surface, Tenant,
+    Authority, Principal, Scope, Surface, Tenant,
     scope::{self, Needs},
     signin, tokens,
 };
@@ -30,10 +22,9 @@ use crate::{
     app::App,
     database::TenantId,
     error::{Code, Error, Result},
-    rest::{Created, Input, Listed, Tag},
-    security::Actor,
+    rest::Tag,
     sender::Sender,
-    wire::{Page, ProjectId, Timestamp, example},
+    wire::{ProjectId, Timestamp},
 };
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
@@ -102,9 +93,23 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
             Some(known) => Arc::clone(known),
             None => authenticate_caller(app, request).await?,
         };
-        let project = request.raw_path_param("project_id").and_then(|id| id.parse().ok());
-        principal.require_in(project, S::SCOPE)?;
+        principal.require_in(limited_project(request, &principal), S::SCOPE)?;
         Ok(Self { principal, origin: Sender::of(app, request), scope: PhantomData })
+    }
+}
+
+/// The project in a request's path, if its sender is limited to it and others. The path's parts are looked at whatever they
+/// are called, because poem-openapi gives them names of its own.
+fn limited_project(request: &Request, principal: &Principal) -> Option<ProjectId> {
+    let limits = principal.projects.as_ref()?;
+    let parts: HashMap<String, String> = request.path_params().unwrap_or_default();
+    parts.values().filter_map(|part| part.parse().ok()).find(|project| limits.contains_key(project))
+}
+
+impl<S> Caller<S> {
+    /// On whose authority it gives, changes and takes away access.
+    pub fn authority(&self) -> Authority {
+        Authority::of(&self.principal, &self.origin)
     }
 }
 
@@ -225,7 +230,7 @@ pub async fn authenticate_stream(app: &App, request: &Request) -> Result<Arc<Pri
     Ok(principal)
 }
 
-/// Routes of accounts.
+/// Routes of the tenant itself.
 pub struct AccountsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Accounts")]
@@ -240,80 +245,6 @@ impl AccountsApi {
         caller: Caller<scope::StatusRead>,
     ) -> Result<Json<TenantOut>> {
         Ok(Json(super::get_tenant(&app, &caller.principal).await?.into()))
-    }
-
-    /// List principals
-    ///
-    /// Who can act in the tenant: people and service accounts, oldest first.
-    #[oai(path = "/principals", method = "get", operation_id = "list_principals")]
-    async fn list_principals(
-        &self,
-        app: Data<&Arc<App>>,
-        caller: Caller<scope::KeysRead>,
-        /// Rows at most, 1 to 200 (50 if not given).
-        limit: Query<Option<u64>>,
-        /// `nextCursor` of the page before.
-        cursor: Query<Option<String>>,
-    ) -> Result<Listed<PrincipalOut>> {
-        let page = Page::parse(limit.0, cursor.0.as_deref())?;
-        let rows = super::list_principals(&app, &caller.principal, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, PrincipalOut::from)))
-    }
-
-    /// Make an API key
-    ///
-    /// Makes a service account of the given role and a key for it. The key is in the answer, this once. A key
-    /// cannot make one that may do more than itself.
-    #[oai(path = "/api-keys", method = "post", operation_id = "create_key")]
-    async fn create_key(
-        &self,
-        app: Data<&Arc<App>>,
-        caller: Caller<scope::KeysWrite>,
-        body: Input<KeyIn>,
-    ) -> Result<Created<CreatedKeyOut>> {
-        let KeyIn { name, role, scopes, project_ids, expires_at } = body.0;
-        let scopes = scopes.map(|scopes| scopes.into_iter().collect::<BTreeSet<_>>());
-        let expires_at = expires_at.map(|Timestamp(time)| time);
-        let new = NewKey { name, role, scopes, projects: project_ids, expires_at };
-        let (record, key) = super::create_key(&app, &caller.principal, &caller.origin, new).await?;
-        let location = format!("/api/v1/api-keys/{}", record.id);
-        Ok(Created::at(
-            location,
-            CreatedKeyOut { key: key.expose_secret().to_owned(), api_key: record.into() },
-        ))
-    }
-
-    /// List API keys
-    ///
-    /// The tenant's keys, newest first, revoked and expired ones too. Their text is not among what is kept.
-    #[oai(path = "/api-keys", method = "get", operation_id = "list_keys")]
-    async fn list_keys(
-        &self,
-        app: Data<&Arc<App>>,
-        caller: Caller<scope::KeysRead>,
-        /// Rows at most, 1 to 200 (50 if not given).
-        limit: Query<Option<u64>>,
-        /// `nextCursor` of the page before.
-        cursor: Query<Option<String>>,
-    ) -> Result<Listed<KeyOut>> {
-        let page = Page::parse(limit.0, cursor.0.as_deref())?;
-        let rows = super::list_keys(&app, caller.principal.tenant, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, KeyOut::from)))
-    }
-
-    /// Revoke an API key
-    ///
-    /// The key is refused from the next second on, and streams that it opened end. Revoking it again changes nothing.
-    #[oai(path = "/api-keys/:key_id", method = "delete", operation_id = "revoke_key")]
-    async fn revoke_key(
-        &self,
-        app: Data<&Arc<App>>,
-        caller: Caller<scope::KeysWrite>,
-        /// The key's id.
-        key_id: Path<KeyId>,
-    ) -> Result<Json<KeyOut>> {
-        let actor = Actor::new(&caller.principal, &caller.origin);
-        Ok(Json(super::revoke_key(&app, caller.principal.tenant, actor, key_id.0).await?.into()))
     }
 }
 
@@ -333,133 +264,4 @@ impl From<Tenant> for TenantOut {
     fn from(tenant: Tenant) -> Self {
         Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at.into() }
     }
-}
-
-/// Who can act in a tenant.
-#[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "Principal")]
-struct PrincipalOut {
-    /// Its id.
-    id: PrincipalId,
-    /// A person or a service account.
-    kind: PrincipalKind,
-    /// The name people see.
-    name: String,
-    /// What it is in the tenant.
-    role: Role,
-    /// What an agent does among others, such as `developer`.
-    agent_role: Option<String>,
-    /// The projects it is limited to, each with its level there; absent means all.
-    project_access: Option<HashMap<String, Level>>,
-    /// When it was made.
-    created_at: Timestamp,
-    /// Since when it may do nothing.
-    deactivated_at: Option<Timestamp>,
-}
-
-impl From<PrincipalRecord> for PrincipalOut {
-    fn from(record: PrincipalRecord) -> Self {
-        let PrincipalRecord {
-            id, kind, name, role, agent_role, projects, created_at, deactivated_at, ..
-        } = record;
-        let access = |projects: BTreeMap<ProjectId, Level>| {
-            projects.into_iter().map(|(project, level)| (project.to_string(), level)).collect()
-        };
-        Self {
-            id,
-            kind,
-            name,
-            role,
-            agent_role,
-            project_access: projects.map(access),
-            created_at: created_at.into(),
-            deactivated_at: deactivated_at.map(Timestamp),
-        }
-    }
-}
-
-/// A key to be made.
-#[derive(Deserialize, Object)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "NewApiKey", example)]
-struct KeyIn {
-    /// What it is for, 1 to 200 characters.
-    name: String,
-    /// What its service account is to be.
-    role: Role,
-    /// What it may do; left out, all that its role may.
-    scopes: Option<Vec<Scope>>,
-    /// The projects to limit it to; left out, all of the tenant.
-    project_ids: Option<Vec<ProjectId>>,
-    /// From when on it is refused; left out, never.
-    expires_at: Option<Timestamp>,
-}
-
-example!(KeyIn, {"name": "ci", "role": "member", "scopes": ["events.read", "deliveries.read"], "expiresAt": "2030-01-31T00:00:00Z"});
-
-/// An API key, without its text.
-#[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "ApiKey", example)]
-struct KeyOut {
-    /// Its id.
-    id: KeyId,
-    /// Who acts with it.
-    principal_id: PrincipalId,
-    /// What it is for.
-    name: String,
-    /// Its first 16 characters.
-    prefix: String,
-    /// What its principal is.
-    role: Role,
-    /// What it may do.
-    scopes: Vec<Scope>,
-    /// The projects it is limited to; absent means all.
-    project_ids: Option<Vec<ProjectId>>,
-    /// When it was made.
-    created_at: Timestamp,
-    /// From when on it is refused.
-    expires_at: Option<Timestamp>,
-    /// When it was last used, give or take a minute.
-    last_used_at: Option<Timestamp>,
-    /// When it was revoked.
-    revoked_at: Option<Timestamp>,
-}
-
-example!(KeyOut, {
-    "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c",
-    "principalId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d",
-    "name": "ci",
-    "prefix": "tsk_0a1B2c3D4e5F",
-    "role": "member",
-    "scopes": ["events.read", "deliveries.read"],
-    "createdAt": "2026-11-21T09:00:00Z"
-});
-
-impl From<KeyRecord> for KeyOut {
-    fn from(record: KeyRecord) -> Self {
-        Self {
-            id: record.id,
-            principal_id: record.principal,
-            name: record.name,
-            prefix: record.prefix,
-            role: record.role,
-            scopes: record.scopes.into_iter().collect(),
-            project_ids: record.projects,
-            created_at: record.created_at.into(),
-            expires_at: record.expires_at.map(Timestamp),
-            last_used_at: record.last_used_at.map(Timestamp),
-            revoked_at: record.revoked_at.map(Timestamp),
-        }
-    }
-}
-
-/// A key that was just made.
-#[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "CreatedApiKey")]
-struct CreatedKeyOut {
-    /// The key itself, shown this once.
-    key: String,
-    /// What is kept of it.
-    #[oai(flatten)]
-    api_key: KeyOut,
 }

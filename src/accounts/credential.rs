@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{ApiKey, Credential, Principal, access, signin, store, ticket, tokens::Keyring};
+use super::{ApiKey, Credential, Principal, access, signin, store, ticket, tokens::Keyring, uses::Used};
 use crate::{
     app::App,
     database::{Door, DoorTx},
@@ -20,6 +20,7 @@ pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Accounts {
     recent: Recent<Shown, Arc<Principal>>,
+    pub(super) used: Used,
     pub(super) revoked: watch::Sender<u64>,
     pub(super) watched: access::Watched,
     pub(super) tickets: ticket::UsedTickets,
@@ -32,6 +33,7 @@ impl Accounts {
     pub fn new() -> Self {
         Self {
             recent: Recent::new(TRUSTED),
+            used: Used::default(),
             revoked: watch::channel(0).0,
             watched: access::Watched::default(),
             tickets: ticket::UsedTickets::new(),
@@ -145,5 +147,6 @@ async fn look_up(app: &App, shown: Shown, trust: Trust) -> Result<Arc<Principal>
     if principal.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(shown.refused());
     }
+    app.accounts.used.note(&principal);
     Ok(principal)
 }

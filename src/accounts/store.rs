@@ -1,4 +1,4 @@
-//! The rows of tenants, principals and API keys.
+//! The rows of tenants and tickets, and the principals behind what somebody comes with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,16 @@ use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     prelude::*, sea_query::OnConflict,
 };
-use serde_json::json;
 
 use super::{
-    Credential, GrantId, KeyId, KeyRecord, Level, Principal, PrincipalId, PrincipalKind, PrincipalRecord,
-    Role, Scope, SessionId, Tenant, principal::both, signin::IDLE,
+    Credential, GrantId, KeyId, Level, Limits, Principal, PrincipalId, PrincipalKind, PrincipalRecord, Role,
+    Scope, SessionId, Tenant, principal::both, signin::IDLE,
 };
 use crate::{
     clock::Time,
     database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
-    wire::{Page, ProjectId},
+    wire::ProjectId,
 };
 
 pub(super) async fn insert_tenant(tx: &DoorTx<'_>, new: Tenant) -> Result<()> {
@@ -40,105 +39,33 @@ fn to_tenant(row: tenant::Model) -> Tenant {
     Tenant { id: TenantId(row.id), name: row.name, created_at: row.created_at }
 }
 
-pub(super) async fn principals(tx: &Tx<'_>, page: &Page<PrincipalId>) -> Result<Vec<PrincipalRecord>> {
-    let mut query = tx.find::<principal::Entity>().order_by_asc(principal::Column::Id).limit(page.limit + 1);
-    if let Some(after) = page.after {
-        query = query.filter(principal::Column::Id.gt(after.0));
-    }
-    query.all(tx.conn()).await?.into_iter().map(to_principal).collect()
-}
-
-fn to_principal(row: principal::Model) -> Result<PrincipalRecord> {
+pub(super) fn to_principal(row: principal::Model) -> Result<PrincipalRecord> {
     Ok(PrincipalRecord {
         id: PrincipalId(row.id),
         kind: stored::<PrincipalKind>(&row.kind)?,
         name: row.name,
         role: stored::<Role>(&row.role)?,
         agent_role: row.agent_role,
-        projects: row.project_access.map(to_access).transpose()?,
+        projects: to_limits(row.project_access)?,
         version: row.version,
         created_at: row.created_at,
         deactivated_at: row.deactivated_at,
     })
 }
 
-/// The projects that a principal is limited to, as they are stored.
-fn to_access(stored: Json) -> Result<BTreeMap<ProjectId, Level>> {
+/// The projects that somebody is limited to, as they are stored.
+pub(super) fn to_limits(stored: Option<Json>) -> Result<Limits> {
+    let Some(stored) = stored else { return Ok(None) };
     let levels: BTreeMap<Uuid, String> = serde_json::from_value(stored).map_err(Error::internal)?;
-    levels.into_iter().map(|(id, level)| Ok((ProjectId(id), self::stored(&level)?))).collect()
+    let level = |(id, level): (_, String)| Ok((ProjectId(id), self::stored(&level)?));
+    levels.into_iter().map(level).collect::<Result<_>>().map(Some)
 }
 
-/// Inserts a key and the service account that acts with it.
-pub(super) async fn insert_key(tx: &Tx<'_>, new: KeyRecord, hash: [u8; 32]) -> Result<()> {
-    let account = principal::ActiveModel {
-        id: Set(new.principal.0),
-        tenant_id: Set(tx.tenant().0),
-        kind: Set(PrincipalKind::ServiceAccount.as_str().to_owned()),
-        name: Set(new.name.clone()),
-        role: Set(new.role.as_str().to_owned()),
-        created_at: Set(new.created_at),
-        ..Default::default()
-    };
-    principal::Entity::insert(account).exec_without_returning(tx.conn()).await?;
-    let key = api_key::ActiveModel {
-        id: Set(new.id.0),
-        tenant_id: Set(tx.tenant().0),
-        principal_id: Set(new.principal.0),
-        name: Set(new.name),
-        prefix: Set(new.prefix),
-        hash: Set(hash.to_vec()),
-        scopes: Set(new.scopes.iter().map(|scope| json!(scope.as_str())).collect()),
-        project_ids: Set(new
-            .projects
-            .map(|projects| projects.iter().map(|project| json!(project.0)).collect())),
-        created_at: Set(new.created_at),
-        expires_at: Set(new.expires_at),
-        ..Default::default()
-    };
-    api_key::Entity::insert(key).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-pub(super) async fn keys(tx: &Tx<'_>, page: &Page<KeyId>) -> Result<Vec<KeyRecord>> {
-    let mut query = tx.find::<api_key::Entity>().order_by_desc(api_key::Column::Id).limit(page.limit + 1);
-    if let Some(after) = page.after {
-        query = query.filter(api_key::Column::Id.lt(after.0));
-    }
-    let keys = query.all(tx.conn()).await?;
-    let owners = tx
-        .find::<principal::Entity>()
-        .filter(principal::Column::Id.is_in(keys.iter().map(|key| key.principal_id)))
-        .all(tx.conn())
-        .await?;
-    keys.into_iter()
-        .map(|key| {
-            let owner = owners.iter().find(|owner| owner.id == key.principal_id);
-            to_key(key, owner.ok_or_else(|| Error::internal("a key without a principal"))?)
-        })
-        .collect()
-}
-
-/// Revokes a key; whether it was not revoked before.
-pub(super) async fn revoke_key(tx: &Tx<'_>, id: KeyId, now: Time) -> Result<bool> {
-    let revoked = tx
-        .update::<api_key::Entity>()
-        .col_expr(api_key::Column::RevokedAt, Expr::value(now))
-        .filter(api_key::Column::Id.eq(id.0))
-        .filter(api_key::Column::RevokedAt.is_null())
-        .exec(tx.conn())
-        .await?;
-    Ok(revoked.rows_affected > 0)
-}
-
-pub(super) async fn key(tx: &Tx<'_>, id: KeyId) -> Result<KeyRecord> {
-    let key = tx.find::<api_key::Entity>().filter(api_key::Column::Id.eq(id.0)).one(tx.conn()).await?;
-    let key = key.ok_or_else(|| Error::not_found("API key"))?;
-    let owner = tx
-        .find::<principal::Entity>()
-        .filter(principal::Column::Id.eq(key.principal_id))
-        .one(tx.conn())
-        .await?;
-    to_key(key, &owner.ok_or_else(|| Error::internal("a key without a principal"))?)
+/// The projects that a key is limited to, as they are stored.
+pub(super) fn key_projects(stored: Option<Json>) -> Result<Option<Vec<ProjectId>>> {
+    let projects: Option<Vec<Uuid>> =
+        stored.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+    Ok(projects.map(|projects| projects.into_iter().map(ProjectId).collect()))
 }
 
 /// The principal behind a key that has not been revoked.
@@ -199,9 +126,10 @@ pub(super) async fn principal_by_credential(
 
 async fn with_key(tx: &DoorTx<'_>, key: api_key::Model) -> Result<Option<Principal>> {
     let Some(owner) = owner(tx, key.principal_id).await? else { return Ok(None) };
-    let KeyRecord { id, prefix, scopes, projects, expires_at, .. } = to_key(key, &owner)?;
+    let scopes = to_scopes(key.scopes)?;
+    let projects = key_projects(key.project_ids)?;
     let of_key = projects.map(|projects| projects.into_iter().map(|id| (id, Level::Editor)).collect());
-    let principal = acting(owner, Credential::Key(id), prefix, expires_at)?;
+    let principal = acting(owner, Credential::Key(KeyId(key.id)), key.prefix, key.expires_at)?;
     Ok(Some(Principal {
         scopes: &principal.scopes & &scopes,
         projects: both(of_key, principal.projects),
@@ -243,31 +171,13 @@ fn acting(
     Ok(Principal { tenant, id, role, kind, name, credential, client, scopes, projects, expires_at })
 }
 
-fn to_key(row: api_key::Model, owner: &principal::Model) -> Result<KeyRecord> {
-    let projects: Option<Vec<Uuid>> =
-        row.project_ids.map(serde_json::from_value).transpose().map_err(Error::internal)?;
-    Ok(KeyRecord {
-        id: KeyId(row.id),
-        principal: PrincipalId(row.principal_id),
-        name: row.name,
-        prefix: row.prefix,
-        role: stored(&owner.role)?,
-        scopes: to_scopes(row.scopes)?,
-        projects: projects.map(|projects| projects.into_iter().map(ProjectId).collect()),
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        last_used_at: row.last_used_at,
-        revoked_at: row.revoked_at,
-    })
-}
-
 /// Scopes as they are stored. One that only a newer version knows is not granted by this one.
-fn to_scopes(stored: Json) -> Result<BTreeSet<Scope>> {
+pub(super) fn to_scopes(stored: Json) -> Result<BTreeSet<Scope>> {
     let scopes: Vec<String> = serde_json::from_value(stored).map_err(Error::internal)?;
     Ok(scopes.iter().filter_map(|scope| scope.parse().ok()).collect())
 }
 
-fn stored<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T> {
+pub(super) fn stored<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T> {
     text.parse().map_err(Error::internal)
 }
 
@@ -297,4 +207,30 @@ pub(super) async fn forget_tickets(tx: &DoorTx<'_>, before: Uuid, limit: u64) ->
         .exec(tx.conn())
         .await?;
     Ok(forgotten.rows_affected)
+}
+
+/// Notes that keys, sessions and grants of this transaction's tenant were used.
+pub(super) async fn note_uses(tx: &Tx<'_>, used: &[Credential], at: Time) -> Result<()> {
+    let (mut keys, mut sessions, mut grants) = (Vec::new(), Vec::new(), Vec::new());
+    for credential in used {
+        match credential {
+            Credential::Key(KeyId(id)) => keys.push(*id),
+            Credential::Session(SessionId(id)) => sessions.push(*id),
+            Credential::Grant(GrantId(id)) => grants.push(*id),
+        }
+    }
+    if !keys.is_empty() {
+        let used = tx.update::<api_key::Entity>().col_expr(api_key::Column::LastUsedAt, Expr::value(at));
+        used.filter(api_key::Column::Id.is_in(keys)).exec(tx.conn()).await?;
+    }
+    if !sessions.is_empty() {
+        let used = tx.update::<session::Entity>().col_expr(session::Column::LastSeenAt, Expr::value(at));
+        used.filter(session::Column::Id.is_in(sessions)).exec(tx.conn()).await?;
+    }
+    if !grants.is_empty() {
+        let used =
+            tx.update::<oauth_grant::Entity>().col_expr(oauth_grant::Column::LastUsedAt, Expr::value(at));
+        used.filter(oauth_grant::Column::Id.is_in(grants)).exec(tx.conn()).await?;
+    }
+    Ok(())
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anstream::{eprintln, println};
-use secrecy::ExposeSecret as _;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,11 +14,13 @@ use super::{
     serve,
 };
 use crate::{
-    accounts::{self, KeyRecord, NewKey, Tenant},
+    accounts::{
+        self, Authority, KeyId, KeyRecord, NewKey, Tenant,
+        keys::{self, AnotherKey},
+    },
     app::App,
     error::{Error, Result},
     projects::{self, NewProject, Project, ProjectConfig},
-    security::Actor,
     webhooks,
     wire::{MAX_LIMIT, Page},
 };
@@ -89,52 +92,84 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
 
 pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Result<()> {
     match command {
-        KeyCommand::Create { name, role, scopes, projects, expires_at, tenant } => {
+        KeyCommand::Create { name, role, principal, scopes, projects, expires_at, tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
             let scopes = scopes.map(|scopes| scopes.into_iter().collect());
-            let new = NewKey { name, role, scopes, projects, expires_at };
-            let (record, key) = accounts::issue_key(app, tenant.id, new).await?;
-            if json {
-                let mut shown = show_key(&record);
-                shown["key"] = json!(key.expose_secret());
-                println!("{shown:#}");
-            } else {
-                println!("{}", key.expose_secret());
-                if is_watched() {
-                    eprintln!(
-                        "{DIM}The key is shown this once. Send it as: Authorization: Bearer <key>{RESET}"
-                    );
+            let made = match (role, principal) {
+                (Some(role), _) => {
+                    let new = NewKey { name, role, scopes, projects, expires_at };
+                    accounts::issue_key(app, tenant.id, new).await
                 }
-            }
+                (None, Some(principal)) => {
+                    let new = AnotherKey { principal, name, scopes, projects, expires_at };
+                    keys::add_key(app, tenant.id, Authority::system(), new).await
+                }
+                (None, None) => Err(Error::invalid("say --role or --principal")),
+            };
+            let (record, key) = made?;
+            print_key(&record, &key, json);
         }
         KeyCommand::List { tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let keys = every(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
+            let keys = every(|page| keys::list_keys(app, tenant.id, page), |key| key.id).await?;
             if json {
                 println!("{:#}", keys.iter().map(show_key).collect::<Value>());
             } else {
                 keys.iter().for_each(|key| {
                     let (bold, reset) = if key.revoked_at.is_none() { (BOLD, RESET) } else { (DIM, RESET) };
-                    let state = if key.revoked_at.is_some() { "  revoked" } else { "" };
-                    println!("{bold}{}{reset}  {}  {:<7}{}{state}", key.prefix, key.id, key.role, key.name);
+                    let state = match (key.revoked_at, key.last_used_at) {
+                        (Some(_), _) => "revoked".to_owned(),
+                        (None, Some(at)) => format!("used {}", at.format("%Y-%m-%d %H:%M")),
+                        (None, None) => "never used".to_owned(),
+                    };
+                    println!("{bold}{}{reset}  {}  {:<7}{}  {state}", key.prefix, key.id, key.role, key.name);
                 });
+            }
+        }
+        KeyCommand::Rotate { key, overlap_seconds, tenant } => {
+            let tenant = find_tenant(app, &tenant).await?;
+            let found = find_key(app, &tenant, &key).await?;
+            let overlap = TimeDelta::try_seconds(overlap_seconds).unwrap_or(TimeDelta::MAX);
+            let (record, key, ends) =
+                keys::rotate_key(app, tenant.id, Authority::system(), found, overlap).await?;
+            print_key(&record, &key, json);
+            if !json && is_watched() {
+                eprintln!("{DIM}The old key is accepted until {ends}.{RESET}");
             }
         }
         KeyCommand::Revoke { key, tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let keys = every(|page| accounts::list_keys(app, tenant.id, page), |key| key.id).await?;
-            let found = keys.iter().find(|known| known.prefix == key || known.id.to_string() == key);
-            let found = found.ok_or_else(|| {
-                Error::invalid(format!(
-                    "the tenant {} has no key `{key}`; see: trackside key list",
-                    tenant.name
-                ))
-            })?;
-            let revoked = accounts::revoke_key(app, tenant.id, Actor::system(), found.id).await?;
+            let found = find_key(app, &tenant, &key).await?;
+            let revoked = keys::revoke_key(app, tenant.id, Authority::system(), found).await?;
             if json { println!("{:#}", show_key(&revoked)) } else { println!("revoked {}", revoked.prefix) }
         }
     }
     Ok(())
+}
+
+/// Prints a key that was just made.
+fn print_key(record: &KeyRecord, key: &SecretString, json: bool) {
+    if json {
+        let mut shown = show_key(record);
+        shown["key"] = json!(key.expose_secret());
+        println!("{shown:#}");
+        return;
+    }
+    println!("{}", key.expose_secret());
+    if is_watched() {
+        eprintln!("{DIM}The key is shown this once. Send it as: Authorization: Bearer <key>{RESET}");
+    }
+}
+
+/// The key with an id or a prefix.
+async fn find_key(app: &App, tenant: &Tenant, named: &str) -> Result<KeyId> {
+    let keys = every(|page| keys::list_keys(app, tenant.id, page), |key| key.id).await?;
+    let found = keys.iter().find(|known| known.prefix == named || known.id.to_string() == named);
+    let found = found.ok_or_else(|| {
+        let why = format!("the tenant {} has no key `{named}`; see: trackside key list", tenant.name);
+        Error::invalid(why)
+    })?;
+    Ok(found.id)
 }
 
 /// The tenant that is named or, if none is, the only one there is.
@@ -183,6 +218,7 @@ fn show_project(app: &App, project: &Project) -> Value {
 fn show_key(key: &KeyRecord) -> Value {
     json!({
         "id": key.id.0,
+        "principalId": key.principal.0,
         "name": key.name,
         "prefix": key.prefix,
         "role": key.role.as_str(),
@@ -190,6 +226,7 @@ fn show_key(key: &KeyRecord) -> Value {
         "projectIds": key.projects.as_ref().map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()),
         "createdAt": key.created_at,
         "expiresAt": key.expires_at,
+        "lastUsedAt": key.last_used_at,
         "revokedAt": key.revoked_at,
     })
 }

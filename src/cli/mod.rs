@@ -15,6 +15,7 @@ mod doctor;
 mod health;
 mod manage;
 mod mcp;
+mod members;
 mod parse;
 mod say;
 mod serve;
@@ -35,7 +36,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    accounts::{Role, Scope},
+    accounts::{PrincipalId, Role, Scope},
     app::App,
     clock::{Clock, Ids},
     config::{Config, Sources},
@@ -109,9 +110,15 @@ enum Command {
     /// Make and list projects
     #[command(subcommand)]
     Project(ProjectCommand),
-    /// Make, list and revoke API keys
+    /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// List principals, change what they are, and end or restore their access
+    #[command(subcommand)]
+    Principal(members::PrincipalCommand),
+    /// Invite people, and list and withdraw invitations
+    #[command(subcommand)]
+    Invitation(members::InvitationCommand),
     /// Register, list and remove clients that sign people in
     #[command(subcommand)]
     Client(clients::ClientCommand),
@@ -193,9 +200,12 @@ enum KeyCommand {
         /// What it is for
         #[arg(long)]
         name: String,
-        /// owner, admin, member or viewer
-        #[arg(long)]
-        role: Role,
+        /// What its new service account is to be: owner, admin, member or viewer
+        #[arg(long, required_unless_present = "principal", conflicts_with = "principal")]
+        role: Option<Role>,
+        /// Whose it is to be, by id, instead of a new service account's
+        #[arg(long, value_name = "ID", value_parser = parse::principal)]
+        principal: Option<PrincipalId>,
         /// What it may do, such as events.read,projects.read [default: all that its role may]
         #[arg(long, value_delimiter = ',')]
         scopes: Option<Vec<Scope>>,
@@ -210,6 +220,16 @@ enum KeyCommand {
     },
     /// List API keys
     List {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Give an API key a successor; prints the new key, this once
+    Rotate {
+        /// Its id, or its first 16 characters
+        key: String,
+        /// For how long the old key stays valid, 0 to 2592000
+        #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+        overlap_seconds: i64,
         #[command(flatten)]
         tenant: TenantArg,
     },
@@ -297,6 +317,18 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Key(command)) => {
             let app = open(&cli.settings).await?;
             let outcome = manage::key(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Principal(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = members::principal(&app, command, json).await;
+            app.database.close().await;
+            outcome?;
+        }
+        Some(Command::Invitation(command)) => {
+            let app = open(&cli.settings).await?;
+            let outcome = members::invitation(&app, command, json).await;
             app.database.close().await;
             outcome?;
         }

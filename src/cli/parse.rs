@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use crate::projects::ProjectId;
+use crate::{
+    accounts::{PrincipalId, invitation::InvitationId},
+    projects::ProjectId,
+};
 
 /// A time, or a day, which begins at midnight UTC.
 pub(super) fn time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -20,6 +23,20 @@ pub(super) fn project(text: &str) -> Result<ProjectId, String> {
          `trackside project list` shows them"
             .to_owned()
     })
+}
+
+/// A principal, by its id.
+pub(super) fn principal(text: &str) -> Result<PrincipalId, String> {
+    let why =
+        "expected an id such as 01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c; `trackside principal list` shows them";
+    text.trim().parse().map_err(|_| why.to_owned())
+}
+
+/// An invitation, by its id.
+pub(super) fn invitation(text: &str) -> Result<InvitationId, String> {
+    let why =
+        "expected an id such as 01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c; `trackside invitation list` shows them";
+    text.trim().parse().map_err(|_| why.to_owned())
 }
 
 /// The flag for a field of a request: `--repo-url` for `/repoUrl`.

@@ -123,13 +123,7 @@ pub async fn rotate_secret(
     project: ProjectId,
     overlap: TimeDelta,
 ) -> Result<(SecretString, Time)> {
-    if overlap < TimeDelta::zero() || overlap > MAX_OVERLAP {
-        let most = MAX_OVERLAP.num_seconds();
-        return Err(Error::invalid_field(
-            "/overlapSeconds",
-            format!("use a number of seconds between 0 and {most}"),
-        ));
-    }
+    let overlap = parse_overlap(overlap)?;
     super::reach(app, principal, project).await?;
     let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::WebhookSecretRotated);
     let app_ = Arc::clone(app);
@@ -149,6 +143,18 @@ pub async fn rotate_secret(
         .await?;
     app.endpoints.forget(project);
     Ok(rotated)
+}
+
+/// For how long an old secret may stay valid beside its successor.
+///
+/// # Errors
+/// `invalid_request` for less than nothing and more than [`MAX_OVERLAP`].
+pub(crate) fn parse_overlap(overlap: TimeDelta) -> Result<TimeDelta> {
+    if overlap < TimeDelta::zero() || overlap > MAX_OVERLAP {
+        let why = format!("use a number of seconds between 0 and {}", MAX_OVERLAP.num_seconds());
+        return Err(Error::invalid_field("/overlapSeconds", why));
+    }
+    Ok(overlap)
 }
 
 fn open(vault: &Vault, tenant: TenantId, row: &SealedSecret) -> Result<SecretString> {

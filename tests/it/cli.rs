@@ -48,6 +48,10 @@ async fn the_commands_work_beside_a_running_service() {
     process.client(None).post_bytes(&path, &headers, body).await.expect(202);
     assert!(output(at, &["project", "list"]).contains(&id));
     assert!(output(at, &["key", "list"]).contains(&key[..16]));
+    let rotated = output(at, &["key", "rotate", &key[..16], "--overlap-seconds", "600"]);
+    assert!(rotated.starts_with("tsk_") && rotated != key, "the new key alone: {rotated}");
+    let successor = process.client(Some(&rotated));
+    successor.get("/api/v1/projects").await.expect(200);
     output(at, &["key", "revoke", &key[..16]]);
     crate::support::eventually("the key is refused", async || {
         client.get("/api/v1/projects").await.status == 401
@@ -77,6 +81,32 @@ fn tenants_are_named_where_there_are_several() {
         Some(1)
     );
     assert_eq!(run(at, &["key", "create", "--name", "x", "--role", "king"]).status.code(), Some(2));
+}
+
+#[test]
+fn people_are_invited_and_principals_changed_at_the_command_line() {
+    let folder = Scratch::new();
+    let at = folder.path();
+    let made = json(&output(at, &["--json", "key", "create", "--name", "ci", "--role", "owner"]));
+    let id = text(&made["principalId"]);
+    let another = output(at, &["key", "create", "--name", "ci, too", "--principal", &id]);
+    assert!(another.starts_with("tsk_"), "{another}");
+    let last = run(at, &["principal", "set-role", &id, "viewer"]);
+    assert_eq!(last.status.code(), Some(1), "it is the last owner");
+    output(at, &["key", "create", "--name", "me", "--role", "owner"]);
+    assert!(output(at, &["principal", "set-role", &id, "viewer"]).contains("viewer"));
+    assert!(output(at, &["principal", "deactivate", &id]).contains("deactivated"));
+    assert!(output(at, &["key", "list"]).contains("revoked"));
+    assert!(!output(at, &["principal", "reactivate", &id]).contains("deactivated"));
+    let listed = json(&output(at, &["--json", "principal", "list"]));
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let link = output(at, &["invitation", "create", "--role", "member", "--email", "ada@example.org"]);
+    assert!(link.contains("/join?invitation=tsi_"), "the link alone: {link}");
+    let invitation = json(&output(at, &["--json", "invitation", "list"]))[0].clone();
+    assert_eq!(invitation["email"], "ada@example.org");
+    let withdrawn = output(at, &["invitation", "revoke", &text(&invitation["id"])]);
+    assert!(withdrawn.ends_with("withdrawn"), "{withdrawn}");
+    assert_eq!(run(at, &["key", "create", "--name", "x"]).status.code(), Some(2), "a role or a principal");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod accounts;
 mod audit;
 mod browsers;
@@ -19,8 +20,10 @@ mod events;
 mod fetch;
 mod front_doors;
 mod hosts;
-mod isolation;
+mod invitations;
+mod keys;
 mod mcp;
+mod members;
 mod oauth;
 mod operation;
 mod postgres;

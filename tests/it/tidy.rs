@@ -129,6 +129,20 @@ fn a_slices_queries_begin_with_the_tenant() {
 }
 
 #[test]
+fn every_route_says_who_may_call_it_unless_it_is_open_on_purpose() {
+    let open =
+        ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
+    for (name, text) in sources("src") {
+        for route in text.split("operation_id = \"").skip(1) {
+            let id = route.split('"').next().unwrap();
+            let signature = route.split(") -> ").next().unwrap();
+            let asks = signature.contains(": Caller<") || signature.contains(": StreamCaller");
+            assert_eq!(asks, !open.contains(&id), "{name}: {id}");
+        }
+    }
+}
+
+#[test]
 fn sql_of_one_engine_stays_in_the_database_folder() {
     for (name, text) in sources("src").into_iter().filter(|(name, _)| !name.starts_with("src/database/")) {
         for word in ["PRAGMA", "execute_unprepared", "from_string(", "RETURNING", "Statement::"] {

@@ -1,0 +1,324 @@
+//! Invitations: how people join a tenant.
+//!
+//! Whoever may manage keys makes a link, for a role and projects that they have themselves, and hands it over in whatever
+//! way they like: Trackside sends no mail. Whoever has the link may join once, within 7 days, as long as whoever made
+//! it may still give what it gives; one that names an address is good for the person with that address alone. Only the
+//! hash of its secret is kept.
+//!
+//! The secret is in the query of the link, because the page behind it works without a script, to which alone a fragment
+//! would be shown; Trackside logs no queries. The first link, which sets an installation up, is made by nobody.
+
+mod api;
+mod store;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+pub use self::api::InvitationsApi;
+use super::{
+    Authority, Limits, PersonId, PrincipalId, PrincipalKind, PrincipalRecord, Role, Tenant,
+    members::{self, Person},
+    parse_email,
+};
+use crate::{
+    app::App,
+    clock::{Time, whole_microseconds},
+    database::{Door, TenantId, Tx},
+    error::{Code, Error, Result},
+    security::{self, Actor, ActorKind, SecurityAction, SecurityEvent, TargetKind},
+    sender::Sender,
+    wire::{Page, id_type},
+};
+
+/// For how long an invitation is good unless its maker says otherwise.
+const LIFE: TimeDelta = TimeDelta::days(7);
+/// The longest that one may be good.
+const MAX_LIFE: TimeDelta = TimeDelta::days(30);
+/// For how long one is listed after its end.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// Invitations forgotten in one transaction.
+const BATCH: u64 = 500;
+/// What the secret begins with, so that a leaked one is recognised.
+const PREFIX: &str = "tsi_";
+
+id_type! {
+    /// Names an invitation.
+    InvitationId
+}
+
+/// An invitation, without its secret.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// What the new principal is to be.
+    pub role: Role,
+    /// Whom it is for, in lower case; none means whoever has the link.
+    pub email: Option<String>,
+    /// The projects that the new principal is to be limited to; none means all.
+    pub projects: Limits,
+    /// The principal that made it; none for one made at the command line.
+    pub invited_by: Option<PrincipalId>,
+    /// When it was made.
+    pub created_at: Time,
+    /// From when on it is refused.
+    pub expires_at: Time,
+    /// When it was used.
+    pub accepted_at: Option<Time>,
+    /// Who joined by it.
+    pub principal: Option<PrincipalId>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Time>,
+}
+
+/// An invitation to be made.
+#[derive(Clone, Debug)]
+pub struct NewInvitation {
+    /// What the new principal is to be.
+    pub role: Role,
+    /// Whom it is for; none means whoever has the link.
+    pub email: Option<String>,
+    /// The projects to limit the new principal to; none means all.
+    pub projects: Limits,
+    /// From when on to refuse it; none means in 7 days.
+    pub expires_at: Option<Time>,
+}
+
+/// What somebody who has a link is invited to.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// The organisation.
+    pub tenant: Tenant,
+    /// The name of whoever invites them; none for an invitation made at the command line.
+    pub by: Option<String>,
+    /// The invitation.
+    pub invitation: Invitation,
+}
+
+/// Makes an invitation on somebody's authority; its secret is shown this once, in a [`link`].
+///
+/// # Errors
+/// `insufficient_scope` for who would give more than they have, `invalid_request` for an address, project or expiry that
+/// does not make sense, `not_found` for the tenant.
+pub async fn create_invitation(
+    app: &App,
+    tenant: TenantId,
+    authority: Authority,
+    new: NewInvitation,
+) -> Result<(Invitation, SecretString)> {
+    let now = app.clock.now();
+    let expires_at = new.expires_at.unwrap_or(now + LIFE);
+    if expires_at <= now || expires_at > now + MAX_LIFE {
+        let why = "an invitation ends in the future, and within 30 days";
+        return Err(Error::invalid_field("/expiresAt", why));
+    }
+    let NewInvitation { role, projects, .. } = new;
+    authority.may_give(role, &role.scopes(), &projects)?;
+    members::check_limits(role, &projects)?;
+    let actor = authority.actor();
+    let invitation = Invitation {
+        id: InvitationId(app.ids.uuid()),
+        role,
+        email: new.email.map(|email| parse_email("/email", &email)).transpose()?,
+        projects,
+        invited_by: actor.id,
+        created_at: now,
+        expires_at: whole_microseconds(expires_at),
+        accepted_at: None,
+        principal: None,
+        revoked_at: None,
+    };
+    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(app.ids.bytes::<32>()));
+    let event = SecurityEvent::new(app, actor, SecurityAction::InvitationCreated);
+    let (row, hash) = (invitation.clone(), hash(&secret));
+    let made = app.database.write(tenant, move |tx| {
+        Box::pin(async move {
+            super::store::tenant(tx).await?;
+            members::check_projects(tx, &row.projects).await?;
+            let details = json!({"role": row.role, "expiresAt": row.expires_at});
+            let event = about(event, &row).with(details);
+            store::insert(tx, row, hash).await?;
+            security::note(tx, event).await
+        })
+    });
+    made.await?;
+    Ok((invitation, secret.into()))
+}
+
+/// Where somebody with this secret joins.
+pub fn link(app: &App, secret: &SecretString) -> String {
+    format!("{}/join?invitation={}", app.public_url(), secret.expose_secret())
+}
+
+/// The invitations of a tenant, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list_invitations(
+    app: &App,
+    tenant: TenantId,
+    page: Page<InvitationId>,
+) -> Result<Vec<Invitation>> {
+    app.database.read(tenant, |tx| Box::pin(async move { store::list(tx, &page).await })).await
+}
+
+/// Withdraws an invitation. One that was used or withdrawn before stays as it is.
+///
+/// # Errors
+/// `not_found` for one of another tenant or none.
+pub async fn revoke_invitation(
+    app: &App,
+    tenant: TenantId,
+    authority: Authority,
+    id: InvitationId,
+) -> Result<Invitation> {
+    let now = app.clock.now();
+    let event = SecurityEvent::new(app, authority.actor(), SecurityAction::InvitationRevoked);
+    let revoked = app.database.write(tenant, move |tx| {
+        Box::pin(async move {
+            let is_news = store::revoke(tx, id, now).await?;
+            let invitation = store::find(tx, id).await?;
+            if is_news {
+                security::note(tx, about(event, &invitation)).await?;
+            }
+            Ok(invitation)
+        })
+    });
+    revoked.await
+}
+
+/// What a secret invites to, without using it up.
+///
+/// # Errors
+/// `not_found` for a secret that is unknown, used, withdrawn or expired, and for one whose maker may not give what it
+/// gives any more.
+pub async fn peek(app: &App, secret: &str) -> Result<Invited> {
+    let (tenant, invitation) = look_up(app, secret).await?;
+    let (now, asked) = (app.clock.now(), invitation.clone());
+    app.database
+        .read(tenant, move |tx| {
+            Box::pin(async move {
+                let is_over = asked.accepted_at.is_some() || asked.revoked_at.is_some();
+                if is_over || asked.expires_at <= now {
+                    return Err(refused());
+                }
+                let by = maker(tx, &asked).await?.map(|maker| maker.name);
+                Ok(Invited { tenant: super::store::tenant(tx).await?, by, invitation: asked })
+            })
+        })
+        .await
+}
+
+/// Lets a person join by a secret, once; gives the tenant, and what they are there. Who was in the tenant before and was
+/// deactivated is admitted again, as what the invitation says.
+///
+/// # Errors
+/// Those of [`peek`], `insufficient_scope` for a person with another address than the invitation names, `conflict` for one
+/// who is in the tenant already.
+pub async fn accept(
+    app: &App,
+    secret: &str,
+    person: PersonId,
+    origin: &Sender,
+) -> Result<(TenantId, PrincipalId)> {
+    let (tenant, invitation) = look_up(app, secret).await?;
+    let found = app.database.read_through(Door::People, move |tx| Box::pin(members::person(tx, person)));
+    let Person { name, email, .. } = found.await?.ok_or_else(|| Error::not_found("person"))?;
+    if invitation.email.as_ref().is_some_and(|meant| *meant != email) {
+        let why = "this invitation is for somebody with another address; sign in as them";
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
+    let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
+    let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), origin: origin.clone() };
+    let event = SecurityEvent::new(app, actor, SecurityAction::InvitationAccepted);
+    let joined = app.database.write(tenant, move |tx| {
+        Box::pin(async move {
+            maker(tx, &invitation).await?;
+            let known = members::by_person(tx, person).await?;
+            if known.as_ref().is_some_and(|known| known.deactivated_at.is_none()) {
+                return Err(Error::new(Code::Conflict, "you are in this organisation already"));
+            }
+            let id = known.as_ref().map_or(newcomer, |known| known.id);
+            if !store::use_up(tx, invitation.id, id, now).await? {
+                return Err(refused());
+            }
+            let Invitation { role, projects, .. } = invitation;
+            match known {
+                Some(known) => {
+                    let version = known.version + 1;
+                    let again = PrincipalRecord { role, projects, version, deactivated_at: None, ..known };
+                    members::update(tx, &again).await?;
+                }
+                None => {
+                    let kind = PrincipalKind::User;
+                    let (version, created_at) = (1, now);
+                    let (agent_role, deactivated_at, name) = (None, None, name.clone());
+                    let new = PrincipalRecord {
+                        id,
+                        kind,
+                        name,
+                        role,
+                        agent_role,
+                        projects,
+                        version,
+                        created_at,
+                        deactivated_at,
+                    };
+                    members::insert(tx, new, Some(person)).await?;
+                }
+            }
+            let details = json!({"role": role, "invitationId": invitation.id.0});
+            security::note(tx, event.on(TargetKind::Principal, id.0, name).with(details)).await?;
+            Ok(id)
+        })
+    });
+    let principal = joined.await?;
+    app.accounts.forget();
+    Ok((tenant, principal))
+}
+
+/// Forgets invitations that ended long ago, whoever they belong to.
+///
+/// # Errors
+/// The database's; what is left goes the next time.
+pub async fn forget_invitations(app: &App) -> Result<()> {
+    let before = app.clock.now() - KEPT;
+    app.clear_out(move |tx| Box::pin(store::forget(tx, before, BATCH))).await
+}
+
+async fn look_up(app: &App, secret: &str) -> Result<(TenantId, Invitation)> {
+    if !secret.starts_with(PREFIX) {
+        return Err(refused());
+    }
+    let hash = hash(secret);
+    let found = app.database.read_through(Door::Credentials, move |tx| Box::pin(store::by_hash(tx, hash)));
+    found.await?.ok_or_else(refused)
+}
+
+/// Who made an invitation, if they may still give what it gives; none for one made at the command line.
+async fn maker(tx: &Tx<'_>, invitation: &Invitation) -> Result<Option<PrincipalRecord>> {
+    let Some(id) = invitation.invited_by else { return Ok(None) };
+    let maker = members::find(tx, id).await?;
+    if maker.deactivated_at.is_some() || !maker.role.may_grant(invitation.role) {
+        return Err(refused());
+    }
+    Ok(Some(maker))
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+fn about(event: SecurityEvent, invitation: &Invitation) -> SecurityEvent {
+    let name = invitation.email.clone().unwrap_or_else(|| format!("a new {}", invitation.role));
+    event.on(TargetKind::Invitation, invitation.id.0, name)
+}
+
+/// One answer for all that may be wrong with a secret: whoever guesses learns nothing.
+fn refused() -> Error {
+    let why = "this invitation is not, or no longer, valid; ask whoever invited you for another one";
+    Error::new(Code::NotFound, why)
+}

@@ -1,0 +1,124 @@
+//! The rows of principals, and of the people that they are.
+
+use entity::{oauth_grant, person, principal, session};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
+};
+use serde_json::json;
+
+use super::Person;
+use crate::{
+    accounts::{Limits, PersonId, PrincipalId, PrincipalRecord, Role, store::to_principal},
+    clock::Time,
+    database::{DoorTx, Tx},
+    error::{Error, Result},
+    wire::Page,
+};
+
+/// Inserts a principal, which is this person if it is one.
+pub(in crate::accounts) async fn insert(
+    tx: &Tx<'_>,
+    new: PrincipalRecord,
+    person: Option<PersonId>,
+) -> Result<()> {
+    let row = principal::ActiveModel {
+        id: Set(new.id.0),
+        tenant_id: Set(tx.tenant().0),
+        kind: Set(new.kind.as_str().to_owned()),
+        name: Set(new.name),
+        role: Set(new.role.as_str().to_owned()),
+        person_id: Set(person.map(|person| person.0)),
+        agent_role: Set(new.agent_role),
+        project_access: Set(limits_to_json(&new.projects)),
+        version: Set(new.version),
+        created_at: Set(new.created_at),
+        deactivated_at: NotSet,
+    };
+    principal::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Limits as they are stored.
+pub(in crate::accounts) fn limits_to_json(limits: &Limits) -> Option<Json> {
+    let levels = limits.as_ref()?.iter().map(|(project, level)| (project.to_string(), json!(level)));
+    Some(Json::Object(levels.collect()))
+}
+
+/// The principals of a page, and one more if there is one, oldest first.
+pub(super) async fn list(tx: &Tx<'_>, page: &Page<PrincipalId>) -> Result<Vec<PrincipalRecord>> {
+    let mut query = tx.find::<principal::Entity>().order_by_asc(principal::Column::Id).limit(page.limit + 1);
+    if let Some(after) = page.after {
+        query = query.filter(principal::Column::Id.gt(after.0));
+    }
+    query.all(tx.conn()).await?.into_iter().map(to_principal).collect()
+}
+
+/// A principal of this transaction's tenant.
+pub(in crate::accounts) async fn find(tx: &Tx<'_>, id: PrincipalId) -> Result<PrincipalRecord> {
+    let row = tx.find::<principal::Entity>().filter(principal::Column::Id.eq(id.0)).one(tx.conn()).await?;
+    to_principal(row.ok_or_else(|| Error::not_found("principal"))?)
+}
+
+/// What a person is in this transaction's tenant, if they are anything.
+pub(in crate::accounts) async fn by_person(tx: &Tx<'_>, person: PersonId) -> Result<Option<PrincipalRecord>> {
+    let row = tx
+        .find::<principal::Entity>()
+        .filter(principal::Column::PersonId.eq(person.0))
+        .one(tx.conn())
+        .await?;
+    row.map(to_principal).transpose()
+}
+
+/// Writes what can change of a principal.
+pub(in crate::accounts) async fn update(tx: &Tx<'_>, principal: &PrincipalRecord) -> Result<()> {
+    use principal::Column;
+    tx.update::<principal::Entity>()
+        .col_expr(Column::Name, principal.name.as_str().into())
+        .col_expr(Column::Role, principal.role.as_str().into())
+        .col_expr(Column::AgentRole, principal.agent_role.clone().into())
+        .col_expr(Column::ProjectAccess, limits_to_json(&principal.projects).into())
+        .col_expr(Column::Version, principal.version.into())
+        .col_expr(Column::DeactivatedAt, principal.deactivated_at.into())
+        .filter(Column::Id.eq(principal.id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn is_there_another_owner(tx: &Tx<'_>, than: PrincipalId) -> Result<bool> {
+    let other = tx
+        .find::<principal::Entity>()
+        .filter(principal::Column::Role.eq(Role::Owner.as_str()))
+        .filter(principal::Column::DeactivatedAt.is_null())
+        .filter(principal::Column::Id.ne(than.0))
+        .one(tx.conn())
+        .await?;
+    Ok(other.is_some())
+}
+
+/// Ends the sessions of a principal, and what clients may do for it; gives their numbers.
+pub(super) async fn end_sessions_and_grants(tx: &Tx<'_>, id: PrincipalId, now: Time) -> Result<(u64, u64)> {
+    let sessions = tx
+        .update::<session::Entity>()
+        .col_expr(session::Column::RevokedAt, Expr::value(now))
+        .filter(session::Column::PrincipalId.eq(id.0))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    let grants = tx
+        .update::<oauth_grant::Entity>()
+        .col_expr(oauth_grant::Column::RevokedAt, Expr::value(now))
+        .filter(oauth_grant::Column::PrincipalId.eq(id.0))
+        .filter(oauth_grant::Column::RevokedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok((sessions.rows_affected, grants.rows_affected))
+}
+
+/// Somebody with an account.
+pub(in crate::accounts) async fn person(tx: &DoorTx<'_>, id: PersonId) -> Result<Option<Person>> {
+    let row = person::Entity::find_by_id(id.0).one(tx.conn()).await?;
+    Ok(row.map(|row| Person { name: row.name, email: row.email }))
+}
