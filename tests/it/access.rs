@@ -25,7 +25,7 @@ use crate::support::{
 const NOWHERE: &str = "01890000-0000-7000-8000-000000000000";
 
 /// Routes that ask for no credential, on purpose.
-const OPEN: [&str; 6] =
+pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they ask for a credential.
 const OTHERS: [(&str, bool); 3] = [("/openapi.json", false), ("/api/v1/events/ws", true), ("/mcp", true)];
