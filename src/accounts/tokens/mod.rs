@@ -9,7 +9,7 @@
 //! What it names as its key, its issuer or its algorithm is looked for among what is known here, and never followed.
 
 mod crypto;
-mod endpoint;
+pub(super) mod endpoint;
 mod keyring;
 mod legacy;
 mod metadata;

@@ -9,10 +9,15 @@ use std::{
 };
 
 use p256::SecretKey;
+use scratch::Scratch;
 use trackside::accounts::tokens::{Rotation, rotate};
 
 use super::{OPEN, PUBLIC, pem, published, read, server, token};
-use crate::support::{Client, Server, eventually, text};
+use crate::support::{
+    Client, Server, eventually,
+    process::{Process, free_port, output},
+    text,
+};
 
 const DAY: i64 = 86_400;
 
@@ -154,4 +159,22 @@ async fn a_given_key_signs_and_one_that_takes_its_place_ends_no_token() {
     assert_eq!(clients, [(first, 2), (second.clone(), 2), (second, 2)]);
     let own = server.another(&[("TRACKSIDE_PUBLIC_URL", PUBLIC), ("TRACKSIDE_JWT_PRIVATE_KEY", "")]).await;
     own.client(&token_of_first).get(OPEN).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_command_line_rotates_keys_beside_a_running_service() {
+    let folder = Scratch::new();
+    let process = Process::serve(folder.path(), free_port(), &[], &[]).await;
+    let at = folder.path();
+    let client = process.client(Some(&output(at, &["key", "create", "--name", "me", "--role", "owner"])));
+    let old = token(&client, &[]).await;
+    for leaked in [&[][..], &["--leaked"]] {
+        let kid = output(at, &[&["token", "rotate"], leaked].concat());
+        eventually("the service signs with it", async || signing(&client).await == kid).await;
+        let expected = if leaked.is_empty() { 200 } else { 401 };
+        eventually("tokens end as they should", async || {
+            client.showing(&old).get(OPEN).await.status == expected
+        })
+        .await;
+    }
 }
