@@ -158,7 +158,7 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
 
 fn sign_in_page(next: &str, email: &str, error: Option<&Error>) -> Page {
     let what = error.map(|error| match error.code {
-        Code::RateLimited => "That were too many attempts. Wait a moment, then try again.",
+        Code::RateLimited => "Those were too many attempts. Wait a moment, then try again.",
         _ => "The e-mail address or the password is not right.",
     });
     let body = html! {
