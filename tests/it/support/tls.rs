@@ -76,7 +76,7 @@ impl TlsHost {
             .with_single_cert(vec![own.cert.der().clone()], key)
             .unwrap();
         let acceptor = is_tls.then(|| TlsAcceptor::from(Arc::new(config)));
-        let listener = TcpListener::bind(("127.0.0.1", super::process::free_port())).await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (connections, replies) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<HashMap<_, _>>>::default());
         let serving = tokio::spawn({
