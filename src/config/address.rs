@@ -2,10 +2,12 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
+use ipnet::IpNet;
 use tokio_rustls::rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -151,6 +153,20 @@ pub(super) fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, St
         return Err("the file has no certificate in it; name one with BEGIN CERTIFICATE".into());
     }
     Ok(certificates)
+}
+
+/// Networks, or single addresses.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |part: &str| {
+        let address = || part.parse::<IpAddr>().map(IpNet::from);
+        part.parse::<IpNet>().or_else(|_| address())
+    };
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            network(part).map_err(|_| "use addresses or networks such as 127.0.0.1, 10.0.0.0/8".into())
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -250,7 +250,7 @@ impl Config {
                 .collect(),
             fetch_allow: reader.parse_or("TRACKSIDE_FETCH_ALLOW", AllowedHost::list),
             authorities: reader.parse_or("TRACKSIDE_CA_FILE", address::authorities),
-            trusted_proxies: reader.parse_or("TRACKSIDE_TRUSTED_PROXIES", networks),
+            trusted_proxies: reader.parse_or("TRACKSIDE_TRUSTED_PROXIES", address::networks),
             admin: reader.admin(),
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             rest_per_minute: reader
@@ -420,20 +420,6 @@ fn address(text: &str) -> Result<IpAddr, String> {
     first
         .map(SocketAddr::ip)
         .ok_or_else(|| "use an address such as 127.0.0.1 or 0.0.0.0, or localhost".into())
-}
-
-/// Networks, or single addresses.
-fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    let network = |part: &str| {
-        let address = || part.parse::<IpAddr>().map(IpNet::from);
-        part.parse::<IpNet>().or_else(|_| address())
-    };
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts
-        .map(|part| {
-            network(part).map_err(|_| "use addresses or networks such as 127.0.0.1, 10.0.0.0/8".into())
-        })
-        .collect()
 }
 
 fn default_of(name: &str) -> &'static str {

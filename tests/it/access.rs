@@ -27,8 +27,25 @@ const NOWHERE: &str = "01890000-0000-7000-8000-000000000000";
 /// Routes that ask for no credential, on purpose.
 pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
-/// Routes outside the specification, and whether they ask for a credential.
-const OTHERS: [(&str, bool); 3] = [("/openapi.json", false), ("/api/v1/events/ws", true), ("/mcp", true)];
+/// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
+/// in, and what publishes or trades credentials is for everybody.
+const OTHERS: [(&str, bool); 15] = [
+    ("/openapi.json", false),
+    ("/api/v1/events/ws", true),
+    ("/mcp", true),
+    ("/oauth/token", false),
+    ("/.well-known/jwks.json", false),
+    ("/api/auth/.well-known/jwks.json", false),
+    ("/.well-known/oauth-protected-resource", false),
+    ("/.well-known/oauth-protected-resource/mcp", false),
+    ("/setup", false),
+    ("/signin", false),
+    ("/signin/tenant", false),
+    ("/signout", false),
+    ("/account", false),
+    ("/account/password", false),
+    ("/account/sessions/end", false),
+];
 
 /// A route of the specification.
 struct Route {

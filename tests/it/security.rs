@@ -49,7 +49,7 @@ async fn what_happens_to_keys_projects_and_secrets_is_noted_with_who_did_it_and_
         (&revoked["targetKind"], &revoked["targetId"], &revoked["targetName"]),
         (&json!("api_key"), &made.json["id"], &json!("ci"))
     );
-    assert_eq!((&revoked["ip"], &revoked["userAgent"]), (&json!("127.0.0.1"), &json!("curl\u{fffd}8")));
+    assert_eq!((&revoked["ip"], &revoked["userAgent"]), (&json!("127.0.0.1"), &json!("curl8")));
     assert_eq!((&found[5]["actorKind"], &found[5]["actorId"]), (&json!("system"), &Value::Null));
     let told = json!(found).to_string();
     for secret in [&made.json["key"], &rotated.json["webhookSecret"]] {
