@@ -31,20 +31,16 @@ pub(crate) fn authorization_server(app: Data<&Arc<App>>) -> Response {
     document.with_header(header::CACHE_CONTROL, "public, max-age=3600").into_response()
 }
 
+/// It names what there is: no authorization endpoint, as long as there is no page on which people agree.
 fn document(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
-        "authorization_endpoint": format!("{issuer}/oauth/authorize"),
         "token_endpoint": format!("{issuer}/oauth/token"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
-        "code_challenge_methods_supported": ["S256"],
+        "response_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
         "scopes_supported": usual_scopes(),
-        "client_id_metadata_document_supported": true,
-        "authorization_response_iss_parameter_supported": true,
         "service_documentation": format!("{issuer}/docs"),
     })
 }

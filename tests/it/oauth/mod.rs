@@ -265,11 +265,9 @@ async fn a_client_learns_where_to_ask_and_for_what() {
     assert_eq!(known.headers["content-type"], "application/json; charset=utf-8");
     let json = &known.json;
     assert_eq!(json["issuer"], "https://trackside.example.org");
-    assert_eq!(json["authorization_endpoint"], "https://trackside.example.org/oauth/authorize");
-    assert_eq!(json["code_challenge_methods_supported"], json!(["S256"]));
-    assert_eq!(json["client_id_metadata_document_supported"], true);
-    assert_eq!(json["authorization_response_iss_parameter_supported"], true);
-    assert!(json["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!("none")));
+    assert_eq!(json["token_endpoint"], "https://trackside.example.org/oauth/token");
+    assert_eq!(json["grant_types_supported"], json!(["client_credentials"]));
+    assert!(json.get("authorization_endpoint").is_none(), "nobody is sent to a page that is not there");
     assert!(json.as_object().unwrap().values().all(|value| !value.is_null()), "clients stumble over null");
     let scopes = json["scopes_supported"].as_array().unwrap();
     assert!(scopes.contains(&json!("work.write")) && !scopes.contains(&json!("keys.read")));
