@@ -141,18 +141,3 @@ pub fn parse_name(pointer: &str, text: &str) -> Result<String> {
     }
     Ok(name.to_owned())
 }
-
-/// A person's address, in lower case, as it is compared.
-///
-/// # Errors
-/// `invalid_request`, pointing at the field.
-pub fn parse_email(pointer: &str, text: &str) -> Result<String> {
-    let email = text.trim().to_lowercase();
-    let is_address = email.split_once('@').is_some_and(|(who, host)| {
-        !who.is_empty() && !host.is_empty() && !host.contains('@') && email.len() <= 254
-    });
-    if !is_address || email.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Error::invalid_field(pointer, "an address looks like ada@example.org"));
-    }
-    Ok(email)
-}

@@ -18,10 +18,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 pub use self::api::InvitationsApi;
+pub(super) use self::store::{by_hash, insert, use_up};
 use super::{
-    Authority, Limits, PersonId, PrincipalId, PrincipalKind, PrincipalRecord, Role, Tenant,
-    members::{self, Person},
-    parse_email,
+    Authority, Limits, PersonId, PrincipalId, PrincipalRecord, Role, Tenant, members,
+    signin::{self, Email},
 };
 use crate::{
     app::App,
@@ -74,6 +74,13 @@ pub struct Invitation {
     pub revoked_at: Option<Time>,
 }
 
+impl Invitation {
+    /// Whether somebody may still join by it.
+    pub(super) fn is_open(&self, now: Time) -> bool {
+        self.accepted_at.is_none() && self.revoked_at.is_none() && self.expires_at > now
+    }
+}
+
 /// An invitation to be made.
 #[derive(Clone, Debug)]
 pub struct NewInvitation {
@@ -122,7 +129,7 @@ pub async fn create_invitation(
     let invitation = Invitation {
         id: InvitationId(app.ids.uuid()),
         role,
-        email: new.email.map(|email| parse_email("/email", &email)).transpose()?,
+        email: new.email.map(|email| Email::parse("/email", &email)).transpose()?.map(Email::into_string),
         projects,
         invited_by: actor.id,
         created_at: now,
@@ -201,8 +208,7 @@ pub async fn peek(app: &App, secret: &str) -> Result<Invited> {
     app.database
         .read(tenant, move |tx| {
             Box::pin(async move {
-                let is_over = asked.accepted_at.is_some() || asked.revoked_at.is_some();
-                if is_over || asked.expires_at <= now {
+                if !asked.is_open(now) {
                     return Err(refused());
                 }
                 let by = maker(tx, &asked).await?.map(|maker| maker.name);
@@ -225,19 +231,20 @@ pub async fn accept(
     origin: &Sender,
 ) -> Result<(TenantId, PrincipalId)> {
     let (tenant, invitation) = look_up(app, secret).await?;
-    let found = app.database.read_through(Door::People, move |tx| Box::pin(members::person(tx, person)));
-    let Person { name, email, .. } = found.await?.ok_or_else(|| Error::not_found("person"))?;
-    if invitation.email.as_ref().is_some_and(|meant| *meant != email) {
+    let found = app.database.read_through(Door::People, move |tx| Box::pin(signin::person(tx, person)));
+    let person = found.await?.ok_or_else(|| Error::not_found("person"))?;
+    if invitation.email.as_ref().is_some_and(|meant| *meant != person.email.as_str()) {
         let why = "this invitation is for somebody with another address; sign in as them";
         return Err(Error::new(Code::InsufficientScope, why));
     }
     let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
+    let name = person.name.clone();
     let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), origin: origin.clone() };
     let event = SecurityEvent::new(app, actor, SecurityAction::InvitationAccepted);
     let joined = app.database.write(tenant, move |tx| {
         Box::pin(async move {
             maker(tx, &invitation).await?;
-            let known = members::by_person(tx, person).await?;
+            let known = members::by_person(tx, person.id).await?;
             if known.as_ref().is_some_and(|known| known.deactivated_at.is_none()) {
                 return Err(Error::new(Code::Conflict, "you are in this organisation already"));
             }
@@ -252,23 +259,7 @@ pub async fn accept(
                     let again = PrincipalRecord { role, projects, version, deactivated_at: None, ..known };
                     members::update(tx, &again).await?;
                 }
-                None => {
-                    let kind = PrincipalKind::User;
-                    let (version, created_at) = (1, now);
-                    let (agent_role, deactivated_at, name) = (None, None, name.clone());
-                    let new = PrincipalRecord {
-                        id,
-                        kind,
-                        name,
-                        role,
-                        agent_role,
-                        projects,
-                        version,
-                        created_at,
-                        deactivated_at,
-                    };
-                    members::insert(tx, new, Some(person)).await?;
-                }
+                None => members::admit(tx, id, &person, role, projects, now).await?,
             }
             let details = json!({"role": role, "invitationId": invitation.id.0});
             security::note(tx, event.on(TargetKind::Principal, id.0, name).with(details)).await?;

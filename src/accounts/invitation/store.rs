@@ -19,7 +19,7 @@ use crate::{
     wire::Page,
 };
 
-pub(super) async fn insert(tx: &Tx<'_>, new: Invitation, hash: [u8; 32]) -> Result<()> {
+pub(in crate::accounts) async fn insert(tx: &Tx<'_>, new: Invitation, hash: [u8; 32]) -> Result<()> {
     let row = invitation::ActiveModel {
         id: Set(new.id.0),
         tenant_id: Set(tx.tenant().0),
@@ -52,7 +52,10 @@ pub(super) async fn find(tx: &Tx<'_>, id: InvitationId) -> Result<Invitation> {
 }
 
 /// The invitation with a secret, and whose it is.
-pub(super) async fn by_hash(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<(TenantId, Invitation)>> {
+pub(in crate::accounts) async fn by_hash(
+    tx: &DoorTx<'_>,
+    hash: [u8; 32],
+) -> Result<Option<(TenantId, Invitation)>> {
     let row = invitation::Entity::find().filter(invitation::Column::Hash.eq(hash.to_vec())).one(tx.conn());
     row.await?.map(|row| Ok((TenantId(row.tenant_id), to_invitation(row)?))).transpose()
 }
@@ -71,7 +74,12 @@ pub(super) async fn revoke(tx: &Tx<'_>, id: InvitationId, now: Time) -> Result<b
 }
 
 /// Uses an invitation up; whether it was good until now. Of many who try at once, one is told so.
-pub(super) async fn use_up(tx: &Tx<'_>, id: InvitationId, principal: PrincipalId, now: Time) -> Result<bool> {
+pub(in crate::accounts) async fn use_up(
+    tx: &Tx<'_>,
+    id: InvitationId,
+    principal: PrincipalId,
+    now: Time,
+) -> Result<bool> {
     let used = tx
         .update::<invitation::Entity>()
         .col_expr(invitation::Column::AcceptedAt, Expr::value(now))

@@ -13,10 +13,14 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 pub use self::api::MembersApi;
-pub(super) use self::store::{by_person, find, insert, limits_to_json, person, update};
-use super::{Authority, Level, Limits, PrincipalId, PrincipalRecord, Role, keys, parse_name};
+pub(super) use self::store::{by_person, find, insert, limits_to_json, update};
+use super::{
+    Authority, Level, Limits, PrincipalId, PrincipalKind, PrincipalRecord, Role, keys, parse_name,
+    signin::{self, Person},
+};
 use crate::{
     app::App,
+    clock::Time,
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     projects,
@@ -40,10 +44,27 @@ pub struct PrincipalPatch {
     pub projects: Option<Limits>,
 }
 
-/// Somebody with an account, who may be a principal of several tenants.
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) email: String,
+/// Makes a person a principal of the tenant, of which they are none yet.
+pub(super) async fn admit(
+    tx: &Tx<'_>,
+    id: PrincipalId,
+    person: &Person,
+    role: Role,
+    projects: Limits,
+    now: Time,
+) -> Result<()> {
+    let new = PrincipalRecord {
+        id,
+        kind: PrincipalKind::User,
+        name: person.name.clone(),
+        role,
+        agent_role: None,
+        projects,
+        version: 1,
+        created_at: now,
+        deactivated_at: None,
+    };
+    store::insert(tx, new, Some(person.id)).await
 }
 
 /// The principals of a tenant, oldest first.
@@ -153,7 +174,8 @@ pub async fn deactivate_principal(
             let after = PrincipalRecord { deactivated_at: Some(now), version: before.version + 1, ..before };
             store::update(tx, &after).await?;
             let keys = keys::revoke_all(tx, id, now).await?;
-            let (sessions, grants) = store::end_sessions_and_grants(tx, id, now).await?;
+            let sessions = signin::revoke_sessions(tx, id, now).await?;
+            let grants = store::end_grants(tx, id, now).await?;
             let details = json!({"keys": keys, "sessions": sessions, "grants": grants});
             security::note(tx, about(event, &after).with(details)).await?;
             Ok(after)

@@ -1,6 +1,6 @@
-//! The rows of principals, and of the people that they are.
+//! The rows of principals.
 
-use entity::{oauth_grant, person, principal, session};
+use entity::{oauth_grant, principal};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -8,11 +8,10 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::Person;
 use crate::{
     accounts::{Limits, PersonId, PrincipalId, PrincipalRecord, Role, store::to_principal},
     clock::Time,
-    database::{DoorTx, Tx},
+    database::Tx,
     error::{Error, Result},
     wire::Page,
 };
@@ -98,15 +97,8 @@ pub(super) async fn is_there_another_owner(tx: &Tx<'_>, than: PrincipalId) -> Re
     Ok(other.is_some())
 }
 
-/// Ends the sessions of a principal, and what clients may do for it; gives their numbers.
-pub(super) async fn end_sessions_and_grants(tx: &Tx<'_>, id: PrincipalId, now: Time) -> Result<(u64, u64)> {
-    let sessions = tx
-        .update::<session::Entity>()
-        .col_expr(session::Column::RevokedAt, Expr::value(now))
-        .filter(session::Column::PrincipalId.eq(id.0))
-        .filter(session::Column::RevokedAt.is_null())
-        .exec(tx.conn())
-        .await?;
+/// Ends what clients may do for a principal; gives how many may not any more.
+pub(super) async fn end_grants(tx: &Tx<'_>, id: PrincipalId, now: Time) -> Result<u64> {
     let grants = tx
         .update::<oauth_grant::Entity>()
         .col_expr(oauth_grant::Column::RevokedAt, Expr::value(now))
@@ -114,11 +106,5 @@ pub(super) async fn end_sessions_and_grants(tx: &Tx<'_>, id: PrincipalId, now: T
         .filter(oauth_grant::Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
-    Ok((sessions.rows_affected, grants.rows_affected))
-}
-
-/// Somebody with an account.
-pub(in crate::accounts) async fn person(tx: &DoorTx<'_>, id: PersonId) -> Result<Option<Person>> {
-    let row = person::Entity::find_by_id(id.0).one(tx.conn()).await?;
-    Ok(row.map(|row| Person { name: row.name, email: row.email }))
+    Ok(grants.rows_affected)
 }

@@ -12,12 +12,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     clients::{self, Client},
     codes::Challenge,
-    metadata,
     redirect::RedirectUri,
     resource, usual_scopes,
 };
 use crate::{
-    accounts::Scope,
+    accounts::{Scope, tokens::issuer},
     app::App,
     error::{Error, Result},
 };
@@ -126,7 +125,7 @@ pub async fn understand(app: &App, query: &str) -> Result<AuthorizeRequest, Refu
     let asked = Parameters::read(query);
     let client_id = asked.client_id().map_err(Refused::Shown)?;
     let client = clients::resolve(app, client_id).await.map_err(Refused::Shown)?;
-    asked.check(client, &metadata::issuer(app))
+    asked.check(client, &issuer(app))
 }
 
 impl Parameters {

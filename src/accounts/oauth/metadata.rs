@@ -12,17 +12,12 @@ use poem::{
 use serde_json::{Value, json};
 
 use super::usual_scopes;
-use crate::app::App;
+use crate::{accounts::tokens::issuer, app::App};
 
 /// Where the document is.
 pub const PATH: &str = "/.well-known/oauth-authorization-server";
 /// Where a client looks that takes `/mcp` for the issuer.
 pub const PATH_OF_MCP: &str = "/.well-known/oauth-authorization-server/mcp";
-
-/// Who gives out codes and tokens here: what clients compare, to the letter, with whom they meant to ask.
-pub fn issuer(app: &App) -> String {
-    app.public_url()
-}
 
 /// The document.
 #[handler]

@@ -38,12 +38,13 @@ pub use self::{
 pub(super) use self::{
     cookie::{NAME as COOKIE, read as read_cookie},
     session::{IDLE, authenticate_cookie},
+    store::{person, revoke_sessions},
 };
 use self::{
     password::{Hashing, Verdict},
     session::Seen,
 };
-use super::{Principal, PrincipalId, Tenant, parse_name};
+use super::{PersonId, Principal, PrincipalId, Tenant, parse_name};
 use crate::{
     app::App,
     clock::Time,
@@ -51,13 +52,7 @@ use crate::{
     error::{Code, Error, Result},
     sender::Sender,
     vault::Place,
-    wire::id_type,
 };
-
-id_type! {
-    /// Names a person, in whatever tenants they are.
-    PersonId
-}
 
 /// An e-mail address, in lower case: the name under which a person signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +66,17 @@ impl Email {
     pub fn parse(pointer: &str, text: &str) -> Result<Self> {
         let email = text.trim().to_lowercase();
         let is_plain = !email.chars().any(|it| it.is_whitespace() || it.is_control());
-        match email.rsplit_once('@') {
-            Some((name, host)) if is_plain && !name.is_empty() && !host.is_empty() && email.len() <= 254 => {
+        match email.split('@').collect::<Vec<_>>()[..] {
+            [name, host] if is_plain && !name.is_empty() && !host.is_empty() && email.len() <= 254 => {
                 Ok(Self(email))
             }
             _ => Err(Error::invalid_field(pointer, "an e-mail address looks like name@example.org")),
         }
+    }
+
+    /// As it is stored, to be kept.
+    pub fn into_string(self) -> String {
+        self.0
     }
 
     /// As it is stored.
@@ -336,7 +336,9 @@ mod tests {
     fn an_address_is_one_whatever_its_case_and_nothing_else_is() {
         let parse = |text: &str| Email::parse("/email", text).ok().map(|email| email.0);
         assert_eq!(parse(" Ada@Example.ORG "), Some("ada@example.org".into()));
-        for bad in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@exa\nmple.org"] {
+        for bad in
+            ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@exa\nmple.org", "ada@example@org"]
+        {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
         assert_eq!(parse(&format!("{}@example.org", "a".repeat(250))), None);

@@ -8,11 +8,14 @@
 //! nothing.
 
 use chrono::TimeDelta;
-use uuid::Uuid;
 
 use super::{Email, Membership, NewPassword, NewPerson, cookie::Secret, person_with, store};
 use crate::{
-    accounts::{PrincipalId, Tenant, list_tenants},
+    accounts::{
+        PrincipalId, Role, Tenant,
+        invitation::{self, Invitation, InvitationId},
+        list_tenants, members,
+    },
     app::App,
     clock::Time,
     database::{Door, TenantId},
@@ -26,19 +29,10 @@ const LIFE: TimeDelta = TimeDelta::minutes(30);
 /// A link that sets the installation up, as it was made.
 #[derive(Clone, Debug)]
 pub struct SetUp {
-    /// Its row.
-    pub(super) id: Uuid,
     /// Where it leads.
     pub url: String,
     /// Until when it can be used.
     pub expires_at: Time,
-}
-
-/// A link that sets the installation up, as it was shown.
-#[derive(Clone, Copy)]
-pub(super) struct Link {
-    pub(super) id: Uuid,
-    pub(super) tenant: TenantId,
 }
 
 /// Sees to it that a person can own the installation: makes the owner that the settings name, or a link to print. Does
@@ -65,11 +59,22 @@ pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
             .or_else(|error| if error.code == Code::Gone { Ok(None) } else { Err(error) });
     }
     let (secret, now) = (Secret::generate(&app.ids), app.clock.now());
+    let row = Invitation {
+        id: InvitationId(app.ids.uuid()),
+        role: Role::Owner,
+        email: None,
+        projects: None,
+        invited_by: None,
+        created_at: now,
+        expires_at: now + LIFE,
+        accepted_at: None,
+        principal: None,
+        revoked_at: None,
+    };
     let url = format!("{}/setup?code={}", app.public_url(), secret.text());
-    let link = SetUp { id: app.ids.uuid(), url, expires_at: now + LIFE };
-    let (row, hash) = (link.clone(), secret.hash());
+    let (link, hash) = (SetUp { url, expires_at: row.expires_at }, secret.hash());
     app.database
-        .write(tenant.id, move |tx| Box::pin(async move { store::insert_set_up(tx, row, hash, now).await }))
+        .write(tenant.id, move |tx| Box::pin(async move { invitation::insert(tx, row, hash).await }))
         .await?;
     Ok(Some(link))
 }
@@ -78,14 +83,15 @@ pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
 ///
 /// # Errors
 /// `gone` for one that is used, late or made up: it tells not which.
-pub(super) async fn peek(app: &App, code: &str) -> Result<Link> {
+pub(super) async fn peek(app: &App, code: &str) -> Result<(TenantId, InvitationId)> {
     let hash = Secret::parse(code).ok_or_else(gone)?.hash();
     let now = app.clock.now();
-    let link = app
+    let found = app
         .database
-        .read_through(Door::Credentials, move |tx| Box::pin(store::set_up_by_hash(tx, hash, now)))
+        .read_through(Door::Credentials, move |tx| Box::pin(invitation::by_hash(tx, hash)))
         .await?;
-    link.ok_or_else(gone)
+    let good = found.filter(|(_, link)| link.invited_by.is_none() && link.is_open(now));
+    good.map(|(tenant, link)| (tenant, link.id)).ok_or_else(gone)
 }
 
 /// Uses a link up: whoever has it becomes the owner.
@@ -93,10 +99,10 @@ pub(super) async fn peek(app: &App, code: &str) -> Result<Link> {
 /// # Errors
 /// `gone` as [`peek`], and when somebody else was faster; `invalid_request` for what does not fit.
 pub(super) async fn accept(app: &App, sender: &Sender, code: &str, new: NewPerson) -> Result<Membership> {
-    let link = peek(app, code).await?;
+    let (tenant, link) = peek(app, code).await?;
     let tenants = list_tenants(app).await?;
-    let tenant = tenants.into_iter().find(|tenant| tenant.id == link.tenant).ok_or_else(gone)?;
-    own(app, sender, tenant, Some(link.id), new).await
+    let tenant = tenants.into_iter().find(|known| known.id == tenant).ok_or_else(gone)?;
+    own(app, sender, tenant, Some(link), new).await
 }
 
 /// Makes a person the first owner of a tenant.
@@ -104,7 +110,7 @@ async fn own(
     app: &App,
     sender: &Sender,
     tenant: Tenant,
-    link: Option<Uuid>,
+    link: Option<InvitationId>,
     new: NewPerson,
 ) -> Result<Membership> {
     let person = person_with(app, sender, new).await?;
@@ -118,11 +124,11 @@ async fn own(
                     return Err(gone());
                 }
                 if let Some(link) = link
-                    && !store::use_set_up(tx, link, principal, now).await?
+                    && !invitation::use_up(tx, link, principal, now).await?
                 {
                     return Err(gone());
                 }
-                store::insert_owner(tx, principal, &person, now).await
+                members::admit(tx, principal, &person, Role::Owner, None, now).await
             })
         })
         .await?;

@@ -1,17 +1,12 @@
-//! The rows of people and their sessions, and of the link that sets an installation up, which is an invitation that
-//! nobody made.
+//! The rows of people and their sessions.
 
-use entity::{invitation, person, principal, session, tenant};
+use entity::{person, principal, session, tenant};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     prelude::*, sea_query::OnConflict,
 };
 
-use super::{
-    Email, Membership, Person, PersonId, Session,
-    session::IDLE,
-    setup::{Link, SetUp},
-};
+use super::{Email, Membership, Person, PersonId, Session, session::IDLE};
 use crate::{
     accounts::{PrincipalId, PrincipalKind, Role, SessionId, Tenant},
     clock::Time,
@@ -25,7 +20,7 @@ pub(super) async fn person_by_email(tx: &DoorTx<'_>, email: &Email) -> Result<Op
     row.map(to_person).transpose()
 }
 
-pub(super) async fn person(tx: &DoorTx<'_>, id: PersonId) -> Result<Option<Person>> {
+pub(in crate::accounts) async fn person(tx: &DoorTx<'_>, id: PersonId) -> Result<Option<Person>> {
     person::Entity::find_by_id(id.0).one(tx.conn()).await?.map(to_person).transpose()
 }
 
@@ -100,66 +95,10 @@ pub(super) async fn has_owner_here(tx: &Tx<'_>) -> Result<bool> {
     Ok(owner.is_some())
 }
 
-/// Makes a person an owner of this tenant.
-pub(super) async fn insert_owner(tx: &Tx<'_>, id: PrincipalId, owner: &Person, now: Time) -> Result<()> {
-    let row = principal::ActiveModel {
-        id: Set(id.0),
-        tenant_id: Set(tx.tenant().0),
-        kind: Set(PrincipalKind::User.as_str().to_owned()),
-        name: Set(owner.name.clone()),
-        role: Set(Role::Owner.as_str().to_owned()),
-        person_id: Set(Some(owner.id.0)),
-        created_at: Set(now),
-        ..Default::default()
-    };
-    principal::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
 /// The person that a principal is.
 pub(super) async fn person_behind(tx: &Tx<'_>, id: PrincipalId) -> Result<Option<PersonId>> {
     let row = tx.find::<principal::Entity>().filter(principal::Column::Id.eq(id.0)).one(tx.conn()).await?;
     Ok(row.and_then(|row| row.person_id).map(PersonId))
-}
-
-pub(super) async fn insert_set_up(tx: &Tx<'_>, link: SetUp, hash: [u8; 32], now: Time) -> Result<()> {
-    let row = invitation::ActiveModel {
-        id: Set(link.id),
-        tenant_id: Set(tx.tenant().0),
-        hash: Set(hash.to_vec()),
-        role: Set(Role::Owner.as_str().to_owned()),
-        created_at: Set(now),
-        expires_at: Set(link.expires_at),
-        ..Default::default()
-    };
-    invitation::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-/// A link that sets the installation up and can still be used.
-pub(super) async fn set_up_by_hash(tx: &DoorTx<'_>, hash: [u8; 32], now: Time) -> Result<Option<Link>> {
-    let row = invitation::Entity::find()
-        .filter(invitation::Column::Hash.eq(hash.to_vec()))
-        .filter(invitation::Column::InvitedBy.is_null())
-        .filter(invitation::Column::AcceptedAt.is_null())
-        .filter(invitation::Column::RevokedAt.is_null())
-        .filter(invitation::Column::ExpiresAt.gt(now))
-        .one(tx.conn())
-        .await?;
-    Ok(row.map(|row| Link { id: row.id, tenant: TenantId(row.tenant_id) }))
-}
-
-/// Uses a link that sets the installation up; false if somebody was faster.
-pub(super) async fn use_set_up(tx: &Tx<'_>, id: Uuid, owner: PrincipalId, now: Time) -> Result<bool> {
-    let used = tx
-        .update::<invitation::Entity>()
-        .col_expr(invitation::Column::AcceptedAt, Expr::value(now))
-        .col_expr(invitation::Column::PrincipalId, Expr::value(owner.0))
-        .filter(invitation::Column::Id.eq(id))
-        .filter(invitation::Column::AcceptedAt.is_null())
-        .exec(tx.conn())
-        .await?;
-    Ok(used.rows_affected == 1)
 }
 
 pub(super) async fn insert_session(
@@ -250,15 +189,16 @@ pub(super) async fn revoke_session(
     to_session(row.ok_or_else(|| Error::not_found("session"))?)
 }
 
-/// Ends every session of a principal.
-pub(super) async fn revoke_sessions(tx: &Tx<'_>, owner: PrincipalId, now: Time) -> Result<()> {
-    tx.update::<session::Entity>()
+/// Ends every session of a principal; gives how many that were.
+pub(in crate::accounts) async fn revoke_sessions(tx: &Tx<'_>, owner: PrincipalId, now: Time) -> Result<u64> {
+    let revoked = tx
+        .update::<session::Entity>()
         .col_expr(session::Column::RevokedAt, Expr::value(now))
         .filter(session::Column::PrincipalId.eq(owner.0))
         .filter(session::Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(revoked.rows_affected)
 }
 
 /// Writes down that a session was used.

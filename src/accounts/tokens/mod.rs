@@ -96,7 +96,7 @@ impl Surface {
     }
 }
 
-/// Who issues the tokens of this service.
+/// Who issues the codes and tokens of this service: what clients compare, to the letter, with whom they meant to ask.
 pub(super) fn issuer(app: &App) -> String {
     app.public_url()
 }
