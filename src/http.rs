@@ -139,6 +139,7 @@ pub fn endpoint_with(
         .at(oauth::metadata::PATH, get(oauth::metadata::authorization_server))
         .at(oauth::metadata::PATH_OF_MCP, get(oauth::metadata::authorization_server))
         // Pages, which people look at.
+        .at("/oauth/authorize", get(oauth::show_consent).post(oauth::take_consent))
         .at("/setup", get(signin::show_set_up).post(signin::set_up))
         .at("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .at("/signin/tenant", post(signin::choose))
@@ -146,6 +147,7 @@ pub fn endpoint_with(
         .at("/account", get(signin::show_account))
         .at("/account/password", post(signin::change_password_of))
         .at("/account/sessions/end", post(signin::end_session))
+        .at("/account/grants/end", post(signin::end_grant))
         .at(pages::STYLE_PATH, get(pages::get_style))
         .nest("/docs", docs)
         .nest("/", service)

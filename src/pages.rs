@@ -47,11 +47,11 @@ impl Page {
         Self { status, ..self }
     }
 
-    /// The page, whose forms may also lead to `origin`, such as `https://client.example`: a browser that is redirected
+    /// The page, whose forms may also lead to `source`, such as `https://client.example`: a browser that is redirected
     /// there after it sent one would stop otherwise.
     #[must_use]
-    pub fn leading_to(self, origin: &str) -> Self {
-        let policy = self.policy.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
+    pub fn leading_to(self, source: &str) -> Self {
+        let policy = self.policy.replace("form-action 'self'", &format!("form-action 'self' {source}"));
         Self { policy, ..self }
     }
 }

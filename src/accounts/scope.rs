@@ -101,6 +101,14 @@ impl Role {
     }
 }
 
+/// What a client is given that asks for no scope by name: to see all and to do an agent's work, nothing of the tenant's
+/// management.
+pub fn usual_scopes() -> BTreeSet<Scope> {
+    let work =
+        [Scope::WorkWrite, Scope::ConflictsWrite, Scope::GatesWrite, Scope::RunsWrite, Scope::AgentsWrite];
+    Role::Viewer.scopes().into_iter().chain(work).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,7 @@ pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
 /// in, and what publishes or trades credentials is for everybody.
-const OTHERS: [(&str, bool); 15] = [
+const OTHERS: [(&str, bool); 17] = [
     ("/openapi.json", false),
     ("/api/v1/events/ws", true),
     ("/mcp", true),
@@ -45,6 +45,8 @@ const OTHERS: [(&str, bool); 15] = [
     ("/account", false),
     ("/account/password", false),
     ("/account/sessions/end", false),
+    ("/account/grants/end", false),
+    ("/oauth/authorize", false),
 ];
 
 /// A route of the specification.

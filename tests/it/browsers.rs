@@ -1,12 +1,18 @@
 //! The pages in Chromium: what somebody does there who comes for the first time, leaves, and comes back.
 
-use trackside::accounts::signin;
+use serde_json::json;
+use trackside::accounts::{oauth::clients, signin};
 
 use crate::support::{
     Server,
     browser::Browser,
+    text,
+    tls::TlsHost,
     visitor::{EMAIL, PASSWORD},
 };
+
+/// What a client keeps to itself until it redeems its code is not needed here.
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// Everything that can be filled in or pressed has a name, under one heading in one main part.
 async fn expect_accessible(browser: &mut Browser) {
@@ -17,6 +23,64 @@ async fn expect_accessible(browser: &mut Browser) {
     assert_eq!(heard.iter().filter(|(role, ..)| role == "main").count(), 1, "{heard:?}");
     assert_eq!(browser.ask("document.querySelectorAll('h1').length").await, 1);
     assert_eq!(browser.ask("document.documentElement.lang").await, "en");
+}
+
+#[tokio::test]
+async fn somebody_is_asked_by_a_client_and_lets_it_in() {
+    let server = Server::start().await;
+    server.tenant("Acme").await;
+    let app = &server.service.app;
+    let link = signin::prepare(app).await.unwrap().unwrap().url;
+    let (mut browser, client) = (Browser::start().await, TlsHost::start_plain().await);
+    let document = json!({
+        "client_id": "our-ide", "client_name": "Our IDE", "redirect_uris": ["http://localhost/callback"],
+    });
+    clients::register(app, document).await.unwrap();
+    browser.open(&link).await;
+    for (label, typed) in [("E-mail address", EMAIL), ("Name", "Ada"), ("Password", PASSWORD)] {
+        browser.fill(label, typed).await;
+    }
+    browser.fill("The same once more", PASSWORD).await;
+    browser.press("Set up").await;
+    browser.press("Sign out").await;
+
+    let callback = format!("http://localhost:{}/callback", client.port);
+    let asked = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("client_id", "our-ide"), ("redirect_uri", &callback), ("response_type", "code")])
+        .extend_pairs([("code_challenge", CHALLENGE), ("code_challenge_method", "S256"), ("state", "a b&c")])
+        .finish();
+    let page = server.stranger().address("http", &format!("/oauth/authorize?{asked}"));
+    browser.open(&page).await;
+    assert_eq!(browser.heading().await, "Sign in");
+    browser.fill("E-mail address", EMAIL).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    assert_eq!(browser.heading().await, "Let Our IDE in?");
+    expect_accessible(&mut browser).await;
+    let order = browser.tab(3).await;
+    assert_eq!(order, ["answer", "answer", "Sign in as somebody else"]);
+    browser.keep("consent").await;
+    browser.prefer("dark").await;
+    browser.keep("consent-dark").await;
+    browser.prefer("light").await;
+    browser.press("Do not allow").await;
+    let told = text(&browser.ask("location.href").await);
+    assert!(told.starts_with(&callback) && told.contains("error=access_denied"), "{told}");
+    browser.open(&page).await;
+    browser.press("Allow").await;
+    let told = text(&browser.ask("location.href").await);
+    assert!(
+        told.starts_with(&callback) && told.contains("code=tsc_") && told.contains("state=a+b%26c"),
+        "{told}"
+    );
+
+    browser.open(&server.stranger().address("http", "/account")).await;
+    assert!(browser.words().await.contains("Our IDE"));
+    expect_accessible(&mut browser).await;
+    browser.keep("account-with-program").await;
+    browser.press("End").await;
+    assert!(browser.words().await.contains("That program may do nothing for you any more."));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl GrantsApi {
     ) -> Result<Listed<GrantOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = grants::list(&app, &caller.principal, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, GrantOut::from)))
+        Ok(Listed(page.cut(rows, |row| row.id, |grant| GrantOut::of(&app, grant))))
     }
 
     /// End a grant
@@ -55,7 +55,8 @@ impl GrantsApi {
         /// The grant's id.
         grant_id: Path<GrantId>,
     ) -> Result<Json<GrantOut>> {
-        Ok(Json(grants::end(&app, &caller.principal, grant_id.0).await?.into()))
+        let ended = grants::end(&app, &caller.principal, grant_id.0).await?;
+        Ok(Json(GrantOut::of(&app, ended)))
     }
 }
 
@@ -93,15 +94,15 @@ example!(GrantOut, {
     "createdAt": "2026-11-21T09:00:00Z"
 });
 
-impl From<Grant> for GrantOut {
-    fn from(grant: Grant) -> Self {
+impl GrantOut {
+    fn of(app: &App, grant: Grant) -> Self {
         Self {
             id: grant.id,
             principal_id: grant.principal,
             client_id: grant.client_id,
             client_name: grant.client_name,
             scopes: grant.scopes.into_iter().collect(),
-            resources: grant.resources.into_iter().collect(),
+            resources: grant.resources.iter().map(|resource| resource.address(&app.public_url())).collect(),
             created_at: grant.created_at.into(),
             last_used_at: grant.last_used_at.map(Timestamp),
             revoked_at: grant.revoked_at.map(Timestamp),

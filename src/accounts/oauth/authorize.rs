@@ -13,10 +13,13 @@ use super::{
     clients::{self, Client},
     codes::Challenge,
     redirect::RedirectUri,
-    resource, usual_scopes,
 };
 use crate::{
-    accounts::{Scope, tokens::issuer},
+    accounts::{
+        Scope,
+        scope::usual_scopes,
+        tokens::{Resource, issuer},
+    },
     app::App,
     error::{Error, Result},
 };
@@ -35,7 +38,7 @@ pub struct AuthorizeRequest {
     /// What it wants to be allowed; what the person may not do themselves is still to be taken out.
     pub scopes: BTreeSet<Scope>,
     /// The resources that its tokens are to be for; none means all of this service's.
-    pub resources: BTreeSet<String>,
+    pub resources: BTreeSet<Resource>,
     /// What the code's redeemer has to know.
     pub challenge: Challenge,
     /// Where the answer goes.
@@ -115,7 +118,7 @@ impl Reason {
 const ONCE: [&str; 6] =
     ["response_type", "response_mode", "state", "scope", "code_challenge", "code_challenge_method"];
 
-type Asked = (BTreeSet<Scope>, BTreeSet<String>, Challenge);
+type Asked = (BTreeSet<Scope>, BTreeSet<Resource>, Challenge);
 
 /// Understands the query of an authorize request.
 ///
@@ -219,8 +222,8 @@ impl Parameters {
         Ok(scopes)
     }
 
-    fn resources(&self, issuer: &str) -> Result<BTreeSet<String>, (Reason, String)> {
-        let all: Option<_> = self.all("resource").map(|named| resource(issuer, named)).collect();
+    fn resources(&self, issuer: &str) -> Result<BTreeSet<Resource>, (Reason, String)> {
+        let all: Option<_> = self.all("resource").map(|named| Resource::at(issuer, named)).collect();
         all.ok_or_else(|| (Reason::InvalidTarget, "resource: it is not one of this service".to_owned()))
     }
 }
@@ -287,7 +290,7 @@ mod tests {
     fn a_good_request_is_understood() {
         let request = asked(&[]).expect("good");
         assert_eq!(request.scopes, BTreeSet::from([Scope::ProjectsRead, Scope::WorkWrite]));
-        assert_eq!(request.resources, BTreeSet::from([format!("{ISSUER}/mcp")]));
+        assert_eq!(request.resources, BTreeSet::from([Resource::Mcp]));
         assert_eq!(
             request.back.with_code(&"tsc_x".to_owned().into()),
             "http://localhost:51234/callback?code=tsc_x&state=a+b%26c&iss=https%3A%2F%2Ftrackside.example.org"
@@ -306,9 +309,14 @@ mod tests {
         }
         let partly = asked(&[("scope", Some("moon.read runs.read offline_access"))]).expect("good");
         assert_eq!(partly.scopes, BTreeSet::from([Scope::RunsRead]));
-        for (named, kept) in [("/", ""), ("", ""), ("/api/v1", "/api/v1"), ("/mcp/", "/mcp")] {
+        for (named, meant) in [
+            ("/", Resource::Service),
+            ("", Resource::Service),
+            ("/api/v1", Resource::Api),
+            ("/mcp/", Resource::Mcp),
+        ] {
             let request = asked(&[("resource", Some(&format!("{ISSUER}{named}")))]).expect("good");
-            assert_eq!(request.resources, BTreeSet::from([format!("{ISSUER}{kept}")]), "{named}");
+            assert_eq!(request.resources, BTreeSet::from([meant]), "{named}");
         }
         let two = asked(&[("+resource", Some("https://trackside.example.org/api/v1"))]).expect("good");
         assert_eq!(two.resources.len(), 2);

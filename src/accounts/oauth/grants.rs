@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::{clients::Client, store};
 use crate::{
-    accounts::{Credential, GrantId, Principal, PrincipalId, Scope},
+    accounts::{Credential, GrantId, Principal, PrincipalId, Scope, tokens::Resource},
     app::App,
     clock::Time,
     database::TenantId,
     error::{Code, Error, Result},
-    wire::Page,
+    wire::{MAX_LIMIT, Page},
 };
 
 /// What somebody lets a client do.
@@ -32,7 +32,7 @@ pub struct Grant {
     /// What it may do, as far as the principal may.
     pub scopes: BTreeSet<Scope>,
     /// The resources that its tokens are for; none means all of this service's.
-    pub resources: BTreeSet<String>,
+    pub resources: BTreeSet<Resource>,
     /// When it was given.
     pub created_at: Time,
     /// When a token was last made of it.
@@ -51,7 +51,7 @@ pub async fn give(
     principal: &Principal,
     client: &Client,
     scopes: BTreeSet<Scope>,
-    resources: BTreeSet<String>,
+    resources: BTreeSet<Resource>,
 ) -> Result<Grant> {
     if !matches!(principal.credential, Credential::Session(_)) {
         let why = "only a person who is signed in lets a client act for them";
@@ -110,6 +110,20 @@ pub async fn list(app: &App, principal: &Principal, page: Page<GrantId>) -> Resu
     app.database
         .read(principal.tenant, |tx| Box::pin(async move { store::grants(tx, reach, &page).await }))
         .await
+}
+
+/// What somebody lets clients do now, newest first.
+///
+/// # Errors
+/// The database's.
+pub(in crate::accounts) async fn given_by(app: &App, principal: &Principal) -> Result<Vec<Grant>> {
+    let (reach, page) = (Reach::Own(principal.id), Page { limit: MAX_LIMIT, after: None, counts: false });
+    let mut given = app
+        .database
+        .read(principal.tenant, |tx| Box::pin(async move { store::grants(tx, reach, &page).await }))
+        .await?;
+    given.retain(|grant| grant.revoked_at.is_none());
+    Ok(given)
 }
 
 /// Ends a grant: its tokens are refused from the next second on. Doing it again changes nothing.

@@ -11,8 +11,14 @@ use poem::{
 };
 use serde_json::{Value, json};
 
-use super::usual_scopes;
-use crate::{accounts::tokens::issuer, app::App};
+use super::consent;
+use crate::{
+    accounts::{
+        scope::usual_scopes,
+        tokens::{GRANT_TYPES, issuer},
+    },
+    app::App,
+};
 
 /// Where the document is.
 pub const PATH: &str = "/.well-known/oauth-authorization-server";
@@ -26,15 +32,19 @@ pub(crate) fn authorization_server(app: Data<&Arc<App>>) -> Response {
     document.with_header(header::CACHE_CONTROL, "public, max-age=3600").into_response()
 }
 
-/// It names what there is: no authorization endpoint, as long as there is no page on which people agree.
 fn document(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
-        "token_endpoint": format!("{issuer}/oauth/token"),
+        "authorization_endpoint": format!("{issuer}{}", consent::PATH),
+        "authorization_response_iss_parameter_supported": true,
+        "client_id_metadata_document_supported": true,
+        "code_challenge_methods_supported": ["S256"],
+        "grant_types_supported": GRANT_TYPES,
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "response_modes_supported": ["query"],
+        "response_types_supported": ["code"],
+        "token_endpoint": format!("{issuer}/oauth/token"),
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
         "scopes_supported": usual_scopes(),
         "service_documentation": format!("{issuer}/docs"),
     })

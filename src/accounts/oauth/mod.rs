@@ -17,13 +17,12 @@ mod api;
 pub mod authorize;
 pub mod clients;
 pub mod codes;
+mod consent;
 pub mod grants;
 pub mod metadata;
 pub mod redirect;
 pub mod refresh;
 mod store;
-
-use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
@@ -31,7 +30,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 pub use self::api::GrantsApi;
-use super::{Role, Scope};
+pub(crate) use self::consent::{show_consent, take_consent};
 use crate::{
     app::App,
     clock::Ids,
@@ -40,21 +39,6 @@ use crate::{
 
 /// Rows forgotten in one transaction.
 const BATCH: u64 = 500;
-
-/// What a client is given that asks for no scope by name: to see all and to do an agent's work, nothing of the tenant's
-/// management.
-pub fn usual_scopes() -> BTreeSet<Scope> {
-    let work =
-        [Scope::WorkWrite, Scope::ConflictsWrite, Scope::GatesWrite, Scope::RunsWrite, Scope::AgentsWrite];
-    Role::Viewer.scopes().into_iter().chain(work).collect()
-}
-
-/// The resource that a client names (RFC 8707), as it is kept; none if it is none of this service's.
-pub fn resource(public_url: &str, named: &str) -> Option<String> {
-    let named = named.strip_suffix('/').unwrap_or(named);
-    let path = named.strip_prefix(public_url)?;
-    ["", "/api/v1", "/mcp"].contains(&path).then(|| named.to_owned())
-}
 
 /// Forgets codes, refresh tokens, grants and documents of clients that nothing can be done with any more.
 ///

@@ -80,10 +80,13 @@ impl RedirectUri {
         }
     }
 
-    /// The origin that a page has to allow a form to lead to: of an application's own scheme, the scheme.
-    pub fn origin(&self) -> String {
-        match self.url.origin() {
-            origin if origin.is_tuple() => origin.ascii_serialization(),
+    /// What a page's policy has to allow a form to lead to: the origin or, where a policy cannot name one, the scheme.
+    /// It cannot for an application's own scheme, nor for a literal IPv6 address (CSP 3, 2.3.1).
+    pub fn source(&self) -> String {
+        match (self.url.origin(), self.url.host()) {
+            (origin, Some(Host::Domain(_) | Host::Ipv4(_))) if origin.is_tuple() => {
+                origin.ascii_serialization()
+            }
             _ => format!("{}:", self.url.scheme()),
         }
     }
@@ -217,8 +220,10 @@ mod tests {
             uri.with(&[("code", "x&y"), ("state", "ä")]),
             "https://app.example.org/cb?a=b&code=x%26y&state=%C3%A4"
         );
-        assert_eq!((uri.shown(), &*uri.origin()), ("app.example.org", "https://app.example.org"));
+        assert_eq!((uri.shown(), &*uri.source()), ("app.example.org", "https://app.example.org"));
         let app = RedirectUri::parse("com.example.app:/oauth").expect("an address");
-        assert_eq!((app.shown(), &*app.origin()), ("com.example.app", "com.example.app:"));
+        assert_eq!((app.shown(), &*app.source()), ("com.example.app", "com.example.app:"));
+        let local = RedirectUri::parse("http://[::1]:51234/callback").expect("an address");
+        assert_eq!(local.source(), "http:", "no policy can say more of it");
     }
 }

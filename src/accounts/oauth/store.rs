@@ -1,7 +1,5 @@
 //! The rows of clients, grants, codes and refresh tokens.
 
-use std::collections::BTreeSet;
-
 use entity::{authorization_code, oauth_client, oauth_grant, refresh_token};
 use sea_orm::{
     ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -90,7 +88,7 @@ pub(super) async fn insert_grant(tx: &Tx<'_>, new: Grant) -> Result<()> {
         client_id: Set(new.client_id),
         client_name: Set(new.client_name),
         scopes: Set(new.scopes.iter().map(|scope| json!(scope.as_str())).collect()),
-        resources: Set(new.resources.iter().map(|resource| json!(resource)).collect()),
+        resources: Set(new.resources.iter().map(|resource| json!(resource.as_str())).collect()),
         created_at: Set(new.created_at),
         last_used_at: Set(new.last_used_at),
         revoked_at: Set(new.revoked_at),
@@ -153,7 +151,9 @@ async fn end(tx: &Tx<'_>, which: Expr, now: Time) -> Result<()> {
 
 fn to_grant(row: oauth_grant::Model) -> Result<Grant> {
     let scopes: Vec<String> = serde_json::from_value(row.scopes).map_err(Error::internal)?;
-    let resources: BTreeSet<String> = serde_json::from_value(row.resources).map_err(Error::internal)?;
+    let resources: Vec<String> = serde_json::from_value(row.resources).map_err(Error::internal)?;
+    let resources = resources.iter().map(|resource| resource.parse());
+    let resources = resources.collect::<Result<_, _>>().map_err(Error::internal)?; // one left out would mean all
     Ok(Grant {
         id: GrantId(row.id),
         tenant: TenantId(row.tenant_id),

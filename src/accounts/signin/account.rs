@@ -1,4 +1,5 @@
-//! The page of one's own account: who one is here, a new password, and where one is signed in.
+//! The page of one's own account: who one is here, a new password, where one is signed in, and which programs act for
+//! one.
 
 use std::sync::Arc;
 
@@ -7,11 +8,14 @@ use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
     Happened, Method, Session, change_password, cookie, noted,
-    pages::{enter, mended, new_password, password_fields, query, with_cookie, wrong},
+    pages::{enter, mended, new_password, on_the_way_to, password_fields, query, with_cookie, wrong},
     person_behind, session,
 };
 use crate::{
-    accounts::{Credential, Principal, SessionId, get_tenant},
+    accounts::{
+        Credential, GrantId, Principal, SessionId, get_tenant,
+        oauth::grants::{self, Grant},
+    },
     app::App,
     clock::Time,
     error::{Error, Result},
@@ -31,6 +35,7 @@ pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Res
             let done = match query(request, "done").as_str() {
                 "password" => Some("You have a new password, and are signed out everywhere else."),
                 "session" => Some("That session is over."),
+                "grant" => Some("That program may do nothing for you any more."),
                 _ => None,
             };
             Ok(account_page(&app, &principal, done, None).await?.into_response())
@@ -77,16 +82,35 @@ pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: F
     )
 }
 
-/// `POST /signout`: ends the session of this browser.
+/// `POST /account/grants/end`: ends what a client may do.
 #[handler]
-pub(crate) async fn sign_out(app: Data<&Arc<App>>, request: &Request, _form: Form) -> Response {
+pub(crate) async fn end_grant(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let id = form.text("grant").parse().map(GrantId).map_err(|_| Error::not_found("grant"))?;
+            grants::end(&app, &principal, id).await?;
+            Ok(go_to("/account?done=grant"))
+        }
+        .await,
+    )
+}
+
+/// `POST /signout`: ends the session of this browser. Somebody who wants to be somebody else signs in again, and goes
+/// on where they were.
+#[handler]
+pub(crate) async fn sign_out(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
+    shown(
+        async {
+            let to = match form.text("next") {
+                "" => "/signin".to_owned(),
+                next => on_the_way_to(next)?,
+            };
             let who = session::end_shown(&app, request.headers()).await?;
             if who.is_some() {
                 noted(Happened::SignedOut, who, &Sender::of(&app, request));
             }
-            Ok(with_cookie(go_to("/signin"), &cookie::clear(&app)))
+            Ok(with_cookie(go_to(&to), &cookie::clear(&app)))
         }
         .await,
     )
@@ -103,6 +127,7 @@ async fn account_page(
     let mut sessions =
         session::list_sessions(app, principal, Part { limit: MAX_LIMIT, after: None, counts: false }).await?;
     sessions.truncate(usize::try_from(MAX_LIMIT).unwrap_or(usize::MAX));
+    let grants = grants::given_by(app, principal).await?;
     let body = html! {
         @if let Some(done) = done { p class="notice" role="status" { (done) } }
         dl {
@@ -130,6 +155,18 @@ async fn account_page(
                 tbody { @for session in &sessions { (row(session, principal)) } }
             }
         }
+        h2 { "What programs do for you" }
+        @if grants.is_empty() {
+            p { "You let no program act for you." }
+        } @else {
+            div class="wide" {
+                table {
+                    thead { tr { th scope="col" { "Program" } th scope="col" { "Since" } th scope="col" { "Last used" }
+                        th scope="col" { "End" } } }
+                    tbody { @for grant in &grants { (grant_row(grant)) } }
+                }
+            }
+        }
     };
     Ok(Page::new("Your account", body))
 }
@@ -149,6 +186,23 @@ fn row(session: &Session, principal: &Principal) -> maud::Markup {
                         button class="quiet" type="submit"
                             aria-label={ "End the session since " (time(session.created_at)) } { "End" }
                     }
+                }
+            }
+        }
+    }
+}
+
+fn grant_row(grant: &Grant) -> maud::Markup {
+    html! {
+        tr {
+            td class="long" { (grant.client_name) }
+            td { (time(grant.created_at)) }
+            td { (grant.last_used_at.map_or_else(|| "never".to_owned(), time)) }
+            td {
+                form method="post" action="/account/grants/end" {
+                    input type="hidden" name="grant" value=(grant.id);
+                    button class="quiet" type="submit"
+                        aria-label={ "End what " (grant.client_name) " may do since " (time(grant.created_at)) } { "End" }
                 }
             }
         }

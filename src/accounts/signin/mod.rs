@@ -26,7 +26,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 pub(crate) use self::{
-    account::{change_password_of, end_session, show_account, sign_out},
+    account::{change_password_of, end_grant, end_session, show_account, sign_out},
     pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
 };
 pub use self::{
@@ -37,7 +37,8 @@ pub use self::{
 };
 pub(super) use self::{
     cookie::{NAME as COOKIE, read as read_cookie},
-    session::{IDLE, authenticate_cookie},
+    pages::on_the_way_to,
+    session::{IDLE, authenticate_cookie, shown as who_is_there},
     store::{person, revoke_sessions},
 };
 use self::{

@@ -19,6 +19,8 @@ use crate::{
 
 /// Where people go who were on their way to nowhere in particular.
 pub(super) const HOME: &str = "/account";
+/// What a browser can be sent to together with its headers: servers refuse longer ones.
+const LONGEST_WAY: usize = 6 * 1024;
 
 /// `GET /setup`: the form that the set-up link leads to.
 #[handler]
@@ -116,6 +118,18 @@ pub(super) fn mended(done: Result<Response>, page: impl FnOnce(&Error) -> Page) 
         }
         done => done,
     }
+}
+
+/// Where somebody signs in who is on the way to `path`.
+///
+/// # Errors
+/// `invalid_request` for what nobody can be sent to.
+pub(in crate::accounts) fn on_the_way_to(path: &str) -> Result<String> {
+    let way = |path: &str| {
+        format!("/signin?next={}", form_urlencoded::byte_serialize(path.as_bytes()).collect::<String>())
+    };
+    let way = local_path(path).map(way).filter(|way| way.len() <= LONGEST_WAY);
+    way.ok_or_else(|| Error::invalid("this address is too long, or not a plain one"))
 }
 
 /// `GET /signin`: the form, or on to where they wanted for those who are signed in.

@@ -126,7 +126,7 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn shown(app: &App, request: &Request) -> Result<Option<Arc<Principal>>> {
+pub(in crate::accounts) async fn shown(app: &App, request: &Request) -> Result<Option<Arc<Principal>>> {
     let Some(secret) = cookie::read(app, request.headers()) else { return Ok(None) };
     match authenticate(app, &secret).await {
         Ok(principal) => Ok(Some(principal)),

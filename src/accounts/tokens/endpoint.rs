@@ -17,7 +17,7 @@ use poem::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::{AccessToken, Resource, issue, words};
+use super::{AccessToken, Resource, grant, issue, words};
 use crate::{
     accounts::{Scope, authenticate},
     app::App,
@@ -26,6 +26,9 @@ use crate::{
 
 /// The largest form that is read.
 const MAX_BYTES: usize = 64 * 1024;
+/// What a token may be asked for with.
+pub(in crate::accounts) const GRANT_TYPES: [&str; 3] =
+    ["authorization_code", "refresh_token", "client_credentials"];
 /// The only parameter that may be there more than once (RFC 8707, 2).
 const RESOURCE: &str = "resource";
 
@@ -46,9 +49,11 @@ pub(crate) async fn answer_token_request(
         let client = Client::of(request, &form)?;
         match form.required("grant_type")? {
             "client_credentials" => client_credentials(&app, &client, &form).await,
+            "authorization_code" => grant::for_code(&app, &client, &form).await,
+            "refresh_token" => grant::for_refresh_token(&app, &client, &form).await,
             _ => Err(OAuthError::refused(
                 "unsupported_grant_type",
-                "this service knows the grant type client_credentials",
+                format!("the grant types here are {}", GRANT_TYPES.join(", ")),
             )),
         }
     };
@@ -261,9 +266,10 @@ impl Form {
 
     /// What the token is to be good for, if the request says so.
     pub(in crate::accounts) fn resources(&self, app: &App) -> Result<BTreeSet<Resource>, OAuthError> {
-        let at = |address: &String| Resource::at(app, address);
+        let service = app.public_url();
+        let at = |address: &String| Resource::at(&service, address);
         self.resources.iter().map(at).collect::<Option<_>>().ok_or_else(|| {
-            let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.address(app)).collect();
+            let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.address(&service)).collect();
             OAuthError::refused("invalid_target", format!("a resource here is one of {}", known.join(", ")))
         })
     }

@@ -1,7 +1,7 @@
 //! What a client learns without a credential: the keys that verify tokens, where to get one (RFC 9728), and what a
 //! refusal tells it to do.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use poem::{
     IntoResponse as _, Response, handler,
@@ -11,11 +11,7 @@ use poem::{
 use serde_json::{Value, json};
 
 use super::{Resource, issuer, keyring, words};
-use crate::{
-    accounts::{Role, Scope},
-    app::App,
-    error::Result,
-};
+use crate::{accounts::scope::usual_scopes, app::App, error::Result};
 
 /// Answers `GET /.well-known/jwks.json`: the keys that verify our tokens (RFC 7517).
 #[handler]
@@ -38,7 +34,7 @@ pub(crate) fn show_mcp(app: Data<&Arc<App>>) -> Response {
 
 fn describe(app: &App, resource: Resource) -> Value {
     json!({
-        "resource": resource.address(app),
+        "resource": resource.address(&app.public_url()),
         "authorization_servers": authorization_servers(app),
         "scopes_supported": usual_scopes().iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
         "bearer_methods_supported": ["header"],
@@ -50,11 +46,6 @@ fn describe(app: &App, resource: Resource) -> Value {
 /// Who issues tokens that are good here; nobody where tokens are turned off.
 fn authorization_servers(app: &App) -> Vec<String> {
     app.config.tokens.life.iter().map(|_| issuer(app)).collect()
-}
-
-/// What a client is told to ask for: all that the work in projects takes, and nothing of the tenant's management.
-pub(in crate::accounts) fn usual_scopes() -> BTreeSet<Scope> {
-    Role::Member.scopes()
 }
 
 /// What `WWW-Authenticate` tells whoever is refused at `path` (RFC 6750, RFC 9728): where to learn how to get in, and

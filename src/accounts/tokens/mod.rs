@@ -10,6 +10,7 @@
 
 mod crypto;
 pub(super) mod endpoint;
+mod grant;
 mod keyring;
 mod legacy;
 mod metadata;
@@ -23,8 +24,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(super) use self::keyring::Keyring;
 pub use self::keyring::{KeyState, Rotated, Rotation, rotate};
+pub(super) use self::{endpoint::GRANT_TYPES, keyring::Keyring};
 pub(crate) use self::{
     endpoint::answer_token_request,
     metadata::{challenge, show_api, show_key_set, show_mcp},
@@ -68,20 +69,19 @@ wire_enum! {
 }
 
 impl Resource {
-    /// Its address.
-    pub(super) fn address(self, app: &App) -> String {
-        let service = app.public_url();
+    /// Its address at the service with this one.
+    pub(super) fn address(self, service: &str) -> String {
         match self {
-            Self::Service => service,
+            Self::Service => service.to_owned(),
             Self::Api => format!("{service}/api/v1"),
             Self::Mcp => format!("{service}/mcp"),
         }
     }
 
     /// The one with this address.
-    pub(super) fn at(app: &App, address: &str) -> Option<Self> {
+    pub(super) fn at(service: &str, address: &str) -> Option<Self> {
         let address = address.trim_end_matches('/');
-        Self::ALL.iter().copied().find(|resource| resource.address(app) == address)
+        Self::ALL.iter().copied().find(|resource| resource.address(service) == address)
     }
 }
 
@@ -92,7 +92,7 @@ impl Surface {
             Self::Api => Resource::Api,
             Self::Mcp => Resource::Mcp,
         };
-        [Resource::Service, own].map(|resource| resource.address(app))
+        [Resource::Service, own].map(|resource| resource.address(&app.public_url()))
     }
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn issue(
     let claims = Claims {
         iss: issuer(app),
         sub: principal.id.0,
-        aud: resources.iter().map(|resource| resource.address(app)).collect(),
+        aud: resources.iter().map(|resource| resource.address(&app.public_url())).collect(),
         exp: ends.timestamp(),
         iat: now.timestamp(),
         nbf: None,

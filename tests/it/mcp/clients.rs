@@ -22,11 +22,12 @@ use trackside::{
     samples::{Commit, Repository},
 };
 
-use super::{
-    conformance::listen,
+use super::conformance::listen;
+use crate::support::{
+    Project, Server, dawn,
     programs::{node, python},
+    text,
 };
-use crate::support::{Project, Server, dawn, text};
 
 const NEWEST: &str = "2026-07-28";
 const OLDER: &str = "2025-11-25";

@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::json;
 use trackside::{http, mcp, server};
 
-use super::{fixture::Fixture, programs};
-use crate::support::{Client, Server, process::free_port};
+use super::fixture::Fixture;
+use crate::support::{Client, Server, process::free_port, programs};
 
 const NEWEST: &str = "2026-07-28";
 const BEFORE: &str = "2025-11-25";

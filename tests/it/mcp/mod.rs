@@ -5,7 +5,6 @@ mod conformance;
 mod fixture;
 mod hostile;
 mod listen;
-mod programs;
 mod prompts;
 mod resources;
 mod weight;

@@ -1,6 +1,8 @@
 //! Clients that sign people in: who they are, what they are allowed, and by which codes and tokens.
 
+mod consent;
 mod documents;
+mod programs;
 mod refreshing;
 
 use futures::future::join_all;
@@ -266,8 +268,11 @@ async fn a_client_learns_where_to_ask_and_for_what() {
     let json = &known.json;
     assert_eq!(json["issuer"], "https://trackside.example.org");
     assert_eq!(json["token_endpoint"], "https://trackside.example.org/oauth/token");
-    assert_eq!(json["grant_types_supported"], json!(["client_credentials"]));
-    assert!(json.get("authorization_endpoint").is_none(), "nobody is sent to a page that is not there");
+    assert_eq!(json["authorization_endpoint"], "https://trackside.example.org/oauth/authorize");
+    assert_eq!(json["code_challenge_methods_supported"], json!(["S256"]));
+    assert_eq!(json["client_id_metadata_document_supported"], true);
+    let grants = ["authorization_code", "refresh_token", "client_credentials"];
+    assert_eq!(json["grant_types_supported"], json!(grants));
     assert!(json.as_object().unwrap().values().all(|value| !value.is_null()), "clients stumble over null");
     let scopes = json["scopes_supported"].as_array().unwrap();
     assert!(scopes.contains(&json!("work.write")) && !scopes.contains(&json!("keys.read")));

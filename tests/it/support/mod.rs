@@ -9,6 +9,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod sabotage;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -8,17 +8,17 @@ use std::{
 use tokio::process::Command;
 
 /// A file in the folder of the programs.
-pub(super) fn file(path: &str) -> PathBuf {
+pub(crate) fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(path)
 }
 
 /// A script for Node.js, by the Node.js that is installed beside it.
-pub(super) fn node(script: &str) -> Command {
+pub(crate) fn node(script: &str) -> Command {
     program("node_modules/.bin/node", script)
 }
 
 /// A script for Python.
-pub(super) fn python(script: &str) -> Command {
+pub(crate) fn python(script: &str) -> Command {
     program("venv/bin/python", script)
 }
 

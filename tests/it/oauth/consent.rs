@@ -1,0 +1,252 @@
+//! The consent page, as a browser meets it, and what the code that it gives buys.
+
+use serde_json::{Value, json};
+use trackside::accounts::oauth::clients;
+
+use super::{CALLBACK, CHALLENGE, VERIFIER, document};
+use crate::support::{
+    Answer, Client, Server, Tenant, Visitor,
+    client::answer,
+    number, text,
+    visitor::{EMAIL, PASSWORD, form},
+};
+
+/// A service with an owner who is signed in, and a client that the operator registered.
+async fn place() -> (Server, Tenant, Visitor) {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let owner = Visitor::owner(&server).await;
+    clients::register(&server.service.app, document("our-ide")).await.unwrap();
+    (server, acme, owner)
+}
+
+/// The path of the person who set the installation up.
+async fn ada(acme: &Tenant) -> String {
+    let listed = acme.client.get("/api/v1/principals").await.expect(200).json;
+    let ada =
+        listed["items"].as_array().unwrap().iter().find(|one| one["name"] == "Ada").expect("she is there");
+    format!("/api/v1/principals/{}", text(&ada["id"]))
+}
+
+/// What the client asks for, with some parameters changed, left out or added.
+fn request(changes: &[(&str, Option<&str>)]) -> String {
+    let usual = [
+        ("client_id", "our-ide"),
+        ("redirect_uri", CALLBACK),
+        ("response_type", "code"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("state", "s-1"),
+    ];
+    let is_changed = |name: &str| changes.iter().any(|(changed, _)| *changed == name);
+    let kept = usual.into_iter().filter(|(name, _)| !is_changed(name));
+    let new = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(new)).finish()
+}
+
+async fn look(person: &Visitor, query: &str) -> Answer {
+    person.open(&format!("/oauth/authorize?{query}")).await
+}
+
+async fn say(person: &Visitor, query: &str, said: &str) -> Answer {
+    person.send("/oauth/authorize", &[("asked", query), ("answer", said)]).await
+}
+
+/// What the browser brings back to the client.
+fn brought(answer: &Answer) -> Value {
+    let to = reqwest::Url::parse(answer.headers["location"].to_str().unwrap()).unwrap();
+    assert!(to.as_str().starts_with(CALLBACK), "{to}");
+    to.query_pairs().into_owned().map(|(name, value)| (name, Value::String(value))).collect()
+}
+
+/// The code that somebody gives the client who agrees.
+async fn code(person: &Visitor, query: &str) -> String {
+    text(&brought(&say(person, query, "allow").await.expect(303))["code"])
+}
+
+async fn buy(client: &Client, parameters: &[(&str, &str)]) -> Answer {
+    answer(form(client.request(reqwest::Method::POST, "/oauth/token"), parameters)).await
+}
+
+async fn redeem(client: &Client, code: &str, more: &[(&str, &str)]) -> Answer {
+    let mine = [
+        ("grant_type", "authorization_code"),
+        ("client_id", "our-ide"),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+        ("code", code),
+    ];
+    buy(client, &[&mine[..], more].concat()).await
+}
+
+async fn refresh(client: &Client, token: &Value, more: &[(&str, &str)]) -> Answer {
+    let token = text(token);
+    let mine = [("grant_type", "refresh_token"), ("client_id", "our-ide"), ("refresh_token", &token)];
+    buy(client, &[&mine[..], more].concat()).await
+}
+
+/// An address of the service.
+fn at(server: &Server, path: &str) -> String {
+    server.stranger().address("http", path)
+}
+
+#[track_caller]
+fn refused(answer: &Answer, error: &str) {
+    assert_eq!((answer.status, &answer.json["error"]), (400, &json!(error)), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn somebody_lets_a_client_in_and_it_works_until_they_end_it() {
+    let (server, _, owner) = place().await;
+    let stranger = server.stranger();
+    let query =
+        request(&[("scope", Some("projects.read keys.write")), ("resource", Some(&at(&server, "/api/v1")))]);
+    let page = look(&owner, &query).await.expect(200);
+    for told in ["Visitor", "Acme", "See: projects", "Change: ", "API keys", "localhost", "your own machine"]
+    {
+        assert!(page.body.contains(told), "{told}: {}", page.body);
+    }
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("form-action 'self' http://localhost:51234;"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && page.headers["cache-control"] == "no-store");
+
+    let back = brought(&say(&owner, &query, "allow").await.expect(303));
+    assert_eq!((&back["state"], &back["iss"]), (&json!("s-1"), &json!(at(&server, ""))));
+    let bought = redeem(&stranger, &text(&back["code"]), &[]).await.expect(200);
+    assert_eq!(bought.headers["cache-control"], "no-store");
+    assert_eq!(
+        (&bought.json["scope"], &bought.json["token_type"]),
+        (&json!("projects.read keys.write"), &json!("Bearer"))
+    );
+    let client = stranger.showing(&text(&bought.json["access_token"]));
+    client.get("/api/v1/projects").await.expect(200);
+    client.get("/api/v1/security-events").await.refused(403, "insufficient_scope");
+    client.post("/mcp", json!({})).await.refused(401, "unauthenticated"); // it was not asked for
+
+    let next =
+        refresh(&stranger, &bought.json["refresh_token"], &[("scope", "projects.read")]).await.expect(200);
+    assert_eq!(next.json["scope"], "projects.read");
+    stranger.showing(&text(&next.json["access_token"])).get("/api/v1/projects").await.expect(200);
+
+    let account = owner.open("/account").await.expect(200);
+    let (_, after) = account.body.split_once("name=\"grant\" value=\"").expect("it is on the account page");
+    let grant = &after[..36];
+    owner.send("/account/grants/end", &[("grant", grant)]).await.expect(303);
+    client.get("/api/v1/projects").await.refused(401, "unauthenticated");
+    refused(&refresh(&stranger, &next.json["refresh_token"], &[]).await, "invalid_grant");
+    assert!(owner.open("/account").await.expect(200).body.contains("You let no program act for you"));
+}
+
+#[tokio::test]
+async fn whoever_is_not_signed_in_signs_in_first_and_goes_on() {
+    let (server, ..) = place().await;
+    let person = Visitor::new(&server);
+    let query = request(&[("state", Some("a b&c=d/\u{e4}"))]);
+    let to = look(&person, &query).await.expect(303).headers["location"].to_str().unwrap().to_owned();
+    let page = person.open(&to).await.expect(200);
+    let (_, next) = to.split_once("/signin?next=").expect("the way to sign in");
+    let next = form_urlencoded::parse(format!("next={next}").as_bytes()).next().unwrap().1.into_owned();
+    assert!(page.body.contains(&next.replace('&', "&amp;")), "{}", page.body);
+    let fields = [("email", EMAIL), ("password", PASSWORD), ("next", &next)];
+    let on = person.send("/signin", &fields).await.expect(303);
+    assert_eq!(on.headers["location"], format!("/oauth/authorize?{query}").as_str());
+    look(&person, &query).await.expect(200);
+
+    let other = person.send("/signout", &[("next", &next)]).await.expect(303);
+    assert_eq!(other.headers["location"], to.as_str(), "somebody else may sign in, and goes on there");
+    assert_eq!(say(&person, &query, "allow").await.expect(303).headers["location"], to.as_str());
+    let long = request(&[("state", Some(&"x".repeat(5_000)))]);
+    assert!(look(&person, &long).await.expect(400).body.contains("too long"));
+}
+
+#[tokio::test]
+async fn nobody_agrees_for_somebody_else() {
+    let (server, _, owner) = place().await;
+    let query = request(&[]);
+    let fields = [("asked", &*query), ("answer", "allow")];
+    for origin in [None, Some("null"), Some("https://evil.example")] {
+        let request = owner.request(reqwest::Method::POST, "/oauth/authorize");
+        let request = origin.map_or(request.try_clone().unwrap(), |origin| request.header("origin", origin));
+        answer(form(request, &fields)).await.expect(403);
+    }
+    let key = server.tenant("Other").await.client;
+    let bare = key.request(reqwest::Method::POST, "/oauth/authorize").header("origin", at(&server, ""));
+    let sent = answer(form(bare, &fields)).await.expect(303);
+    assert!(sent.headers["location"].to_str().unwrap().starts_with("/signin?"), "a key agrees to nothing");
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_grant").await, 0);
+}
+
+#[tokio::test]
+async fn who_does_not_want_it_says_so_and_nothing_is_kept() {
+    let (server, _, owner) = place().await;
+    let query = request(&[]);
+    let back = brought(&say(&owner, &query, "deny").await.expect(303));
+    assert_eq!((&back["error"], &back["state"]), (&json!("access_denied"), &json!("s-1")));
+    say(&owner, &query, "perhaps").await.expect(400);
+    for query in [
+        request(&[("client_id", Some("nobody"))]),
+        request(&[("redirect_uri", Some("https://evil.example/"))]),
+    ] {
+        for answer in [look(&owner, &query).await, say(&owner, &query, "allow").await] {
+            assert!(answer.is_page() && answer.headers.get("location").is_none(), "{}", answer.body);
+            answer.expect(400);
+        }
+    }
+    let back = brought(&look(&owner, &request(&[("code_challenge", None)])).await.expect(303));
+    assert_eq!(back["error"], "invalid_request");
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_grant").await, 0);
+}
+
+#[tokio::test]
+async fn a_client_is_given_what_the_person_has_and_what_was_agreed_to_and_no_more() {
+    let (server, acme, person) = place().await;
+    let stranger = server.stranger();
+    let everything = "projects.read projects.write keys.read keys.write moon.read";
+    acme.client.patch(&ada(&acme).await, json!({"role": "member"})).await.expect(200);
+    let page = look(&person, &request(&[("scope", Some(everything))])).await.expect(200);
+    assert!(!page.body.contains("API keys"), "a member cannot give what they do not have");
+    let code =
+        code(&person, &request(&[("scope", Some(everything)), ("resource", Some(&at(&server, "/mcp")))]))
+            .await;
+    let narrow = redeem(&stranger, &code, &[("resource", &at(&server, "/mcp"))]).await.expect(200);
+    assert_eq!(narrow.json["scope"], "projects.read");
+    let back = brought(&look(&person, &request(&[("scope", Some("keys.read"))])).await.expect(303));
+    assert_eq!(back["error"], "invalid_scope");
+    let token = &narrow.json["refresh_token"];
+    refused(&refresh(&stranger, token, &[("resource", &at(&server, "/api/v1"))]).await, "invalid_target");
+    refused(&refresh(&stranger, token, &[("scope", "keys.write")]).await, "invalid_scope");
+    refresh(&stranger, token, &[]).await.expect(200); // within the minute, it is still good
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_code_is_told_in_the_words_of_oauth() {
+    let (server, acme, owner) = place().await;
+    let stranger = server.stranger();
+    let good = code(&owner, &request(&[])).await;
+    for (more, error) in [
+        (("code_verifier", "x".repeat(43)), "invalid_grant"),
+        (("redirect_uri", "http://localhost:1/callback".to_owned()), "invalid_grant"),
+        (("client_id", "another".to_owned()), "invalid_grant"),
+        (("code", "tsc_x".to_owned()), "invalid_grant"),
+        (("code", String::new()), "invalid_request"),
+        (("code_verifier", String::new()), "invalid_request"),
+    ] {
+        let mine = [
+            ("grant_type", "authorization_code"),
+            ("client_id", "our-ide"),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+            ("code", &good),
+        ];
+        let parameters: Vec<_> =
+            mine.into_iter().map(|pair| if pair.0 == more.0 { (pair.0, &*more.1) } else { pair }).collect();
+        refused(&buy(&stranger, &parameters).await, error);
+    }
+    let secret = redeem(&stranger, &good, &[("client_secret", "x")]).await.expect(401);
+    assert_eq!(secret.json["error"], "invalid_client");
+    redeem(&stranger, &good, &[]).await.expect(200);
+    refused(&redeem(&stranger, &good, &[]).await, "invalid_grant");
+    let next = code(&owner, &request(&[])).await;
+    acme.client.post(&format!("{}/deactivate", ada(&acme).await), json!({})).await.expect(200);
+    refused(&redeem(&stranger, &next, &[]).await, "invalid_grant");
+}
