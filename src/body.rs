@@ -15,6 +15,8 @@ use crate::error::{Code, Error, Result};
 const DRAIN: usize = 64 * 1024 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The largest form that is read.
+const MOST_OF_FORM: usize = 64 * 1024;
 /// What is set aside at once for a body that says how long it is.
 const SET_ASIDE: usize = 64 * 1024;
 
@@ -31,6 +33,21 @@ pub async fn read<P>(
 ) -> Result<(Bytes, Vec<P>)> {
     let late = |_| Error::invalid(format!("the body did not arrive within {} seconds", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, whole(body, headers, most, hold)).await.map_err(late)?
+}
+
+/// Reads a form, as browsers and OAuth clients send one: its fields as they came.
+///
+/// # Errors
+/// `unsupported_media_type` for what is none, `payload_too_large`, and `invalid_request` for one that does not arrive.
+pub async fn form(body: Body, headers: &HeaderMap) -> Result<Vec<(String, String)>> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM)) {
+        let why = format!("send a form, with `Content-Type: {FORM}`");
+        return Err(Error::new(Code::UnsupportedMediaType, why));
+    }
+    let (bytes, _) = read::<()>(body, headers, MOST_OF_FORM, |_, _| Ok(None)).await?;
+    Ok(form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
 async fn whole<P>(
@@ -59,7 +76,11 @@ async fn whole<P>(
         }
     }
     if is_too_large {
-        let why = format!("the body is larger than {} MiB", most / 1024 / 1024);
+        let limit = match most / 1024 {
+            kib if kib < 1024 => format!("{kib} KiB"),
+            kib => format!("{} MiB", kib / 1024),
+        };
+        let why = format!("the body is larger than {limit}");
         return Err(Error::new(Code::PayloadTooLarge, why));
     }
     Ok((bytes.freeze(), held))

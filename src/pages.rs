@@ -9,12 +9,12 @@ use std::collections::HashMap;
 
 use maud::{DOCTYPE, Markup, html};
 use poem::{
-    FromRequest, IntoResponse, Request, RequestBody, Response, error::ReadBodyError, handler,
-    http::StatusCode, http::header,
+    FromRequest, IntoResponse, Request, RequestBody, Response, handler, http::StatusCode, http::header,
 };
 use secrecy::SecretString;
 
 use crate::{
+    body,
     error::{Code, Error, Result},
     problem, sender,
 };
@@ -22,9 +22,6 @@ use crate::{
 /// Where the pages' style is.
 pub const STYLE_PATH: &str = "/pages.css";
 const STYLE: &str = include_str!("pages.css");
-/// The largest form that is taken.
-const MAX_BYTES: usize = 64 * 1024;
-const FORM: &str = "application/x-www-form-urlencoded";
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
@@ -204,20 +201,9 @@ impl<'a> FromRequest<'a> for Form {
                 "only a page of this service may send this form; open the page here and fill it in there";
             return Err(Error::new(Code::ForeignOrigin, why).into());
         }
-        let content_type = request.content_type().unwrap_or_default();
-        if content_type.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case(FORM)) {
-            let why = format!("send a form, with `Content-Type: {FORM}`");
-            return Err(Error::new(Code::UnsupportedMediaType, why).into());
-        }
-        let bytes = body.take()?.into_bytes_limit(MAX_BYTES).await.map_err(|error| match error {
-            ReadBodyError::PayloadTooLarge => {
-                Error::new(Code::PayloadTooLarge, "the form is larger than 64 KiB")
-            }
-            error => Error::invalid("the form did not arrive whole").because(error),
-        })?;
         let mut fields = HashMap::new();
-        for (name, value) in form_urlencoded::parse(&bytes) {
-            if fields.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+        for (name, value) in body::form(body.take()?, request.headers()).await? {
+            if fields.insert(name.clone(), value).is_some() {
                 return Err(Error::invalid(format!("the form has `{name}` twice")).into());
             }
         }

@@ -5,7 +5,8 @@
 //! role, scopes and projects ([`Authority`]). Whatever is taken away is taken away within a second on every instance, from
 //! open streams too: whatever somebody comes with, its [`Principal`] is looked up with it, at most a second old.
 //!
-//! People sign in and have sessions ([`signin`]), which are credentials like keys.
+//! People sign in and have sessions ([`signin`]), which are credentials like keys. What one lets a program do for them is a
+//! grant ([`oauth`]), which is one too.
 //!
 //! A client that cannot send headers trades its key for a [`Ticket`], which opens event streams and nothing else. One
 //! that would rather not send its key with every request trades it for a token ([`tokens`]), which lasts an hour.
@@ -21,6 +22,7 @@ pub mod members;
 pub mod oauth;
 mod principal;
 pub mod scope;
+mod secret;
 pub mod signin;
 mod store;
 mod ticket;

@@ -11,16 +11,14 @@
 mod api;
 mod store;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 pub use self::api::InvitationsApi;
 pub(super) use self::store::{by_hash, insert, use_up};
 use super::{
-    Authority, Limits, PersonId, PrincipalId, PrincipalRecord, Role, Tenant, members,
+    Authority, Limits, PersonId, PrincipalId, PrincipalRecord, Role, Tenant, members, secret,
     signin::{self, Email},
 };
 use crate::{
@@ -138,9 +136,9 @@ pub async fn create_invitation(
         principal: None,
         revoked_at: None,
     };
-    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(app.ids.bytes::<32>()));
+    let secret = secret::generate(&app.ids, PREFIX);
     let event = SecurityEvent::new(app, actor, SecurityAction::InvitationCreated);
-    let (row, hash) = (invitation.clone(), hash(&secret));
+    let (row, hash) = (invitation.clone(), secret::hash(secret.expose_secret()));
     let made = app.database.write(tenant, move |tx| {
         Box::pin(async move {
             super::store::tenant(tx).await?;
@@ -152,7 +150,7 @@ pub async fn create_invitation(
         })
     });
     made.await?;
-    Ok((invitation, secret.into()))
+    Ok((invitation, secret))
 }
 
 /// Where somebody with this secret joins.
@@ -284,7 +282,7 @@ async fn look_up(app: &App, secret: &str) -> Result<(TenantId, Invitation)> {
     if !secret.starts_with(PREFIX) {
         return Err(refused());
     }
-    let hash = hash(secret);
+    let hash = secret::hash(secret);
     let found = app.database.read_through(Door::Credentials, move |tx| Box::pin(store::by_hash(tx, hash)));
     found.await?.ok_or_else(refused)
 }
@@ -297,10 +295,6 @@ async fn maker(tx: &Tx<'_>, invitation: &Invitation) -> Result<Option<PrincipalR
         return Err(refused());
     }
     Ok(Some(maker))
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
 }
 
 fn about(event: SecurityEvent, invitation: &Invitation) -> SecurityEvent {

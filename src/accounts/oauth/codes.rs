@@ -6,13 +6,14 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::{grants::Grant, hash, hash_of, redirect::RedirectUri, refused, secret, store};
+use super::{grants::Grant, redirect::RedirectUri, refused, store};
 use crate::{
+    accounts::secret,
     app::App,
     clock::Time,
     database::Door,
@@ -72,14 +73,14 @@ pub async fn issue(
     redirect_uri: &RedirectUri,
     challenge: &Challenge,
 ) -> Result<SecretString> {
-    let code = secret(&app.ids, MARK);
+    let code = secret::generate(&app.ids, MARK);
     let kept = Kept {
         id: app.ids.uuid(),
         redirect_uri: redirect_uri.as_str().to_owned(),
         challenge: challenge.clone(),
         expires_at: app.clock.now() + LIFE,
     };
-    let (hash, id) = (hash(&code), grant.id);
+    let (hash, id) = (secret::hash(code.expose_secret()), grant.id);
     app.database
         .write(grant.tenant, move |tx| Box::pin(async move { store::insert_code(tx, id, kept, hash).await }))
         .await?;
@@ -98,7 +99,7 @@ pub async fn redeem(
     redirect_uri: &str,
     verifier: &str,
 ) -> Result<Grant> {
-    let hash = hash_of(code);
+    let hash = secret::hash(code);
     let found = app
         .database
         .read_through(Door::Credentials, |tx| Box::pin(async move { store::code(tx, hash).await }))

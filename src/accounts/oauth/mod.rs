@@ -6,9 +6,9 @@
 //! a code back ([`codes`]), good once and for a minute, and only for whoever knows what its challenge was made of
 //! (RFC 7636). By the code the client gets its first tokens, and by refresh tokens ([`refresh`]) further ones.
 //!
-//! Codes and refresh tokens are secrets of 256 bits, and kept as their SHA-256. Each is good once. One that comes twice
-//! was stolen, or its thief was faster: the grant behind it ends. A refresh token may come twice within a minute all the
-//! same, because clients that run side by side share one: both get the same successor.
+//! Codes and refresh tokens are each good once. One that comes twice was stolen, or its thief was faster: the grant
+//! behind it ends. A refresh token may come twice within a minute all the same, because clients that run side by side
+//! share one: both get the same successor.
 //!
 //! Whether somebody behind a grant still may what it lets the client do is looked up with every use of a token, as with
 //! every credential: this module only keeps what was agreed.
@@ -24,16 +24,12 @@ pub mod redirect;
 pub mod refresh;
 mod store;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 
 pub use self::api::GrantsApi;
 pub(crate) use self::consent::{show_consent, take_consent};
 use crate::{
     app::App,
-    clock::Ids,
     error::{Code, Error, Result},
 };
 
@@ -51,20 +47,6 @@ pub async fn forget_old(app: &App) -> Result<()> {
     let unused = now - refresh::LIFE - TimeDelta::days(1);
     app.clear_out(move |tx| Box::pin(store::forget_grants(tx, unused, BATCH))).await?;
     clients::forget_stale(app).await
-}
-
-/// A new secret, which begins with `mark` so that a leaked one is recognised.
-fn secret(ids: &Ids, mark: &str) -> SecretString {
-    format!("{mark}{}", URL_SAFE_NO_PAD.encode(ids.bytes::<32>())).into()
-}
-
-/// What is kept of a secret.
-fn hash(secret: &SecretString) -> Vec<u8> {
-    hash_of(secret.expose_secret())
-}
-
-fn hash_of(secret: &str) -> Vec<u8> {
-    Sha256::digest(secret.as_bytes()).to_vec()
 }
 
 /// One answer for all that may be wrong with a code or refresh token; a token endpoint calls it `invalid_grant`.

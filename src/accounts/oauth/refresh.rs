@@ -8,8 +8,9 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{grants::Grant, hash, hash_of, refused, secret, store};
+use super::{grants::Grant, refused, store};
 use crate::{
+    accounts::secret,
     app::App,
     clock::Time,
     database::{Door, TenantId},
@@ -46,8 +47,8 @@ impl Kept {
 /// # Errors
 /// The database's.
 pub async fn issue(app: &App, grant: &Grant) -> Result<SecretString> {
-    let token = secret(&app.ids, MARK);
-    let (kept, hash, id) = (Kept::new(app, app.clock.now()), hash(&token), grant.id);
+    let token = secret::generate(&app.ids, MARK);
+    let (kept, hash, id) = (Kept::new(app, app.clock.now()), secret::hash(token.expose_secret()), grant.id);
     app.database
         .write(grant.tenant, move |tx| {
             Box::pin(async move { store::insert_refresh_token(tx, id, kept, hash).await })
@@ -74,7 +75,7 @@ enum Use {
 /// `unauthenticated`, which a token endpoint calls `invalid_grant`, for a token that is unknown, expired or used, or
 /// another client's, and for one whose grant has ended.
 pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, SecretString)> {
-    let hash_of_token = hash_of(token);
+    let hash_of_token = secret::hash(token);
     let found = app
         .database
         .read_through(Door::Credentials, |tx| {
@@ -86,10 +87,10 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
     if grant.client_id != client_id || kept.expires_at <= now {
         return Err(refused());
     }
-    let next = secret(&app.ids, MARK);
+    let next = secret::generate(&app.ids, MARK);
     let place = place(grant.tenant, kept.id);
     let sealed = app.vault.seal(place, next.expose_secret().as_bytes())?;
-    let (row, hash, token, id) = (Kept::new(app, now), hash(&next), kept.id, grant.id);
+    let (row, hash, token, id) = (Kept::new(app, now), secret::hash(next.expose_secret()), kept.id, grant.id);
     let used = app
         .database
         .write(grant.tenant, move |tx| {

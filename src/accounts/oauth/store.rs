@@ -169,12 +169,12 @@ fn to_grant(row: oauth_grant::Model) -> Result<Grant> {
     })
 }
 
-pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, hash: Vec<u8>) -> Result<()> {
+pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, hash: [u8; 32]) -> Result<()> {
     let row = authorization_code::ActiveModel {
         id: Set(new.id),
         tenant_id: Set(tx.tenant().0),
         grant_id: Set(grant.0),
-        hash: Set(hash),
+        hash: Set(hash.to_vec()),
         redirect_uri: Set(new.redirect_uri),
         challenge: Set(new.challenge.to_text()),
         expires_at: Set(new.expires_at),
@@ -185,8 +185,8 @@ pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, h
 }
 
 /// A code and its grant, by the code's hash.
-pub(super) async fn code(tx: &DoorTx<'_>, hash: Vec<u8>) -> Result<Option<(codes::Kept, Grant)>> {
-    let row = authorization_code::Entity::find().filter(authorization_code::Column::Hash.eq(hash));
+pub(super) async fn code(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<(codes::Kept, Grant)>> {
+    let row = authorization_code::Entity::find().filter(authorization_code::Column::Hash.eq(hash.to_vec()));
     let Some(row) = row.one(tx.conn()).await? else { return Ok(None) };
     let Some(grant) = grant_of(tx, row.grant_id).await? else { return Ok(None) };
     let kept = codes::Kept {
@@ -218,13 +218,13 @@ pub(super) async fn insert_refresh_token(
     tx: &Tx<'_>,
     grant: GrantId,
     new: refresh::Kept,
-    hash: Vec<u8>,
+    hash: [u8; 32],
 ) -> Result<()> {
     let row = refresh_token::ActiveModel {
         id: Set(new.id),
         tenant_id: Set(tx.tenant().0),
         grant_id: Set(grant.0),
-        hash: Set(hash),
+        hash: Set(hash.to_vec()),
         created_at: Set(new.created_at),
         expires_at: Set(new.expires_at),
         used_at: Set(new.used_at),
@@ -235,8 +235,8 @@ pub(super) async fn insert_refresh_token(
 }
 
 /// A refresh token and its grant, by the token's hash.
-pub(super) async fn refresh_token(tx: &DoorTx<'_>, hash: Vec<u8>) -> Result<Option<(refresh::Kept, Grant)>> {
-    let row = refresh_token::Entity::find().filter(refresh_token::Column::Hash.eq(hash));
+pub(super) async fn refresh_token(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<(refresh::Kept, Grant)>> {
+    let row = refresh_token::Entity::find().filter(refresh_token::Column::Hash.eq(hash.to_vec()));
     let Some(row) = row.one(tx.conn()).await? else { return Ok(None) };
     let Some(grant) = grant_of(tx, row.grant_id).await? else { return Ok(None) };
     Ok(Some((to_refresh_token(row), grant)))

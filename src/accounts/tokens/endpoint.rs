@@ -21,11 +21,10 @@ use super::{AccessToken, Resource, grant, issue, words};
 use crate::{
     accounts::{Scope, authenticate},
     app::App,
+    body,
     error::{Code, Error},
 };
 
-/// The largest form that is read.
-const MAX_BYTES: usize = 64 * 1024;
 /// What a token may be asked for with.
 pub(in crate::accounts) const GRANT_TYPES: [&str; 3] =
     ["authorization_code", "refresh_token", "client_credentials"];
@@ -213,29 +212,16 @@ pub(in crate::accounts) struct Form {
 
 impl Form {
     async fn read(request: &Request, body: Body) -> Result<Self, OAuthError> {
-        let is_form = |kind: &str| {
-            kind.split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        };
-        if !request.content_type().is_some_and(is_form) {
-            let why = "send the parameters as application/x-www-form-urlencoded";
-            return Err(OAuthError::refused("invalid_request", why));
-        }
-        let bytes = body.into_bytes_limit(MAX_BYTES).await.map_err(|_| {
-            OAuthError::refused("invalid_request", "the form is larger than 64 KiB, or did not arrive whole")
-        })?;
-        Self::parse(&bytes)
+        let fields = body::form(body, request.headers()).await;
+        Self::of(fields.map_err(|error| OAuthError::refused("invalid_request", error.detail))?)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, OAuthError> {
+    fn of(fields: Vec<(String, String)>) -> Result<Self, OAuthError> {
         let mut form = Self { values: BTreeMap::new(), resources: Vec::new() };
-        for (name, value) in form_urlencoded::parse(bytes).filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             if name == RESOURCE {
-                form.resources.push(value.into_owned());
-            } else if form.values.insert(name.into_owned(), value.into_owned()).is_some() {
+                form.resources.push(value);
+            } else if form.values.insert(name, value).is_some() {
                 return Err(OAuthError::refused("invalid_request", "a parameter is there more than once"));
             }
         }
@@ -293,9 +279,13 @@ mod tests {
 
     #[test]
     fn a_parameter_is_there_once_and_a_resource_as_often_as_it_likes() {
-        let Ok(form) = Form::parse(b"resource=a&resource=b&scope=&x=1") else { panic!("it is a form") };
+        let fields = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let pairs = [("resource", "a"), ("resource", "b"), ("scope", ""), ("x", "1")];
+        let Ok(form) = Form::of(fields(&pairs)) else { panic!("it is a form") };
         assert_eq!(form.resources, ["a", "b"]);
         assert_eq!((form.get("scope"), form.get("x")), (None, Some("1")));
-        assert!(Form::parse(b"x=1&x=1").is_err());
+        assert!(Form::of(fields(&[("x", "1"), ("x", "1")])).is_err());
     }
 }
