@@ -1,23 +1,31 @@
-//! The installation: its database, its schema, and proof that the master key is the one its data was sealed with.
+//! The installation: its database, its schema, and the key that its data is sealed with.
 //!
-//! A new installation gets a master key, unless it was given one, and one row that holds a known text sealed
-//! with it. Every later start opens that text first: another key, or none, is refused before anything is
-//! written that nobody could read again.
+//! A new installation gets a master key, unless it was given one, and makes the key that seals its data, which it keeps in
+//! one row, sealed with the master key. Every later start opens that one first: with another master key, or none, it is
+//! refused before anything is written that nobody could read again. So another master key takes the present one's place
+//! by writing that row anew ([`rotate_master_key`]), while everything runs on.
+
+use std::path::PathBuf;
 
 use entity::{instance, tenant};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
-use secrecy::SecretString;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    sea_query::{Expr, OnConflict},
+};
 use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Ids},
     config::Config,
     database::{Database, Door, Migrate},
-    error::{Error, Result},
-    vault::{self, KEY_FILE, Place, Vault},
+    error::{Code, Error, Result},
+    master_key::{self, MasterKey},
+    vault::{Place, Vault},
 };
 
-const KNOWN_TEXT: &[u8] = b"trackside";
+/// What an installation of before has in place of a key of its own: its data is sealed with its first master key itself.
+const NO_KEY: &[u8] = b"trackside";
 
 /// Opens the installation, making or migrating it where that is needed and allowed.
 ///
@@ -35,17 +43,14 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
     }
     let database = Database::open(config).await?;
     let vault = match recorded_key(&database).await? {
-        Some(recorded) => {
-            let vault = Vault::new(&existing_key(config)?, ids.clone())?;
-            check(&vault, &recorded)?;
-            vault
-        }
+        Some(recorded) => Vault::new(own_key(&MasterKey::of(config)?, &recorded, config, ids)?, ids.clone())?,
         None => found(config, clock, ids, &database).await?,
     };
     Ok((database, vault))
 }
 
-/// Whether the key that a start would use is the one the data was sealed with; false if none is recorded yet.
+/// Whether the key that a start would use is the one that the installation was made with; false if none is recorded
+/// yet.
 ///
 /// # Errors
 /// A key that is missing or another one.
@@ -54,22 +59,18 @@ pub async fn examine(config: &Config, ids: &Ids) -> Result<bool> {
     let recorded = recorded_key(&database).await;
     database.close().await;
     let Some(recorded) = recorded? else { return Ok(false) };
-    check(&Vault::new(&existing_key(config)?, ids.clone())?, &recorded)?;
+    own_key(&MasterKey::of(config)?, &recorded, config, ids)?;
     Ok(true)
 }
 
-/// Makes a new installation's key and records it.
+/// Makes a new installation's keys and records them.
 async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -> Result<Vault> {
-    let folder = &config.data_dir;
-    let key = match &config.master_key {
-        None if !folder.join(KEY_FILE).exists() => vault::create_key_file(folder, ids)?,
-        _ => existing_key(config)?,
-    };
-    let vault = Vault::new(&key, ids.clone())?;
+    let key = MasterKey::found(config, ids)?;
+    let vault = Vault::new(key.bytes(), ids.clone())?;
     let row = instance::ActiveModel {
         id: Set(1),
         key_id: Set(vault.key_id().to_owned()),
-        key_check: Set(vault.seal(place(), KNOWN_TEXT)?),
+        key_check: Set(vault.seal(place(), &ids.bytes::<32>())?),
         created_at: Set(clock.now()),
     };
     database
@@ -82,33 +83,100 @@ async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -
         })
         .await?;
     // Another process may have been faster: what is recorded decides.
-    let recorded =
-        recorded_key(database).await?.ok_or_else(|| Error::internal("the installation's row is missing"))?;
-    check(&vault, &recorded)?;
+    let recorded = recorded_key(database).await?.ok_or_else(nothing)?;
+    let vault = Vault::new(own_key(&key, &recorded, config, ids)?, ids.clone())?;
     // Also told by a command that was meant for an installation elsewhere.
-    let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let place = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
     tracing::info!("made a new installation in {}", place.display());
     Ok(vault)
 }
 
-fn existing_key(config: &Config) -> Result<SecretString> {
-    match &config.master_key {
-        Some(key) => Ok(key.clone()),
-        None => vault::read_key_file(&config.data_dir),
+/// Where the new master key is.
+pub enum NewKey {
+    /// It was told, and is to be given by the setting that gave the old one.
+    Told,
+    /// It lies in the place of the old one.
+    File(PathBuf),
+}
+
+/// Seals the installation's own key with another master key. Instances that run go on; a start takes the new one. A key
+/// that came from a setting is given to `tell` before it counts; one in a file is put in its place, and the old one kept
+/// under its id. Interrupted, it goes on where it was when it is asked again.
+///
+/// # Errors
+/// A master key that is missing or another one, files that cannot be written, `conflict` for two at once, and whatever
+/// `tell` fails with.
+pub async fn rotate_master_key(
+    config: &Config,
+    database: &Database,
+    ids: &Ids,
+    tell: impl FnOnce(&MasterKey) -> Result<()>,
+) -> Result<NewKey> {
+    let recorded = recorded_key(database).await?.ok_or_else(nothing)?;
+    let old = MasterKey::of(config);
+    if config.master_key.is_some() {
+        let (own, new) = (own_key(&old?, &recorded, config, ids)?, MasterKey::generate(ids));
+        tell(&new)?;
+        record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
+        return Ok(NewKey::Told);
+    }
+    let folder = &config.data_dir;
+    let old_id = match &old {
+        Ok(old) => Some(Vault::new(old.bytes(), ids.clone())?.key_id().to_owned()),
+        Err(_) => None,
+    };
+    let new = MasterKey::next(folder, ids)?;
+    if own_key(&new, &recorded, config, ids).is_err() {
+        let own = own_key(&old?, &recorded, config, ids)?;
+        record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
+    }
+    master_key::take_place(folder, old_id.as_deref()).map(NewKey::File)
+}
+
+/// Records the installation's own key, sealed with another master key than the one with this id.
+async fn record(database: &Database, vault: &Vault, own: &[u8], old_id: &str) -> Result<()> {
+    let (id, sealed, old_id) = (vault.key_id().to_owned(), vault.seal(place(), own)?, old_id.to_owned());
+    let written = database.write_through(Door::Installation, |tx| {
+        Box::pin(async move {
+            let update = instance::Entity::update_many()
+                .col_expr(instance::Column::KeyId, Expr::value(id))
+                .col_expr(instance::Column::KeyCheck, Expr::value(sealed))
+                .filter(instance::Column::KeyId.eq(old_id));
+            Ok(update.exec(tx.conn()).await?.rows_affected)
+        })
+    });
+    match written.await? {
+        1 => Ok(()),
+        _ => Err(Error::new(Code::Conflict, "another master key took its place at this moment; look which")),
     }
 }
 
-fn check(vault: &Vault, recorded: &instance::Model) -> Result<()> {
-    let opened = vault.open(place(), &recorded.key_check);
-    if vault.key_id() == recorded.key_id && opened.is_ok_and(|text| text == KNOWN_TEXT) {
-        return Ok(());
+/// The key that the data is sealed with, which the installation keeps sealed with its master key.
+fn own_key(key: &MasterKey, recorded: &instance::Model, config: &Config, ids: &Ids) -> Result<[u8; 32]> {
+    let vault = Vault::new(key.bytes(), ids.clone())?;
+    match vault.open(place(), &recorded.key_check).map(<[u8; 32]>::try_from) {
+        Ok(Ok(own)) => return Ok(own),
+        Ok(Err(opened)) if opened == NO_KEY => return Ok(key.bytes()),
+        _ => {}
     }
+    let hint = match master_key::next(&config.data_dir).exists() {
+        true => {
+            "another one was about to take its place: run `trackside master-key rotate` to see that through"
+        }
+        false => {
+            "give the right key in TRACKSIDE_MASTER_KEY or the key file, or point DATABASE_URL at the database that \
+                  belongs to this key"
+        }
+    };
     Err(Error::invalid(format!(
-        "this is not the master key that the database was made with (that one has the id {}, this one {}): give the \
-         right key in TRACKSIDE_MASTER_KEY or {KEY_FILE}, or point DATABASE_URL at the database that belongs to this key",
+        "this is not the master key of the database (that one has the id {}, this one {}): {hint}",
         recorded.key_id,
         vault.key_id(),
     )))
+}
+
+fn nothing() -> Error {
+    Error::invalid("there is no installation yet; the first start makes it")
 }
 
 async fn recorded_key(database: &Database) -> Result<Option<instance::Model>> {

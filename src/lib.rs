@@ -28,7 +28,7 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
 //! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
 //! [`redis`] is what several instances share; [`jobs`] does what
-//! was promised, with its table in [`worker`]; [`vault`] seals secrets; [`fetch`] asks other hosts; [`error`] says what
+//! was promised, with its table in [`worker`]; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts; [`error`] says what
 //! can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values look, [`rest`] what all routes share, and
 //! [`pages`] what all pages do; [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
 //! the routes' description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
@@ -62,6 +62,7 @@ pub mod installation;
 pub mod jobs;
 pub mod limits;
 pub mod logs;
+pub mod master_key;
 pub mod mcp;
 pub mod metrics;
 pub mod openapi;

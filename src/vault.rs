@@ -1,27 +1,17 @@
-//! Secrets at rest: XChaCha20-Poly1305 under one master key.
+//! Secrets at rest: XChaCha20-Poly1305 under one key.
 //!
 //! A sealed value opens only with the key that sealed it and only in the place it was sealed for: key id,
 //! tenant, column and row are the associated data, so that a value copied into another row or tenant is
 //! refused like a forged one.
 //!
-//! The master key comes from `TRACKSIDE_MASTER_KEY[_FILE]` or from the file `master.key` beside the database,
-//! which the first start makes with mode 0600. An installation remembers which key it was made with
-//! (`instance.key_check`); a start with another key, or with none, is refused.
+//! What seals the data is a key that an installation made for itself when it was new. It lies in the database, sealed
+//! with the master key ([`master_key`](crate::master_key)), so that another master key is one row to write.
 
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-};
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
 use hmac::{Hmac, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -29,9 +19,6 @@ use crate::{
     clock::Ids,
     error::{Error, Result},
 };
-
-/// Name of the key file beside the database.
-pub const KEY_FILE: &str = "master.key";
 
 const NONCE_BYTES: usize = 24;
 const FORMAT: u8 = 1;
@@ -47,7 +34,7 @@ pub struct Place<'a> {
     pub row: Uuid,
 }
 
-/// The master key, ready to seal and open.
+/// A key, ready to seal and open.
 #[derive(Clone)]
 pub struct Vault {
     cipher: XChaCha20Poly1305,
@@ -57,22 +44,14 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A vault over 32 bytes of key in base64.
+    /// A vault over a key.
     ///
     /// # Errors
-    /// A text that is not 32 bytes in base64; the message says how to make one.
-    pub fn new(key: &SecretString, ids: Ids) -> Result<Self> {
-        let bytes: [u8; 32] =
-            STANDARD.decode(key.expose_secret().trim()).ok().and_then(|key| key.try_into().ok()).ok_or_else(
-                || {
-                    Error::invalid(
-                        "the master key must be 32 bytes in base64; make one with: openssl rand -base64 32",
-                    )
-                },
-            )?;
-        let digest = Sha256::new_with_prefix("trackside master key id").chain_update(bytes).finalize();
-        let derivation = Hmac::<Sha256>::new_from_slice(&bytes).map_err(Error::internal)?;
-        let cipher = XChaCha20Poly1305::new(&bytes.into());
+    /// Never for a key of this size.
+    pub fn new(key: [u8; 32], ids: Ids) -> Result<Self> {
+        let digest = Sha256::new_with_prefix("trackside master key id").chain_update(key).finalize();
+        let derivation = Hmac::<Sha256>::new_from_slice(&key).map_err(Error::internal)?;
+        let cipher = XChaCha20Poly1305::new(&key.into());
         Ok(Self { cipher, derivation, key_id: hex::encode(&digest[..4]), ids })
     }
 
@@ -81,8 +60,8 @@ impl Vault {
         &self.key_id
     }
 
-    /// A key of its own for one purpose, the same in every process with this master key: HMAC-SHA256 of the
-    /// purpose. It tells nothing of the master key, nor of the keys for other purposes.
+    /// A key of its own for one purpose, the same in every process with this key: HMAC-SHA256 of the purpose. It tells
+    /// nothing of this key, nor of the keys for other purposes.
     pub fn key_for(&self, purpose: &str) -> [u8; 32] {
         self.derivation.clone().chain_update(purpose).finalize().into_bytes().into()
     }
@@ -122,49 +101,6 @@ impl Vault {
     }
 }
 
-/// Reads the key file of an installation.
-///
-/// # Errors
-/// A missing or unreadable file, or one that others may read; each message says what to do.
-pub fn read_key_file(folder: &Path) -> Result<SecretString> {
-    let path = folder.join(KEY_FILE);
-    let shown = path.display();
-    let metadata = std::fs::metadata(&path).map_err(|error| {
-        Error::invalid(format!(
-            "the master key file {shown} cannot be read ({error}): put it back, or give the key in \
-             TRACKSIDE_MASTER_KEY; without the key that the data was written with, its secrets cannot be opened"
-        ))
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::invalid(format!(
-            "the master key file {shown} has mode {mode:04o}, so others can read it; run: chmod 600 {shown}"
-        )));
-    }
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Error::invalid(format!("the master key file {shown} cannot be read: {error}")))?;
-    Ok(text.trim().to_owned().into())
-}
-
-/// Makes the key file of a new installation, readable by its owner alone, and never overwrites one.
-///
-/// # Errors
-/// A file that is already there, or a folder that cannot be written to.
-pub fn create_key_file(folder: &Path, ids: &Ids) -> Result<SecretString> {
-    let path = folder.join(KEY_FILE);
-    let key = STANDARD.encode(ids.bytes::<32>());
-    let write = || {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        writeln!(file, "{key}")?;
-        file.sync_all()
-    };
-    write().map_err(|error| {
-        Error::invalid(format!("the master key file {} cannot be made: {error}", path.display()))
-    })?;
-    Ok(key.into())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -174,7 +110,7 @@ mod tests {
 
     fn vault(seed: u8) -> Vault {
         let ids = Ids::seeded(Clock::system(), seed.into());
-        Vault::new(&STANDARD.encode([seed; 32]).into(), ids).expect("32 bytes")
+        Vault::new([seed; 32], ids).expect("a key")
     }
 
     fn place(tenant: u128, row: u128) -> Place<'static> {
@@ -201,20 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_for_a_purpose_depends_on_the_master_key_and_on_the_purpose_alone() {
+    fn a_key_for_a_purpose_depends_on_the_key_and_on_the_purpose_alone() {
         assert_eq!(vault(1).key_for("one"), vault(1).key_for("one"));
         assert_ne!(vault(1).key_for("one"), vault(1).key_for("other"));
         assert_ne!(vault(1).key_for("one"), vault(2).key_for("one"));
-    }
-
-    #[test]
-    fn a_key_file_that_others_can_read_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        create_key_file(folder.path(), &Ids::system(Clock::system())).expect("made");
-        assert!(read_key_file(folder.path()).is_ok());
-        let path = folder.path().join(KEY_FILE);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("chmod");
-        let refusal = read_key_file(folder.path()).expect_err("too open").to_string();
-        assert!(refusal.contains("chmod 600"), "{refusal}");
     }
 }

@@ -22,6 +22,7 @@ mod m20261121_000011_stream_tickets;
 mod m20261121_000012_stored_headers;
 mod m20261121_000013_audit;
 mod m20261121_000014_access;
+mod m20261121_000015_master_key;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000012_stored_headers::Migration),
             Box::new(m20261121_000013_audit::Migration),
             Box::new(m20261121_000014_access::Migration),
+            Box::new(m20261121_000015_master_key::Migration),
         ]
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     },
     error::{Error, Result},
     installation,
-    vault::KEY_FILE,
+    master_key::KEY_FILE,
 };
 
 #[derive(Args)]

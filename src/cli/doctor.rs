@@ -17,9 +17,9 @@ use crate::{
     database::{Database, Migrate},
     error::chain,
     installation,
+    master_key::{KEY_FILE, MasterKey},
     redis::Redis,
     server,
-    vault::{self, KEY_FILE},
 };
 
 /// How one thing is.
@@ -137,9 +137,8 @@ async fn examine(config: &Config, findings: &mut Findings) {
         }
         Err(error) => return findings.note(State::Bad, "database", chain(&error)),
     }
-    if config.master_key.is_none()
-        && folder.join(KEY_FILE).exists()
-        && let Err(error) = vault::read_key_file(folder)
+    if (config.master_key.is_some() || folder.join(KEY_FILE).exists())
+        && let Err(error) = MasterKey::of(config)
     {
         return findings.note(State::Bad, "master key", error.to_string());
     }

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod health;
 mod manage;
+mod master_key;
 mod mcp;
 mod members;
 mod parse;
@@ -125,6 +126,9 @@ enum Command {
     /// Rotate the keys that access tokens are signed with
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Put a new master key in the present one's place
+    #[command(subcommand)]
+    MasterKey(master_key::MasterKeyCommand),
     /// List deliveries, see why some were refused, and process them again
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -337,6 +341,9 @@ async fn run(cli: Cli) -> Outcome {
             let outcome = clients::run(&app, command, json).await;
             app.database.close().await;
             outcome?;
+        }
+        Some(Command::MasterKey(command)) => {
+            master_key::run(&configure(&cli.settings)?, &command, json).await?;
         }
         Some(Command::Token(command)) => {
             let app = open(&cli.settings).await?;

@@ -22,6 +22,7 @@ mod front_doors;
 mod hosts;
 mod invitations;
 mod keys;
+mod master_key;
 mod mcp;
 mod members;
 mod oauth;

@@ -1,0 +1,65 @@
+//! `trackside master-key`: another master key in the place of the present one.
+
+use anstream::{eprintln, println};
+use clap::Subcommand;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::say::{DIM, GREEN, RESET, YELLOW};
+use crate::{
+    clock::{Clock, Ids},
+    config::Config,
+    database::{Database, Migrate},
+    error::{Error, Result},
+    installation::{self, NewKey},
+    master_key::MasterKey,
+};
+
+#[derive(Subcommand)]
+pub(super) enum MasterKeyCommand {
+    /// Make a new master key and put it in the present one's place; instances that run go on, and start with it next time
+    Rotate,
+}
+
+pub(super) async fn run(config: &Config, command: &MasterKeyCommand, json: bool) -> Result<()> {
+    let MasterKeyCommand::Rotate = command;
+    let steps = Database::migrate(&config.database, Migrate::Status).await?;
+    if steps.iter().any(|step| !step.applied) {
+        let why =
+            "there is no installation of this version in the database; the first start makes or mends it";
+        return Err(Error::invalid(why));
+    }
+    let database = Database::open(config).await?;
+    // Said before it counts: a key that nobody has seen would be lost.
+    let tell = |key: &MasterKey| {
+        let text = key.to_text();
+        match json {
+            true => println!("{:#}", json!({"masterKey": text.expose_secret()})),
+            false => println!("{}", text.expose_secret()),
+        }
+        Ok(())
+    };
+    let rotated =
+        installation::rotate_master_key(config, &database, &Ids::system(Clock::system()), tell).await;
+    database.close().await;
+    match rotated? {
+        NewKey::Told => {
+            eprintln!(
+                "{GREEN}✓{RESET} This is the master key now. Put it where TRACKSIDE_MASTER_KEY comes from, for every"
+            );
+            eprintln!("instance. {YELLOW}The next start needs it.{RESET}");
+        }
+        NewKey::File(path) if json => println!("{:#}", json!({"keyFile": path})),
+        NewKey::File(path) => {
+            println!("{}", path.display());
+            eprintln!(
+                "{GREEN}✓{RESET} A new master key is there. Instances on other machines need it when they start."
+            );
+            eprintln!(
+                "{DIM}The old one lies beside it, with its id behind the name: backups of before need it."
+            );
+            eprintln!("Keep it with them, or remove it.{RESET}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The master key, and what another one in its place changes: nothing but what the next start needs.
+
+use std::fs;
+
+use scratch::Scratch;
+use secrecy::ExposeSecret as _;
+use trackside::{
+    clock::Ids,
+    config::{Config, Sources},
+    database::Database,
+    error::Error,
+    installation::{self, NewKey},
+    samples::{Commit, Repository},
+};
+
+use crate::support::{
+    Project, Server, dawn,
+    process::{output, run, trackside},
+};
+
+/// A delivery is verified with a secret that was sealed.
+async fn is_understood(project: &Project, delivery: &str) {
+    let commit = Commit { message: "docs", added: &["docs/prd.md"], ..Commit::default() };
+    let push = Repository::new("acme/rocket", dawn()).push("main", &[commit]);
+    project.deliver(delivery, &push).await.expect(202);
+}
+
+fn config(place: &Scratch, more: &[(&str, &str)]) -> Config {
+    let mut environment: std::collections::BTreeMap<_, _> = place.settings().into_iter().collect();
+    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Config::load(&Sources { environment, ..Sources::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn another_master_key_takes_its_place_while_everything_runs_on() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    is_understood(&project, "1").await;
+    let (folder, ids) = (server.service.app.config.data_dir.clone(), Ids::system(server.clock.clone()));
+    let first = fs::read(folder.join("master.key")).unwrap();
+    let config = config(&server.place, &[]);
+    let database = Database::open(&config).await.unwrap();
+    let rotate = async || {
+        let told = |_: &_| panic!("it lies in a file");
+        let rotated = installation::rotate_master_key(&config, &database, &ids, told).await;
+        assert!(matches!(rotated.unwrap(), NewKey::File(path) if path == folder.join("master.key")));
+    };
+    rotate().await;
+    let kept = |key: &[u8]| {
+        let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        files.find(|path| path.to_string_lossy().contains("master.key.") && fs::read(path).unwrap() == key)
+    };
+    assert!(kept(&first).is_some(), "backups of before still need it");
+    is_understood(&project, "2").await;
+    let server = server.restart().await;
+    is_understood(&server.again(&project), "3").await;
+
+    // Interrupted when the row was written and no file was renamed, and when one was.
+    for is_renamed in [false, true] {
+        let before = fs::read(folder.join("master.key")).unwrap();
+        rotate().await;
+        fs::rename(folder.join("master.key"), folder.join("master.key.next")).unwrap();
+        if !is_renamed {
+            fs::rename(kept(&before).unwrap(), folder.join("master.key")).unwrap();
+        }
+        let said = installation::examine(&config, &ids).await.expect_err("the key of before").to_string();
+        assert!(is_renamed || said.contains("trackside master-key rotate"), "{said}");
+        rotate().await;
+        assert!(installation::examine(&config, &ids).await.unwrap());
+        assert!(!folder.join("master.key.next").exists());
+    }
+    let server = server.restart().await;
+    is_understood(&server.again(&project), "4").await;
+    fs::write(folder.join("master.key"), first).unwrap();
+    assert!(installation::examine(&config, &ids).await.is_err(), "the old one opens nothing");
+}
+
+#[tokio::test]
+async fn a_key_from_a_setting_is_told_before_it_counts() {
+    let server = Server::start().await;
+    let folder = server.service.app.config.data_dir.clone();
+    let given = fs::read_to_string(folder.join("master.key")).unwrap();
+    let with = |key: &str| config(&server.place, &[("TRACKSIDE_MASTER_KEY", key)]);
+    let (before, ids) = (with(given.trim()), Ids::system(server.clock.clone()));
+    let database = Database::open(&before).await.unwrap();
+    let unheard =
+        installation::rotate_master_key(&before, &database, &ids, |_| Err(Error::internal("nobody listens")));
+    assert!(unheard.await.is_err());
+    assert!(installation::examine(&before, &ids).await.unwrap(), "nothing has changed");
+    let mut told = String::new();
+    let rotated = installation::rotate_master_key(&before, &database, &ids, |key| {
+        told = key.to_text().expose_secret().to_owned();
+        Ok(())
+    });
+    assert!(matches!(rotated.await.unwrap(), NewKey::Told));
+    assert!(installation::examine(&with(&told), &ids).await.unwrap());
+    assert!(installation::examine(&before, &ids).await.is_err());
+}
+
+#[test]
+fn the_command_line_says_what_the_next_start_needs() {
+    let folder = Scratch::new();
+    let at = folder.path();
+    assert!(
+        String::from_utf8_lossy(&run(at, &["master-key", "rotate"]).stderr)
+            .contains("there is no installation")
+    );
+    output(at, &["tenant", "list"]);
+    let rotated = run(at, &["master-key", "rotate"]);
+    assert!(String::from_utf8_lossy(&rotated.stderr).contains("backups of before need it"));
+    output(at, &["tenant", "list"]);
+    let key = fs::read_to_string(at.join("master.key")).unwrap();
+    let with = |key: &str, words: &[&str]| {
+        trackside(at).args(words).env("TRACKSIDE_MASTER_KEY", key.trim()).output().unwrap()
+    };
+    let told = String::from_utf8(with(&key, &["master-key", "rotate"]).stdout).unwrap();
+    assert!(with(&told, &["tenant", "list"]).status.success());
+    assert!(!with(&key, &["tenant", "list"]).status.success());
+}
