@@ -141,6 +141,7 @@ pub fn endpoint_with(
         // Pages, which people look at.
         .at("/oauth/authorize", get(oauth::show_consent).post(oauth::take_consent))
         .at("/setup", get(signin::show_set_up).post(signin::set_up))
+        .at("/join", get(signin::show_join).post(signin::join_tenant))
         .at("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .at("/signin/tenant", post(signin::choose))
         .at("/signout", post(signin::sign_out))

@@ -157,6 +157,8 @@ pub struct Field<'a> {
     pub hint: Option<&'a str>,
     /// What is wrong with it.
     pub wrong: Option<&'a str>,
+    /// Whether what is in it stays as it is.
+    pub is_fixed: bool,
 }
 
 impl Field<'_> {
@@ -171,6 +173,7 @@ impl Field<'_> {
                 @if let Some(hint) = self.hint { p class="hint" id=(hint_id) { (hint) } }
                 @if let Some(wrong) = self.wrong { p class="wrong" id=(wrong_id) { (sentence(wrong)) } }
                 input id=(self.name) name=(self.name) type=(self.kind) value=(self.value) required
+                    readonly[self.is_fixed]
                     autocomplete=(self.autocomplete) autofocus[self.wrong.is_some()]
                     aria-invalid=[self.wrong.map(|_| "true")]
                     aria-describedby=[Some(described_by).filter(|ids| !ids.is_empty())];

@@ -29,7 +29,7 @@ pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
 /// in, and what publishes or trades credentials is for everybody.
-const OTHERS: [(&str, bool); 17] = [
+const OTHERS: [(&str, bool); 18] = [
     ("/openapi.json", false),
     ("/api/v1/events/ws", true),
     ("/mcp", true),
@@ -39,6 +39,7 @@ const OTHERS: [(&str, bool); 17] = [
     ("/.well-known/oauth-protected-resource", false),
     ("/.well-known/oauth-protected-resource/mcp", false),
     ("/setup", false),
+    ("/join", false),
     ("/signin", false),
     ("/signin/tenant", false),
     ("/signout", false),

@@ -1,14 +1,18 @@
-//! The pages in Chromium: what somebody does there who comes for the first time, leaves, and comes back.
+//! The pages in Chromium: what somebody does there who comes for the first time, leaves, and comes back, and who is
+//! invited.
 
 use serde_json::json;
 use trackside::accounts::{oauth::clients, signin};
 
-use crate::support::{
-    Server,
-    browser::Browser,
-    text,
-    tls::TlsHost,
-    visitor::{EMAIL, PASSWORD},
+use crate::{
+    invitations::invited,
+    support::{
+        Server,
+        browser::Browser,
+        text,
+        tls::TlsHost,
+        visitor::{EMAIL, PASSWORD},
+    },
 };
 
 /// What a client keeps to itself until it redeems its code is not needed here.
@@ -152,5 +156,42 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     browser.open(&link).await;
     assert!(browser.words().await.contains("This link is not, or no longer, valid"));
     browser.keep("set-up-over").await;
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn somebody_who_is_invited_joins_and_joins_elsewhere_with_one_button() {
+    let server = Server::start().await;
+    let (acme, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let mut browser = Browser::start().await;
+    let (made, _) = invited(&acme.client, json!({"role": "member", "email": EMAIL})).await;
+    browser.open(&text(&made["link"])).await;
+    assert_eq!(browser.heading().await, "Join Acme");
+    expect_accessible(&mut browser).await;
+    assert_eq!(browser.tab(6).await, ["Sign in", "email", "name", "password", "repeat", "Join"]);
+    browser.keep("join").await;
+    browser.prefer("dark").await;
+    browser.keep("join-dark").await;
+    browser.prefer("light").await;
+    for (label, typed) in [("Name", "Ada"), ("Password", PASSWORD), ("The same once more", PASSWORD)] {
+        browser.fill(label, typed).await;
+    }
+    browser.press("Join").await;
+    assert_eq!(browser.heading().await, "Your account");
+    assert!(browser.words().await.contains("Acme"));
+
+    let (made, _) = invited(&other.client, json!({"role": "viewer"})).await;
+    browser.open(&text(&made["link"])).await;
+    assert_eq!(browser.heading().await, "Join Other");
+    expect_accessible(&mut browser).await;
+    browser.keep("join-signed-in").await;
+    browser.press("Join as Ada").await;
+    assert_eq!(browser.heading().await, "Your account");
+    assert!(browser.words().await.contains("Other"));
+
+    browser.open(&text(&made["link"])).await;
+    assert_eq!(browser.heading().await, "This does not work any more");
+    assert!(browser.words().await.contains("ask whoever invited you"), "{}", browser.words().await);
+    browser.keep("join-over").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -31,7 +31,7 @@ async fn person(server: &Server, number: u128) -> PersonId {
 }
 
 /// An invitation and its secret.
-async fn invited(client: &Client, body: Value) -> (Value, String) {
+pub(crate) async fn invited(client: &Client, body: Value) -> (Value, String) {
     let made = client.post("/api/v1/invitations", body).await.expect(201).json;
     let link = text(&made["link"]);
     let (page, secret) = link.split_once("/join?invitation=").expect("a page and a secret");
@@ -45,9 +45,9 @@ async fn accept(server: &Server, secret: &str, person: PersonId) -> Result<(Tena
 
 async fn refused(server: &Server, secret: &str, person: PersonId) -> Code {
     let code = accept(server, secret, person).await.expect_err("refused").code;
-    if code == Code::NotFound {
+    if code == Code::Gone {
         let peeked = invitation::peek(&server.service.app, secret).await;
-        assert_eq!(peeked.expect_err("neither is it shown").code, Code::NotFound);
+        assert_eq!(peeked.expect_err("neither is it shown").code, Code::Gone);
     }
     code
 }
@@ -73,7 +73,7 @@ async fn somebody_with_the_link_joins_once_as_what_it_says() {
         (&shown["kind"], &shown["name"], &shown["role"], &shown["projectAccess"]),
         (&json!("user"), &json!("Person 1"), &json!("member"), &json!({&project.id: "viewer"}))
     );
-    assert_eq!(refused(&server, &secret, bob).await, Code::NotFound);
+    assert_eq!(refused(&server, &secret, bob).await, Code::Gone);
     let listed = acme.client.get("/api/v1/invitations").await.expect(200).json["items"][0].take();
     assert_eq!((&listed["id"], text(&listed["principalId"])), (&made["id"], principal.to_string()));
     let events = acme.client.get("/api/v1/security-events?limit=2").await.expect(200).json;
@@ -95,7 +95,7 @@ async fn of_many_who_come_with_one_link_at_once_one_joins() {
     let joined = join_all(people.into_iter().map(|person| accept(&server, &secret, person))).await;
     let (joined, refused): (Vec<_>, Vec<_>) = joined.into_iter().partition(Result::is_ok);
     assert_eq!(joined.len(), 1);
-    assert!(refused.into_iter().all(|refused| refused.unwrap_err().code == Code::NotFound));
+    assert!(refused.into_iter().all(|refused| refused.unwrap_err().code == Code::Gone));
     let principals = acme.client.get("/api/v1/principals").await.expect(200).json;
     assert_eq!(principals["items"].as_array().unwrap().len(), 2, "the owner and one more");
 }
@@ -110,24 +110,24 @@ async fn an_invitation_ends_when_it_is_withdrawn_or_its_time_or_its_maker_is_ove
     let withdrawn = acme.client.delete(&withdraw).await.expect(200).json;
     assert!(withdrawn["revokedAt"].is_string());
     assert_eq!(acme.client.delete(&withdraw).await.expect(200).json, withdrawn);
-    assert_eq!(refused(&server, &secret, ada).await, Code::NotFound);
+    assert_eq!(refused(&server, &secret, ada).await, Code::Gone);
 
     let expires_at = (dawn() + TimeDelta::seconds(60)).to_rfc3339();
     let (_, short) = invited(&acme.client, json!({"role": "viewer", "expiresAt": expires_at})).await;
     server.advance(60);
-    assert_eq!(refused(&server, &short, ada).await, Code::NotFound);
+    assert_eq!(refused(&server, &short, ada).await, Code::Gone);
 
     let admin = NewKey { name: "admin".into(), role: Role::Admin, ..any_key() };
     let admin = server.client(&server.key(acme.id, admin).await);
     let (made, from_admin) = invited(&admin, json!({"role": "admin"})).await;
     let maker = format!("/api/v1/principals/{}", text(&made["invitedBy"]));
     acme.client.patch(&maker, json!({"role": "member"})).await.expect(200);
-    assert_eq!(refused(&server, &from_admin, ada).await, Code::NotFound, "a member makes no admin");
+    assert_eq!(refused(&server, &from_admin, ada).await, Code::Gone, "a member makes no admin");
     acme.client.patch(&maker, json!({"role": "admin"})).await.expect(200);
     acme.client.post(&format!("{maker}/deactivate"), json!({})).await.expect(200);
-    assert_eq!(refused(&server, &from_admin, ada).await, Code::NotFound);
+    assert_eq!(refused(&server, &from_admin, ada).await, Code::Gone);
     for unknown in ["", "tsi_", "tsi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &secret[1..]] {
-        assert_eq!(refused(&server, unknown, ada).await, Code::NotFound);
+        assert_eq!(refused(&server, unknown, ada).await, Code::Gone);
     }
 }
 

@@ -21,6 +21,7 @@ mod fetch;
 mod front_doors;
 mod hosts;
 mod invitations;
+mod join;
 mod keys;
 mod master_key;
 mod mcp;

@@ -77,6 +77,15 @@ impl Invitation {
     pub(super) fn is_open(&self, now: Time) -> bool {
         self.accepted_at.is_none() && self.revoked_at.is_none() && self.expires_at > now
     }
+
+    /// Refuses whoever has another address than the one it names, if it names one.
+    pub(super) fn check_address(&self, email: &Email) -> Result<()> {
+        if self.email.as_ref().is_none_or(|meant| *meant == email.as_str()) {
+            return Ok(());
+        }
+        let why = "this invitation is for somebody with another address; sign in as them";
+        Err(Error::new(Code::InsufficientScope, why))
+    }
 }
 
 /// An invitation to be made.
@@ -198,7 +207,7 @@ pub async fn revoke_invitation(
 /// What a secret invites to, without using it up.
 ///
 /// # Errors
-/// `not_found` for a secret that is unknown, used, withdrawn or expired, and for one whose maker may not give what it
+/// `gone` for a secret that is unknown, used, withdrawn or expired, and for one whose maker may not give what it
 /// gives any more.
 pub async fn peek(app: &App, secret: &str) -> Result<Invited> {
     let (tenant, invitation) = look_up(app, secret).await?;
@@ -231,10 +240,7 @@ pub async fn accept(
     let (tenant, invitation) = look_up(app, secret).await?;
     let found = app.database.read_through(Door::People, move |tx| Box::pin(signin::person(tx, person)));
     let person = found.await?.ok_or_else(|| Error::not_found("person"))?;
-    if invitation.email.as_ref().is_some_and(|meant| *meant != person.email.as_str()) {
-        let why = "this invitation is for somebody with another address; sign in as them";
-        return Err(Error::new(Code::InsufficientScope, why));
-    }
+    invitation.check_address(&person.email)?;
     let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
     let name = person.name.clone();
     let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), origin: origin.clone() };
@@ -305,5 +311,5 @@ fn about(event: SecurityEvent, invitation: &Invitation) -> SecurityEvent {
 /// One answer for all that may be wrong with a secret: whoever guesses learns nothing.
 fn refused() -> Error {
     let why = "this invitation is not, or no longer, valid; ask whoever invited you for another one";
-    Error::new(Code::NotFound, why)
+    Error::new(Code::Gone, why)
 }

@@ -6,12 +6,14 @@
 //! the link that [`setup`] prints, or what the operator has set.
 //!
 //! A wrong password and an account that is not there are answered alike, after the same time. [`attempts`] limits how
-//! often somebody may try, and shuts nobody else out. The pages (`pages.rs`, `account.rs`) need no script.
+//! often somebody may try, and shuts nobody else out. The pages (`pages.rs`, `join.rs`, `account.rs`) need no
+//! script.
 
 mod account;
 mod api;
 mod attempts;
 mod cookie;
+mod join;
 mod pages;
 mod password;
 mod session;
@@ -27,6 +29,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     account::{change_password_of, end_grant, end_session, show_account, sign_out},
+    join::{join_tenant, show_join},
     pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
 };
 pub use self::{

@@ -54,7 +54,7 @@ fn set_up_page(code: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
         p { "You will be the owner of this installation. This link works once." }
         form method="post" action="/setup" {
             input type="hidden" name="code" value=(code);
-            (person_fields(form, error))
+            (person_fields(form, error, None))
             button type="submit" { "Set up" }
         }
     };
@@ -79,15 +79,15 @@ pub(super) fn new_password(form: &Form) -> Result<NewPassword> {
     Ok(new)
 }
 
-/// The fields in which somebody who joins says who they are.
-pub(super) fn person_fields(form: Option<&Form>, error: Option<&Error>) -> Markup {
+/// The fields in which somebody who joins says who they are; an address that is known already stays as it is.
+pub(super) fn person_fields(form: Option<&Form>, error: Option<&Error>, known: Option<&str>) -> Markup {
     let typed = |name| form.map_or("", |form| form.text(name));
-    let (email, name) = (typed("email"), typed("name"));
+    let (email, name) = (known.unwrap_or_else(|| typed("email")), typed("name"));
     html! {
         (Field { name: "email", label: "E-mail address", kind: "email", autocomplete: "username", value: email,
-            hint: Some("You sign in with it."), wrong: wrong(error, "/email") }.render())
+            hint: Some("You sign in with it."), wrong: wrong(error, "/email"), is_fixed: known.is_some() }.render())
         (Field { name: "name", label: "Name", kind: "text", autocomplete: "name", value: name,
-            hint: Some("What others see."), wrong: wrong(error, "/name") }.render())
+            hint: Some("What others see."), wrong: wrong(error, "/name"), ..Field::default() }.render())
         (password_fields("Password", error))
     }
 }
