@@ -18,7 +18,7 @@ pub use self::api::SecurityApi;
 use crate::{
     accounts::{Principal, PrincipalId, PrincipalKind},
     app::App,
-    clock::{Time, oldest_id_of},
+    clock::{Ids, Time, oldest_id_of},
     database::Tx,
     error::{Code, Error, Result},
     sender::Sender,
@@ -76,6 +76,8 @@ wire_enum! {
         GrantRevoked = "grant_revoked",
         /// A refresh token was shown twice, and its grant ended.
         RefreshTokenReused = "refresh_token_reused",
+        /// An authorization code was shown twice, and its grant ended.
+        CodeReused = "code_reused",
         /// Tokens are signed with another key.
         SigningKeyRotated = "signing_key_rotated",
         /// A project was made.
@@ -184,8 +186,20 @@ pub struct SecurityEvent {
 impl SecurityEvent {
     /// Something that is done now.
     pub fn new(app: &App, actor: Actor, action: SecurityAction) -> Self {
-        let (id, at) = (SecurityEventId(app.ids.uuid()), app.clock.now());
+        Self::at(&app.ids, app.clock.now(), actor, action)
+    }
+
+    /// Something that was done at a time.
+    pub fn at(ids: &Ids, at: Time, actor: Actor, action: SecurityAction) -> Self {
+        let id = SecurityEventId(ids.uuid());
         Self { id, at, actor, action, outcome: SecurityOutcome::Success, target: None, details: None }
+    }
+
+    /// The same, by who is called so.
+    #[must_use]
+    pub fn by(mut self, name: impl Into<String>) -> Self {
+        self.actor.name = name.into();
+        self
     }
 
     /// The same, done to something.

@@ -2,9 +2,18 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use trackside::accounts::{NewKey, Role};
+use trackside::accounts::{
+    NewKey, Role,
+    tokens::{Rotation, rotate},
+};
 
-use crate::support::{Client, Server, any_key, dawn, eventually, text};
+use crate::{
+    oauth::any_grant,
+    support::{
+        Client, Server, Visitor, any_key, dawn, eventually, text,
+        visitor::{EMAIL, PASSWORD},
+    },
+};
 
 /// The events that a query finds, newest first.
 async fn events(client: &Client, query: &str) -> Vec<Value> {
@@ -113,4 +122,127 @@ async fn events_go_when_they_have_come_of_age() {
         actions(&events(&acme.client, "").await) == ["project_created"]
     })
     .await;
+}
+
+/// What the newest events say: the action, what became of it, and how somebody signed in.
+fn told(events: &[Value]) -> Vec<String> {
+    let word = |word: &Value| word.as_str().map(|word| format!(" {word}")).unwrap_or_default();
+    let told = |event: &Value| {
+        let outcome = Some(&event["outcome"]).filter(|outcome| **outcome != "success");
+        let (outcome, method) = (outcome.map(word).unwrap_or_default(), word(&event["details"]["method"]));
+        format!("{}{outcome}{method}", text(&event["action"]))
+    };
+    events.iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn how_people_come_and_go_is_noted_and_nothing_that_they_type() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let visitor = Visitor::owner(&server).await;
+    visitor.send("/signout", &[]).await.expect(303);
+    visitor.send("/signout", &[]).await.expect(303);
+    visitor.sign_in(EMAIL, PASSWORD).await.expect(303);
+    let elsewhere = Visitor::new(&server);
+    elsewhere.sign_in(EMAIL, PASSWORD).await.expect(303);
+    let sessions = visitor.open("/api/v1/sessions").await.expect(200).json;
+    let other =
+        &sessions["items"].as_array().unwrap().iter().find(|it| it["isCurrent"] == false).unwrap()["id"];
+    let end = format!("/api/v1/sessions/{}", text(other));
+    for _ in 0..2 {
+        crate::support::client::answer(visitor.page_request(reqwest::Method::DELETE, &end)).await.expect(200);
+    }
+    const NEW: &str = "thirteen dry herons";
+    for (current, status) in [("not the password", 400), (PASSWORD, 303)] {
+        let typed = [("current", current), ("password", NEW), ("repeat", NEW)];
+        visitor.send("/account/password", &typed).await.expect(status);
+    }
+    let found = events(&acme.client, "").await;
+    assert_eq!(
+        told(&found),
+        [
+            "signed_in password", // anew, with the new password
+            "password_changed",
+            "password_changed refused",
+            "session_revoked password",
+            "signed_in password",
+            "signed_in password",
+            "signed_out setup", // once, though it was asked for twice
+            "signed_in setup",
+            "key_created",
+        ]
+    );
+    let ended = &found[3];
+    assert_eq!((&ended["targetKind"], &ended["targetId"]), (&json!("session"), other));
+    assert_eq!(
+        (&ended["actorKind"], &ended["actorName"], &ended["ip"]),
+        (&json!("user"), &json!("Ada"), &json!("127.0.0.1"))
+    );
+    let all = json!(found).to_string();
+    for typed in [PASSWORD, NEW, "not the password"] {
+        assert!(!all.contains(typed), "what was typed is not noted");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_known_and_refused_is_noted_in_their_tenants_once_a_minute() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    Visitor::owner(&server).await;
+    let other = server.tenant("Other").await;
+    let visitor = Visitor::new(&server);
+    let refused = async |client: &Client| {
+        let found = events(client, "?action=signed_in").await;
+        found.iter().filter(|event| event["outcome"] == "refused").count()
+    };
+    visitor.sign_in("eve@example.org", "not the password").await.expect(422);
+    for expected in [1, 2] {
+        for _ in 0..2 {
+            visitor.sign_in(EMAIL, "not the password").await.expect(422);
+        }
+        eventually("it is noted", async || refused(&acme.client).await == expected).await;
+        server.advance(60);
+    }
+    assert_eq!(refused(&other.client).await, 0);
+    let (_, secret) = crate::invitations::invited(&other.client, json!({"role": "viewer"})).await;
+    let password = "not the password either";
+    let typed = [("email", EMAIL), ("name", "Eve"), ("password", password), ("repeat", password)];
+    visitor.send("/join", &[&[("invitation", secret.as_str())][..], &typed].concat()).await.expect(400);
+    eventually("guessing there is noted too", async || refused(&acme.client).await == 3).await;
+}
+
+#[tokio::test]
+async fn what_people_let_clients_do_is_noted_when_it_begins_and_when_it_ends() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let grant = any_grant(&server, &acme).await;
+    let path = format!("/api/v1/grants/{}", grant.id);
+    for _ in 0..2 {
+        acme.client.delete(&path).await.expect(200);
+    }
+    let found = events(&acme.client, "").await;
+    assert_eq!(actions(&found), ["grant_revoked", "grant_created", "key_created"]);
+    assert_eq!(found[1]["details"]["scopes"], json!(["work.read"]));
+    for event in &found[..2] {
+        assert_eq!((&event["targetKind"], text(&event["targetId"])), (&json!("grant"), grant.id.to_string()));
+        assert_eq!(event["targetName"], grant.client_name);
+    }
+}
+
+#[tokio::test]
+async fn every_tenant_is_told_when_its_tokens_are_signed_with_another_key() {
+    let server = Server::start().await;
+    let (acme, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let app = &server.service.app;
+    rotate(app, Rotation::WhenDue).await.unwrap();
+    assert_eq!(events(&acme.client, "?action=signing_key_rotated").await.len(), 0, "nothing was due");
+    let kid = rotate(app, Rotation::Leaked).await.unwrap().expect("a key").kid;
+    for tenant in [&acme, &other] {
+        let found = events(&tenant.client, "?action=signing_key_rotated").await;
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (&found[0]["targetName"], &found[0]["actorKind"], &found[0]["details"]["isLeaked"]),
+            (&json!(kid), &json!("system"), &json!(true))
+        );
+    }
 }

@@ -11,13 +11,18 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::{grants::Grant, redirect::RedirectUri, refused, store};
+use super::{
+    grants::{self, Grant},
+    redirect::RedirectUri,
+    refused, store,
+};
 use crate::{
     accounts::secret,
     app::App,
     clock::Time,
     database::Door,
     error::{Error, Result},
+    security::{Actor, SecurityAction, SecurityEvent},
 };
 
 /// For how long a code is good.
@@ -110,16 +115,17 @@ pub async fn redeem(
     if !is_its_client || !kept.challenge.is_met_by(verifier) || kept.expires_at <= now {
         return Err(refused());
     }
-    let (code, id) = (kept.id, grant.id);
+    let (code, id, tenant) = (kept.id, grant.id, grant.tenant);
+    let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::CodeReused);
     let redeemed = app
         .database
-        .write(grant.tenant, move |tx| {
+        .write(tenant, move |tx| {
             Box::pin(async move {
                 if store::use_code(tx, code, now).await? {
                     return store::use_grant(tx, id, now).await;
                 }
                 tracing::warn!(grant = %id, "a code came twice: its grant ends");
-                store::end_grant(tx, id, now).await?;
+                grants::end_in(tx, &grant, now, reused).await?;
                 Ok(None)
             })
         })

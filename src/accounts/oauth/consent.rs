@@ -17,6 +17,7 @@ use crate::{
     app::App,
     error::{Error, Result},
     pages::{Form, Page, go_to, shown},
+    sender::Sender,
 };
 
 /// Where clients send browsers.
@@ -52,7 +53,15 @@ pub(crate) async fn take_consent(app: Data<&Arc<App>>, request: &Request, form: 
             let AuthorizeRequest { client, scopes, resources, challenge, back } = *asked;
             match form.text("answer") {
                 "allow" => {
-                    let grant = grants::give(&app, &principal, &client, scopes, resources).await?;
+                    let grant = grants::give(
+                        &app,
+                        &principal,
+                        &client,
+                        scopes,
+                        resources,
+                        &Sender::of(&app, request),
+                    )
+                    .await?;
                     let code = codes::issue(&app, &grant, &back.redirect_uri, &challenge).await?;
                     Ok(go_to(&back.with_code(&code)))
                 }

@@ -6,13 +6,17 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::{clients::Client, store};
 use crate::{
     accounts::{Credential, GrantId, Principal, PrincipalId, Scope, tokens::Resource},
     app::App,
     clock::Time,
-    database::TenantId,
+    database::{TenantId, Tx},
     error::{Code, Error, Result},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
+    sender::Sender,
     wire::{MAX_LIMIT, Page},
 };
 
@@ -52,6 +56,7 @@ pub async fn give(
     client: &Client,
     scopes: BTreeSet<Scope>,
     resources: BTreeSet<Resource>,
+    origin: &Sender,
 ) -> Result<Grant> {
     if !matches!(principal.credential, Credential::Session(_)) {
         let why = "only a person who is signed in lets a client act for them";
@@ -73,10 +78,18 @@ pub async fn give(
         last_used_at: None,
         revoked_at: None,
     };
+    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::GrantCreated);
     let row = grant.clone();
-    app.database
-        .write(principal.tenant, |tx| Box::pin(async move { store::insert_grant(tx, row).await }))
-        .await?;
+    let given = app.database.write(principal.tenant, |tx| {
+        Box::pin(async move {
+            let details =
+                json!({"clientId": row.client_id, "scopes": row.scopes, "resources": row.resources});
+            let event = about(event, &row).with(details);
+            store::insert_grant(tx, row).await?;
+            security::note(tx, event).await
+        })
+    });
+    given.await?;
     Ok(grant)
 }
 
@@ -130,14 +143,16 @@ pub(in crate::accounts) async fn given_by(app: &App, principal: &Principal) -> R
 ///
 /// # Errors
 /// `not_found` for a grant of another tenant, of somebody else unless the caller may manage keys, or none.
-pub async fn end(app: &App, principal: &Principal, id: GrantId) -> Result<Grant> {
+pub async fn end(app: &App, principal: &Principal, origin: &Sender, id: GrantId) -> Result<Grant> {
     let (reach, now) = (Reach::of(principal, Scope::KeysWrite), app.clock.now());
+    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::GrantRevoked);
     let ended = app
         .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))?;
-                store::end_grant(tx, id, now).await?;
+                let before =
+                    store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))?;
+                end_in(tx, &before, now, event).await?;
                 store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))
             })
         })
@@ -148,10 +163,30 @@ pub async fn end(app: &App, principal: &Principal, id: GrantId) -> Result<Grant>
 
 /// Ends whatever people of a tenant let a client do.
 pub(super) async fn end_all_of(app: &App, tenant: TenantId, client_id: &str) -> Result<()> {
-    let (client_id, now) = (client_id.to_owned(), app.clock.now());
-    app.database
-        .write(tenant, move |tx| Box::pin(async move { store::end_grants_of(tx, &client_id, now).await }))
-        .await?;
+    let (client_id, now, ids) = (client_id.to_owned(), app.clock.now(), app.ids.clone());
+    let ended = app.database.write(tenant, move |tx| {
+        Box::pin(async move {
+            for grant in store::open_grants_of(tx, &client_id).await? {
+                let event = SecurityEvent::at(&ids, now, Actor::system(), SecurityAction::GrantRevoked);
+                end_in(tx, &grant, now, event).await?;
+            }
+            Ok(())
+        })
+    });
+    ended.await?;
     app.accounts.forget();
     Ok(())
+}
+
+/// Ends a grant, and notes it; one that has ended stays as it is.
+pub(super) async fn end_in(tx: &Tx<'_>, grant: &Grant, now: Time, event: SecurityEvent) -> Result<()> {
+    if store::end_grant(tx, grant.id, now).await? {
+        let details = json!({"clientId": grant.client_id, "principalId": grant.principal.0});
+        security::note(tx, about(event, grant).with(details)).await?;
+    }
+    Ok(())
+}
+
+fn about(event: SecurityEvent, grant: &Grant) -> SecurityEvent {
+    event.on(TargetKind::Grant, grant.id.0, grant.client_name.clone())
 }

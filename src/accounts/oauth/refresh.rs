@@ -8,13 +8,17 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{grants::Grant, refused, store};
+use super::{
+    grants::{self, Grant},
+    refused, store,
+};
 use crate::{
     accounts::secret,
     app::App,
     clock::Time,
     database::{Door, TenantId},
     error::{Error, Result},
+    security::{Actor, SecurityAction, SecurityEvent},
     vault::Place,
 };
 
@@ -91,9 +95,11 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
     let place = place(grant.tenant, kept.id);
     let sealed = app.vault.seal(place, next.expose_secret().as_bytes())?;
     let (row, hash, token, id) = (Kept::new(app, now), secret::hash(next.expose_secret()), kept.id, grant.id);
+    let (tenant, shown) = (grant.tenant, grant);
+    let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::RefreshTokenReused);
     let used = app
         .database
-        .write(grant.tenant, move |tx| {
+        .write(tenant, move |tx| {
             Box::pin(async move {
                 if store::use_refresh_token(tx, token, sealed, now).await? {
                     store::insert_refresh_token(tx, id, row, hash).await?;
@@ -109,7 +115,7 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
                     return Ok(Use::Refused);
                 };
                 if now - used_at > GRACE {
-                    store::end_grant(tx, id, now).await?;
+                    grants::end_in(tx, &shown, now, reused).await?;
                     return Ok(Use::Stolen);
                 }
                 match store::use_grant(tx, id, now).await? {

@@ -131,22 +131,25 @@ pub(super) async fn use_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<Opt
     Ok(grant.filter(|grant| grant.revoked_at.is_none()))
 }
 
-pub(super) async fn end_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<()> {
-    end(tx, oauth_grant::Column::Id.eq(id.0), now).await
-}
-
-pub(super) async fn end_grants_of(tx: &Tx<'_>, client_id: &str, now: Time) -> Result<()> {
-    end(tx, oauth_grant::Column::ClientId.eq(client_id), now).await
-}
-
-async fn end(tx: &Tx<'_>, which: Expr, now: Time) -> Result<()> {
-    tx.update::<oauth_grant::Entity>()
+/// Ends a grant; false for one that has ended, which stays as it is.
+pub(super) async fn end_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<bool> {
+    let ended = tx
+        .update::<oauth_grant::Entity>()
         .col_expr(oauth_grant::Column::RevokedAt, Expr::value(now))
-        .filter(which)
+        .filter(oauth_grant::Column::Id.eq(id.0))
         .filter(oauth_grant::Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(ended.rows_affected == 1)
+}
+
+/// What people of the tenant let a client do, and have not ended.
+pub(super) async fn open_grants_of(tx: &Tx<'_>, client_id: &str) -> Result<Vec<Grant>> {
+    let rows = tx
+        .find::<oauth_grant::Entity>()
+        .filter(oauth_grant::Column::ClientId.eq(client_id))
+        .filter(oauth_grant::Column::RevokedAt.is_null());
+    rows.all(tx.conn()).await?.into_iter().map(to_grant).collect()
 }
 
 fn to_grant(row: oauth_grant::Model) -> Result<Grant> {

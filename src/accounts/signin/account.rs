@@ -7,7 +7,7 @@ use maud::html;
 use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
-    Happened, Method, Session, change_password, cookie, noted,
+    Method, Session, change_password, cookie,
     pages::{enter, mended, new_password, on_the_way_to, password_fields, query, with_cookie, wrong},
     person_behind, session,
 };
@@ -75,7 +75,7 @@ pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: F
         async {
             let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
             let id = form.text("session").parse().map(SessionId).map_err(|_| Error::not_found("session"))?;
-            session::revoke_session(&app, &principal, id).await?;
+            session::revoke_session(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=session"))
         }
         .await,
@@ -89,7 +89,7 @@ pub(crate) async fn end_grant(app: Data<&Arc<App>>, request: &Request, form: For
         async {
             let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
             let id = form.text("grant").parse().map(GrantId).map_err(|_| Error::not_found("grant"))?;
-            grants::end(&app, &principal, id).await?;
+            grants::end(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=grant"))
         }
         .await,
@@ -106,10 +106,7 @@ pub(crate) async fn sign_out(app: Data<&Arc<App>>, request: &Request, form: Form
                 "" => "/signin".to_owned(),
                 next => on_the_way_to(next)?,
             };
-            let who = session::end_shown(&app, request.headers()).await?;
-            if who.is_some() {
-                noted(Happened::SignedOut, who, &Sender::of(&app, request));
-            }
+            session::end_shown(&app, request).await?;
             Ok(with_cookie(go_to(&to), &cookie::clear(&app)))
         }
         .await,

@@ -6,7 +6,7 @@
 //! the link that [`setup`] prints, or what the operator has set.
 //!
 //! A wrong password and an account that is not there are answered alike, after the same time. [`attempts`] limits how
-//! often somebody may try, and shuts nobody else out. The pages (`pages.rs`, `join.rs`, `account.rs`) need no
+//! often somebody may try, and shuts nobody else out; [`record`] notes what came of it. The pages (`pages.rs`, `join.rs`, `account.rs`) need no
 //! script.
 
 mod account;
@@ -16,6 +16,7 @@ mod cookie;
 mod join;
 mod pages;
 mod password;
+mod record;
 mod session;
 mod setup;
 mod store;
@@ -46,14 +47,16 @@ pub(super) use self::{
 };
 use self::{
     password::{Hashing, Verdict},
+    record::{Deed, Refusals, note_refusal, refused},
     session::Seen,
 };
-use super::{PersonId, Principal, PrincipalId, Tenant, parse_name};
+use super::{PersonId, Principal, PrincipalId, SessionId, Tenant, parse_name};
 use crate::{
     app::App,
     clock::Time,
-    database::{Door, TenantId},
+    database::Door,
     error::{Code, Error, Result},
+    security::SecurityAction,
     sender::Sender,
     vault::Place,
 };
@@ -133,12 +136,13 @@ pub struct Membership {
 #[derive(Clone)]
 pub(super) struct SignIn {
     hashing: Hashing,
-    seen: Seen,
+    seen: Seen<SessionId>,
+    refusals: Refusals,
 }
 
 impl SignIn {
     pub(super) fn new() -> Self {
-        Self { hashing: Hashing::new(), seen: Seen::default() }
+        Self { hashing: Hashing::new(), seen: Seen::default(), refusals: Refusals::default() }
     }
 }
 
@@ -160,26 +164,21 @@ async fn welcome(app: &App, sender: &Sender, email: &str, password: &SecretStrin
         Ok(email) => find_person(app, email).await?,
         Err(_) => None,
     };
+    let known = person.as_ref().map(|person| person.id);
     let stored = person.as_ref().and_then(|person| person.password.clone());
     let verdict = app.accounts.sign_in.hashing.verify(app, password, stored).await?;
     let (Some(person), Verdict::Right | Verdict::RightAndOld) = (person, verdict) else {
-        return Err(refused(sender));
+        return Err(refused(app, sender, known));
     };
     if verdict == Verdict::RightAndOld {
         set_password(app, person.id, &NewPassword::parse("/password", password.clone())?).await?;
     }
     let mut memberships = memberships(app, person.id).await?;
     match memberships.len() {
-        0 => Err(refused(sender)),
+        0 => Err(refused(app, sender, known)),
         1 => Ok(Welcome::To(memberships.remove(0))),
         _ => Ok(Welcome::Choose(memberships, proof_of(app, person.id)?)),
     }
-}
-
-/// One answer for all that may be wrong.
-fn refused(sender: &Sender) -> Error {
-    noted(Happened::SignInRefused, None, sender);
-    Error::new(Code::Unprocessable, "the e-mail address or the password is not right")
 }
 
 /// How long somebody may take to say which tenant they want.
@@ -244,6 +243,7 @@ async fn person_with(app: &App, sender: &Sender, new: NewPerson) -> Result<Perso
         return match app.accounts.sign_in.hashing.verify(app, password.typed(), stored).await? {
             Verdict::Right | Verdict::RightAndOld => Ok(known),
             Verdict::Wrong => {
+                note_refusal(app, sender, Some(known.id));
                 let why = "somebody has this e-mail address here already; if it is you, give your password";
                 Err(Error::invalid_field("/password", why))
             }
@@ -284,52 +284,15 @@ async fn change_password(
     attempts::count(app, sender, person.email.as_str()).await?;
     let verdict = app.accounts.sign_in.hashing.verify(app, current, person.password.clone()).await?;
     if verdict == Verdict::Wrong {
-        noted(Happened::SignInRefused, Some((principal.tenant, principal.id)), sender);
+        let deed = Deed::new(app, principal.id, sender, SecurityAction::PasswordChanged).refused();
+        app.database.write(principal.tenant, move |tx| Box::pin(deed.note(tx))).await?;
         return Err(Error::invalid_field("/current", "this is not your password"));
     }
     set_password(app, person.id, &new).await?;
     let memberships = memberships(app, person.id).await?;
-    session::end_all(app, &memberships).await?;
-    noted(Happened::PasswordChanged, Some((principal.tenant, principal.id)), sender);
+    session::end_all(app, sender, &memberships).await?;
     let here = memberships.into_iter().find(|member| member.principal == principal.id);
     here.ok_or_else(|| Error::not_found("membership"))
-}
-
-/// What happens to people and their sessions that somebody may want to look up later.
-#[derive(Clone, Copy)]
-enum Happened {
-    SignedIn(Method),
-    SignInRefused,
-    SignedOut,
-    SessionEnded,
-    PasswordChanged,
-}
-
-impl Happened {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::SignedIn(Method::Setup) => "signed_in_by_setup",
-            Self::SignedIn(Method::Password) => "signed_in_by_password",
-            Self::SignedIn(Method::Invitation) => "signed_in_by_invitation",
-            Self::SignInRefused => "sign_in_refused",
-            Self::SignedOut => "signed_out",
-            Self::SessionEnded => "session_ended",
-            Self::PasswordChanged => "password_changed",
-        }
-    }
-}
-
-/// Notes what happened, to whom and from where. Every sign-in, and whatever else [`Happened`] names, passes here. What
-/// was typed is not noted: people type passwords into the wrong field.
-fn noted(what: Happened, who: Option<(TenantId, PrincipalId)>, sender: &Sender) {
-    let (tenant, principal) = who.unzip();
-    tracing::info!(
-        what = what.as_str(),
-        tenant = tenant.map(tracing::field::display),
-        principal = principal.map(tracing::field::display),
-        ip = sender.ip.map(tracing::field::display),
-        "sign-in"
-    );
 }
 
 #[cfg(test)]

@@ -5,22 +5,20 @@
 //! after thirty. It is a credential like a key: what it may do is looked up with it, and streams that rest on it end
 //! with it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use chrono::TimeDelta;
 use parking_lot::Mutex;
-use poem::{
-    Request,
-    http::{HeaderMap, Method as Verb},
-};
+use poem::{Request, http::Method as Verb};
 
-use super::{Happened, Membership, cookie, noted, store};
+use super::{Deed, Membership, cookie, store};
 use crate::{
     accounts::{Credential, Principal, PrincipalId, SessionId, credential},
     app::App,
     clock::Time,
-    database::{Door, TenantId},
+    database::{Door, Tx},
     error::{Code, Error, Result, chain},
+    security::SecurityAction,
     sender::{self, Sender},
     wire::{Page, wire_enum},
 };
@@ -31,7 +29,7 @@ pub(in crate::accounts) const IDLE: TimeDelta = TimeDelta::days(7);
 pub(super) const LIFE: TimeDelta = TimeDelta::days(30);
 /// How exactly it is known when one was used last.
 const EXACTNESS: TimeDelta = TimeDelta::minutes(1);
-/// Sessions whose use is remembered here before those of long ago are forgotten.
+/// Entries that are remembered here before those of long ago are forgotten.
 const REMEMBERED: usize = 10_000;
 /// Sessions removed in one transaction.
 const BATCH: u64 = 500;
@@ -69,21 +67,27 @@ pub struct Session {
     pub revoked_at: Option<Time>,
 }
 
-/// When sessions were used last, as far as this process has written it down.
-#[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<HashMap<SessionId, Time>>>);
+/// When something happened last to each of many, as far as this process has written it down.
+#[derive(Clone)]
+pub(super) struct Seen<Id>(Arc<Mutex<HashMap<Id, Time>>>);
 
-impl Seen {
-    /// Whether it is time to write down that a session is used.
-    fn is_due(&self, session: SessionId, now: Time) -> bool {
+impl<Id> Default for Seen<Id> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<Id: Eq + Hash> Seen<Id> {
+    /// Whether it is time to write down that it happens again, which is not done twice within `apart`.
+    pub(super) fn is_due(&self, id: Id, now: Time, apart: TimeDelta) -> bool {
         let mut seen = self.0.lock();
-        if seen.get(&session).is_some_and(|at| now - *at < EXACTNESS) {
+        if seen.get(&id).is_some_and(|at| now - *at < apart) {
             return false;
         }
         if seen.len() >= REMEMBERED {
-            seen.retain(|_, at| now - *at < EXACTNESS);
+            seen.retain(|_, at| now - *at < apart);
         }
-        seen.insert(session, now);
+        seen.insert(id, now);
         true
     }
 }
@@ -100,7 +104,7 @@ pub(super) async fn begin(
 ) -> Result<String> {
     let sender = Sender::of(app, request);
     cookie::check_way(app, &sender)?;
-    end_shown(app, request.headers()).await?;
+    end_shown(app, request).await?;
     let (secret, now) = (cookie::Secret::generate(&app.ids), app.clock.now());
     let session = Session {
         id: SessionId(app.ids.uuid()),
@@ -113,12 +117,16 @@ pub(super) async fn begin(
         revoked_at: None,
     };
     let (hash, principal) = (secret.hash(), member.principal);
+    let deed = Deed::new(app, principal, &sender, SecurityAction::SignedIn);
     app.database
         .write(member.tenant.id, move |tx| {
-            Box::pin(async move { store::insert_session(tx, session, principal, hash).await })
+            Box::pin(async move {
+                let named = Some((session.id, method));
+                store::insert_session(tx, session, principal, hash).await?;
+                deed.note_on(tx, named).await
+            })
         })
         .await?;
-    noted(Happened::SignedIn(method), Some((member.tenant.id, principal)), &sender);
     Ok(cookie::set(app, &secret))
 }
 
@@ -158,7 +166,7 @@ async fn authenticate(app: &App, secret: &cookie::Secret) -> Result<Arc<Principa
     let principal = credential::authenticate_session(app, secret.hash()).await?;
     let now = app.clock.now();
     if let Credential::Session(id) = principal.credential
-        && app.accounts.sign_in.seen.is_due(id, now)
+        && app.accounts.sign_in.seen.is_due(id, now, EXACTNESS)
     {
         let (database, tenant) = (app.database.in_background(), principal.tenant);
         tokio::spawn(async move {
@@ -171,16 +179,27 @@ async fn authenticate(app: &App, secret: &cookie::Secret) -> Result<Arc<Principa
     Ok(principal)
 }
 
-/// Ends the session in a request's cookie, if there is one; says whose it was.
-pub(super) async fn end_shown(app: &App, headers: &HeaderMap) -> Result<Option<(TenantId, PrincipalId)>> {
-    let Some(secret) = cookie::read(app, headers) else { return Ok(None) };
+/// Ends the session in a request's cookie, if there is one: somebody signs out.
+pub(super) async fn end_shown(app: &App, request: &Request) -> Result<()> {
+    let Some(secret) = cookie::read(app, request.headers()) else { return Ok(()) };
     let (hash, now) = (secret.hash(), app.clock.now());
     let found =
         app.database.read_through(Door::Credentials, move |tx| Box::pin(store::session_by_hash(tx, hash)));
-    let Some((tenant, principal, id)) = found.await? else { return Ok(None) };
-    app.database.write(tenant, move |tx| Box::pin(store::revoke_session(tx, principal, id, now))).await?;
+    let Some((tenant, principal, id)) = found.await? else { return Ok(()) };
+    let deed = Deed::new(app, principal, &Sender::of(app, request), SecurityAction::SignedOut);
+    app.database.write(tenant, move |tx| Box::pin(end(tx, principal, id, now, deed))).await?;
     app.accounts.forget();
-    Ok(Some((tenant, principal)))
+    Ok(())
+}
+
+/// Ends a session, and notes it; one that is over stays as it is.
+async fn end(tx: &Tx<'_>, owner: PrincipalId, id: SessionId, now: Time, deed: Deed) -> Result<Session> {
+    let is_news = store::revoke_session(tx, owner, id, now).await?;
+    let session = store::session(tx, owner, id).await?;
+    if is_news {
+        deed.note_on(tx, Some((id, session.method))).await?;
+    }
+    Ok(session)
 }
 
 /// The caller's own sessions that are not over, newest first.
@@ -200,16 +219,19 @@ pub async fn list_sessions(app: &App, principal: &Principal, page: Page<SessionI
 ///
 /// # Errors
 /// `not_found` for a session of somebody else or none, `insufficient_scope` for a client that only acts for somebody.
-pub async fn revoke_session(app: &App, principal: &Principal, id: SessionId) -> Result<Session> {
+pub async fn revoke_session(
+    app: &App,
+    principal: &Principal,
+    origin: &Sender,
+    id: SessionId,
+) -> Result<Session> {
     refuse_clients(principal)?;
     let (owner, now) = (principal.id, app.clock.now());
-    let session = app
-        .database
-        .write(principal.tenant, move |tx| Box::pin(store::revoke_session(tx, owner, id, now)))
-        .await?;
+    let deed = Deed::new(app, owner, origin, SecurityAction::SessionRevoked);
+    let ended =
+        app.database.write(principal.tenant, move |tx| Box::pin(end(tx, owner, id, now, deed))).await?;
     app.accounts.forget();
-    noted(Happened::SessionEnded, Some((principal.tenant, principal.id)), &Sender::default());
-    Ok(session)
+    Ok(ended)
 }
 
 /// What somebody lets a client do is not to see or end where they are signed in.
@@ -223,12 +245,19 @@ fn refuse_clients(principal: &Principal) -> Result<()> {
     }
 }
 
-/// Ends every session of some memberships of a person, as after a new password.
-pub(super) async fn end_all(app: &App, memberships: &[Membership]) -> Result<()> {
+/// Ends every session of a person who has a new password, and notes both in each of their tenants.
+pub(super) async fn end_all(app: &App, sender: &Sender, memberships: &[Membership]) -> Result<()> {
     let now = app.clock.now();
     for Membership { tenant, principal } in memberships {
-        let principal = *principal;
-        app.database.write(tenant.id, move |tx| Box::pin(store::revoke_sessions(tx, principal, now))).await?;
+        let (principal, deed) =
+            (*principal, Deed::new(app, *principal, sender, SecurityAction::PasswordChanged));
+        let ended = app.database.write(tenant.id, move |tx| {
+            Box::pin(async move {
+                store::revoke_sessions(tx, principal, now).await?;
+                deed.note(tx).await
+            })
+        });
+        ended.await?;
     }
     app.accounts.forget();
     Ok(())

@@ -166,20 +166,26 @@ fn to_session(row: session::Model) -> Result<Session> {
     })
 }
 
-/// Ends a session of a principal; one that is over stays as it is.
+/// Ends a session of a principal; false for one that is over, which stays as it is, and for none.
 pub(super) async fn revoke_session(
     tx: &Tx<'_>,
     owner: PrincipalId,
     id: SessionId,
     now: Time,
-) -> Result<Session> {
-    tx.update::<session::Entity>()
+) -> Result<bool> {
+    let revoked = tx
+        .update::<session::Entity>()
         .col_expr(session::Column::RevokedAt, Expr::value(now))
         .filter(session::Column::Id.eq(id.0))
         .filter(session::Column::PrincipalId.eq(owner.0))
         .filter(session::Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
+    Ok(revoked.rows_affected == 1)
+}
+
+/// A session of a principal.
+pub(super) async fn session(tx: &Tx<'_>, owner: PrincipalId, id: SessionId) -> Result<Session> {
     let row = tx
         .find::<session::Entity>()
         .filter(session::Column::Id.eq(id.0))

@@ -13,15 +13,17 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use jsonwebtoken::DecodingKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{crypto::SigningKey, store};
 use crate::{
+    accounts::list_tenants,
     app::App,
     clock::{Ids, Time},
     database::Door,
-    error::{Error, Result},
+    error::{Error, Result, chain},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
     vault::{Place, Vault},
     wire::wire_enum,
 };
@@ -169,12 +171,40 @@ pub async fn rotate(app: &App, how: Rotation) -> Result<Option<Rotated>> {
                     given => maker.adopt(before.clone(), given)?,
                 };
                 store::replace_keys(tx, &before, &after).await?;
-                Ok(maker.outcome(&after))
+                let is_news =
+                    active(&before).is_some_and(|old| active(&after).is_some_and(|new| new.id != old.id));
+                Ok((maker.outcome(&after), active(&after).map(|key| key.id).filter(|_| is_news)))
             })
         })
         .await?;
     app.accounts.keyring.forget_all();
+    let (rotated, news) = rotated;
+    if let Some((key, rotated)) = news.zip(rotated.as_ref()) {
+        note(app, key, &rotated.kid, how).await;
+    }
     Ok(rotated)
+}
+
+/// Notes in every tenant that its tokens are signed with another key. The keys belong to no tenant, so this comes after
+/// their own transaction; what cannot be noted is in the service's log.
+async fn note(app: &App, key: Uuid, kid: &str, how: Rotation) {
+    let noted = async {
+        for tenant in list_tenants(app).await? {
+            let event = SecurityEvent::new(app, Actor::system(), SecurityAction::SigningKeyRotated)
+                .on(TargetKind::SigningKey, key, kid)
+                .with(json!({"isLeaked": how == Rotation::Leaked}));
+            app.database.write(tenant.id, |tx| Box::pin(security::note(tx, event))).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(error = %chain(&error), kid, "the rotation of the signing key was not noted in every tenant");
+    }
+}
+
+/// The key that signs.
+fn active(keys: &[KeptKey]) -> Option<&KeptKey> {
+    keys.iter().find(|key| key.state == KeyState::Active)
 }
 
 /// Makes keys.
@@ -258,7 +288,7 @@ impl Maker {
     }
 
     fn outcome(&self, keys: &[KeptKey]) -> Option<Rotated> {
-        let active = keys.iter().find(|key| key.state == KeyState::Active)?;
+        let active = active(keys)?;
         // What was made together with the first key was never missing among what is published.
         let is_first = keys.iter().all(|key| key.created_at >= active.created_at);
         let is_early = !is_first && self.now - active.created_at < BEFORE;

@@ -8,6 +8,7 @@ use trackside::{
         oauth::{self, clients, grants, refresh},
     },
     error::Code,
+    sender::Sender,
 };
 
 use super::{document, signed_in};
@@ -114,7 +115,9 @@ async fn a_registered_client_is_never_fetched_and_ends_with_its_registration() {
     let client = clients::resolve(app, &id).await.unwrap();
     assert!(client.is_registered && host.asked("/client.json") == 1, "not fetched again");
     let given =
-        grants::give(app, &person, &client, [Scope::WorkRead].into(), Default::default()).await.unwrap();
+        grants::give(app, &person, &client, [Scope::WorkRead].into(), Default::default(), &Sender::default())
+            .await
+            .unwrap();
     let token = refresh::issue(app, &given).await.unwrap();
     oauth::forget_old(app).await.unwrap();
     let listed: Value = serde_json::from_str(&output(at, &["--json", "client", "list"])).unwrap();

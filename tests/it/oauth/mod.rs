@@ -23,6 +23,7 @@ use trackside::{
     },
     app::App,
     error::Code,
+    sender::Sender,
     wire::Page,
 };
 use uuid::Uuid;
@@ -61,7 +62,9 @@ fn visitor() -> Client {
 }
 
 async fn grant(app: &App, person: &Principal) -> Grant {
-    grants::give(app, person, &visitor(), [Scope::WorkRead].into(), Default::default()).await.unwrap()
+    grants::give(app, person, &visitor(), [Scope::WorkRead].into(), Default::default(), &Sender::default())
+        .await
+        .unwrap()
 }
 
 /// A grant of the tenant's owner.
@@ -93,6 +96,12 @@ async fn has_ended(app: &App, person: &Principal, grant: &Grant) -> bool {
     all.iter().find(|known| known.id == grant.id).is_none_or(|known| known.revoked_at.is_some())
 }
 
+/// Events of the security log.
+async fn noted(server: &Server, action: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM security_event WHERE action = '{action}'");
+    number(&server.database().await, &query).await
+}
+
 #[tokio::test]
 async fn a_code_is_good_once_and_who_brings_it_again_ends_the_grant() {
     let server = Server::start().await;
@@ -108,6 +117,7 @@ async fn a_code_is_good_once_and_who_brings_it_again_ends_the_grant() {
     let token = refresh::issue(app, &redeemed).await.unwrap();
     assert_eq!(redeem(app, &code).await, Err(Code::Unauthenticated));
     assert!(has_ended(app, &person, &given).await);
+    assert_eq!(noted(&server, "code_reused").await, 1);
     assert_eq!(
         rotate(app, token.expose_secret()).await,
         Err(Code::Unauthenticated),
@@ -164,7 +174,8 @@ async fn only_a_person_who_is_signed_in_lets_a_client_act_and_never_beyond_thems
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
     let give = async |person: &Principal, scopes: &[Scope]| {
         let scopes = scopes.iter().copied().collect();
-        let given = grants::give(app, person, &visitor(), scopes, Default::default()).await;
+        let given =
+            grants::give(app, person, &visitor(), scopes, Default::default(), &Sender::default()).await;
         given.map(|_| ()).map_err(|error| error.code)
     };
     let key = Principal { credential: Credential::Grant(grant(app, &person).await.id), ..person.clone() };
@@ -247,7 +258,9 @@ async fn a_client_that_asks_well_comes_by_a_grant_and_a_code() {
          &code_challenge_method=S256&state=s-1&scope=work.read"
     );
     let asked = authorize::understand(app, &query).await.unwrap();
-    let given = grants::give(app, &person, &asked.client, asked.scopes, asked.resources).await.unwrap();
+    let given = grants::give(app, &person, &asked.client, asked.scopes, asked.resources, &Sender::default())
+        .await
+        .unwrap();
     let code = codes::issue(app, &given, &asked.back.redirect_uri, &asked.challenge).await.unwrap();
     let to = reqwest::Url::parse(&asked.back.with_code(&code)).unwrap();
     let back: std::collections::HashMap<_, _> = to.query_pairs().into_owned().collect();

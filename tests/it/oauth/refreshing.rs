@@ -6,7 +6,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use secrecy::ExposeSecret as _;
 use trackside::{accounts::oauth::refresh, clock::Time, error::Code};
 
-use super::{grant, has_ended, rotate, signed_in, visitor};
+use super::{grant, has_ended, noted, rotate, signed_in, visitor};
 use crate::support::{Server, number};
 
 #[tokio::test]
@@ -24,6 +24,8 @@ async fn two_who_refresh_at_once_go_on_with_the_same_token() {
     assert_eq!(number(&kept, "SELECT count(*) FROM refresh_token").await, 3);
     assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated), "a minute is over");
     assert!(has_ended(app, &person, &given).await, "somebody else has it");
+    assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated));
+    assert_eq!(noted(&server, "refresh_token_reused").await, 1, "the grant has ended once");
 }
 
 #[tokio::test]
