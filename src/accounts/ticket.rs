@@ -2,7 +2,8 @@
 //!
 //! A ticket is sealed with the master key: nobody can make or read one. It has to be used within [`FIRST_USE`]; from
 //! then on it is good for as long as the key behind it is, so that a stream can reconnect, to any instance. Every use
-//! looks the key up: a ticket may never do more than its key may do now, and ends with it.
+//! looks the key up: a ticket may never do more than its key may do now, and ends with it. One that was bought with a
+//! token ends when the token would have, and so do its streams.
 //!
 //! Only that a ticket was used is stored, by its first use, and forgotten after [`KEPT`]: its client then makes a
 //! new one.
@@ -28,6 +29,8 @@ use crate::{
 
 /// How soon a ticket has to be used for the first time.
 const FIRST_USE: TimeDelta = TimeDelta::seconds(30);
+/// The time at which a ticket ends that ends with its key alone.
+const NEVER: i64 = i64::MAX;
 /// For how long it is known that a ticket was used.
 const KEPT: TimeDelta = TimeDelta::days(30);
 /// Used tickets that need not be looked up; beyond it the one that was used longest ago does.
@@ -61,30 +64,40 @@ impl UsedTickets {
 struct Contents {
     id: Uuid,
     made_at: Time,
+    /// When what it was bought with ends by itself.
+    expires_at: Option<Time>,
     credential: Credential,
 }
 
 impl Contents {
     fn to_bytes(&self) -> Vec<u8> {
-        [self.id.as_bytes(), &self.made_at.timestamp_micros().to_be_bytes()[..], &self.credential.to_bytes()]
-            .concat()
+        let expires_at = self.expires_at.map_or(NEVER, |time| time.timestamp_micros());
+        let times = [self.made_at.timestamp_micros(), expires_at].map(i64::to_be_bytes);
+        [self.id.as_bytes(), times.as_flattened(), &self.credential.to_bytes()].concat()
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<16>()?;
-        let (made_at, credential) = rest.split_first_chunk::<8>()?;
+        let (made_at, rest) = rest.split_first_chunk::<8>()?;
+        let (expires_at, credential) = rest.split_first_chunk::<8>()?;
         let made_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*made_at))?;
-        Some(Self { id: Uuid::from_bytes(*id), made_at, credential: Credential::parse(credential)? })
+        let expires_at = match i64::from_be_bytes(*expires_at) {
+            NEVER => None,
+            time => Some(DateTime::from_timestamp_micros(time)?),
+        };
+        let credential = Credential::parse(credential)?;
+        Some(Self { id: Uuid::from_bytes(*id), made_at, expires_at, credential })
     }
 }
 
-/// Makes a ticket for whoever holds a key.
+/// Makes a ticket for whoever holds a key or a token.
 ///
 /// # Errors
 /// None that a client could cause.
 pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
     let made_at = app.clock.now();
-    let contents = Contents { id: app.ids.uuid(), made_at, credential: principal.credential };
+    let Principal { credential, expires_at, .. } = *principal;
+    let contents = Contents { id: app.ids.uuid(), made_at, expires_at, credential };
     let sealed = app.vault.seal(PLACE, &contents.to_bytes())?;
     let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)).into();
     Ok(Ticket { text, expires_at: made_at + FIRST_USE })
@@ -93,8 +106,8 @@ pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
 /// Who a ticket stands for.
 ///
 /// # Errors
-/// `unauthenticated` for a text that is no ticket, for a ticket whose time has passed, and for one whose key is
-/// expired or revoked.
+/// `unauthenticated` for a text that is no ticket, for a ticket whose time has passed, and for one whose key or token
+/// is expired or revoked.
 pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Arc<Principal>> {
     let sealed = text.strip_prefix(PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let contents = sealed
@@ -107,11 +120,17 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Arc<Principal
             Code::Unauthenticated => refused(),
             _ => error,
         })?;
+    let now = app.clock.now();
+    if contents.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(refused());
+    }
+    let expires_at = principal.expires_at.into_iter().chain(contents.expires_at).min();
+    let principal = Arc::new(Principal { expires_at, ..Principal::clone(&principal) });
     let (id, used) = (contents.id, &app.accounts.tickets.0);
     if used.contains_key(&id) {
         return Ok(principal);
     }
-    if app.clock.now() - contents.made_at < FIRST_USE {
+    if now - contents.made_at < FIRST_USE {
         app.database.write(principal.tenant, move |tx| Box::pin(store::insert_used_ticket(tx, id))).await?;
     } else if !app.database.read(principal.tenant, |tx| Box::pin(store::is_used_ticket(tx, id))).await? {
         return Err(refused());

@@ -114,6 +114,28 @@ async fn a_ticket_never_does_more_than_its_key_and_ends_with_it() {
     assert_eq!(refusal(&blind, "").await.1["code"], "insufficient_scope");
 }
 
+#[tokio::test]
+async fn a_ticket_that_was_bought_with_a_token_ends_with_the_token_though_its_key_goes_on() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let bearer = server.client(&crate::tokens::token(&project.client, &[]).await);
+    let (of_token, of_key) = (ticket(&bearer).await, ticket(&project.client).await);
+    let nobody = server.stranger();
+    let open = async |ticket: &str| EventStream::open(&nobody, &stream_path(&project, ticket), None).await;
+    let mut stream = open(&of_token).await.greeted().await;
+    drop(open(&of_key).await);
+    let mut socket = Socket::try_open(&nobody, &format!("?ticket={of_token}")).await.unwrap();
+    server.advance(3599);
+    drop(open(&of_token).await.greeted().await);
+    server.advance(1);
+    assert!(stream.next().await.is_none(), "the stream ends");
+    assert_eq!(socket.ended().await, Some(1008));
+    let refused = nobody.get(&stream_path(&project, &of_token)).await.refused(401, "unauthenticated");
+    assert!(text(&refused.json["detail"]).contains("POST /api/v1/stream-tickets"), "it says what to do");
+    assert_eq!(refusal(&nobody, &format!("?ticket={of_token}")).await.0, 401);
+    drop(open(&of_key).await.greeted().await);
+}
+
 /// What is logged, kept.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);

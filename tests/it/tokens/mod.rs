@@ -53,7 +53,7 @@ async fn trade(client: &Client, more: &[(&str, &str)]) -> Answer {
 }
 
 /// A token that the client's key buys.
-async fn token(client: &Client, more: &[(&str, &str)]) -> String {
+pub(crate) async fn token(client: &Client, more: &[(&str, &str)]) -> String {
     text(&trade(client, more).await.expect(200).json["access_token"])
 }
 
