@@ -14,12 +14,15 @@ use trackside::{
     samples::{Commit, Repository},
 };
 
-use crate::support::{
-    Answer, Client, Project, Server, Tenant, Visitor,
-    agent::{Agent, Revision},
-    any_key,
-    client::answer,
-    dawn, text,
+use crate::{
+    support::{
+        Answer, Client, Project, Server, Tenant, Visitor,
+        agent::{Agent, Revision},
+        any_key,
+        client::answer,
+        dawn, text,
+    },
+    tokens::token,
 };
 
 const NOWHERE: &str = "01890000-0000-7000-8000-000000000000";
@@ -201,13 +204,17 @@ async fn strangers(server: &Server, tenant: &Tenant) -> Vec<(&'static str, Clien
     };
     let [of_expired, of_revoked, of_deactivated] =
         [&expired, &revoked, &deactivated].map(|key| server.client(key));
-    for client in [&of_expired, &of_revoked, &of_deactivated] {
+    let bought = async |client: &Client| server.client(&token(client, &[]).await);
+    let (late, of_revoked_too) = (bought(&tenant.client).await, bought(&of_revoked).await);
+    let of_deactivated_too = bought(&of_deactivated).await;
+    for client in [&of_expired, &of_revoked, &of_deactivated, &late, &of_revoked_too, &of_deactivated_too] {
         client.get("/api/v1/projects").await.expect(200);
     }
     tenant.client.delete(&format!("/api/v1/api-keys/{}", text(&key("revoked")["id"]))).await.expect(200);
     let id = text(&key("deactivated")["principalId"]);
     tenant.client.post(&format!("/api/v1/principals/{id}/deactivate"), json!({})).await.expect(200);
-    server.advance(60);
+    server.advance(3600); // a token's hour, which is longer than the key's minute
+    let of_nobody = server.client(&token(&tenant.client, &[]).await.replace('.', ".e30"));
     vec![
         ("no credential", server.stranger()),
         ("garbage", server.client("hunter2")),
@@ -216,6 +223,10 @@ async fn strangers(server: &Server, tenant: &Tenant) -> Vec<(&'static str, Clien
         ("an expired key", of_expired),
         ("a revoked key", of_revoked),
         ("a deactivated principal", of_deactivated),
+        ("an expired token", late),
+        ("a token of a revoked key", of_revoked_too),
+        ("a token of a deactivated principal", of_deactivated_too),
+        ("a token that was changed", of_nobody),
     ]
 }
 
@@ -245,6 +256,24 @@ async fn whoever_comes_with_nothing_valid_is_let_in_nowhere() {
             client.get(path).await.refused(401, "unauthenticated");
         }
     }
+    // A token for another part of the service is worth nothing in this one.
+    let address = project.client.address("http", "");
+    let made_for = async |part: &str| {
+        server.client(&token(&project.client, &[("resource", &format!("{address}{part}"))]).await)
+    };
+    let (for_tools, for_routes) = (made_for("/mcp").await, made_for("/api/v1").await);
+    for route in closed_routes() {
+        let refused = call(&for_tools, &route, &ids, body_for(&route.id)).await;
+        assert_eq!(refused.status, 401, "{} with a token for the tools", route.id);
+    }
+    for (tool, arguments) in &tools {
+        let params = json!({"name": tool, "arguments": arguments});
+        let refused = Agent::new(&for_routes, Revision::Newest).send("tools/call", params.clone()).await;
+        assert_eq!(refused.status, 401, "{tool} with a token for the routes");
+        Agent::new(&for_tools, Revision::Newest).send("tools/call", params).await.expect(200);
+    }
+    for_tools.get("/api/v1/events/ws").await.refused(401, "unauthenticated");
+    for_routes.get("/api/v1/projects").await.expect(200);
     assert_eq!(
         project.client.get(&project.path("")).await.expect(200).json["name"],
         "Acme",
@@ -257,12 +286,16 @@ async fn another_tenants_things_look_exactly_like_things_that_never_were() {
     let server = start().await;
     let (victim, theirs) = furnished(&server, "Victim").await;
     let (intruder, _) = furnished(&server, "Intruder").await;
+    let with_token = server.client(&token(&intruder.client, &[]).await);
+    let intruders = [&intruder.client, &with_token];
     let mut walked = 0;
     for route in closed_routes().filter(|route| route.path.contains('{')) {
-        let foreign = call(&intruder.client, &route, &theirs, body_for(&route.id)).await;
-        let missing = call(&intruder.client, &route, &nowhere(&theirs), body_for(&route.id)).await;
-        assert_eq!(foreign.status, 404, "{}: {}", route.id, foreign.body);
-        assert_eq!(seen(&foreign), seen(&missing), "{}", route.id);
+        for intruder in intruders {
+            let foreign = call(intruder, &route, &theirs, body_for(&route.id)).await;
+            let missing = call(intruder, &route, &nowhere(&theirs), body_for(&route.id)).await;
+            assert_eq!(foreign.status, 404, "{}: {}", route.id, foreign.body);
+            assert_eq!(seen(&foreign), seen(&missing), "{}", route.id);
+        }
         walked += 1;
     }
     assert!(walked >= 20, "the walk found its routes");
@@ -270,9 +303,11 @@ async fn another_tenants_things_look_exactly_like_things_that_never_were() {
         (tools(&victim.client, &theirs).await, tools(&victim.client, &nowhere(&theirs)).await);
     for ((tool, foreign), (_, missing)) in foreign.iter().zip(&missing) {
         if foreign.as_object().is_some_and(|arguments| !arguments.is_empty()) {
-            let foreign = refusal(&intruder.client, tool, foreign).await;
-            assert_eq!(foreign["structuredContent"]["code"], "not_found", "{tool}");
-            assert_eq!(foreign, refusal(&intruder.client, tool, missing).await, "{tool}");
+            for intruder in intruders {
+                let foreign = refusal(intruder, tool, foreign).await;
+                assert_eq!(foreign["structuredContent"]["code"], "not_found", "{tool}");
+                assert_eq!(foreign, refusal(intruder, tool, missing).await, "{tool}");
+            }
         }
     }
     assert_eq!(
@@ -314,6 +349,14 @@ async fn another_project_looks_to_who_is_limited_exactly_like_one_that_never_was
     }
 }
 
+/// The one scope that is enough, for a key and for a token.
+fn of_key_and_token(what: &str, enough: &[Scope]) -> Scope {
+    match enough {
+        [of_key, of_token] if of_key == of_token => *of_key,
+        _ => panic!("{what} is open to {enough:?}"),
+    }
+}
+
 #[tokio::test]
 async fn each_route_and_tool_needs_one_scope_which_alone_is_enough() {
     let server = start().await;
@@ -322,6 +365,8 @@ async fn each_route_and_tool_needs_one_scope_which_alone_is_enough() {
     for scope in Scope::ALL {
         let only = NewKey { role: Role::Owner, scopes: Some([*scope].into()), ..any_key() };
         clients.push((*scope, server.client(&server.key(project.tenant.id, only).await)));
+        // A token may have less than its key.
+        clients.push((*scope, server.client(&token(&project.client, &[("scope", scope.as_str())]).await)));
     }
     let viewer = NewKey { name: "viewer".into(), role: Role::Admin, ..any_key() };
     let viewer = server.client(&server.key(project.tenant.id, viewer).await);
@@ -342,7 +387,7 @@ async fn each_route_and_tool_needs_one_scope_which_alone_is_enough() {
                 _ => enough.push(*scope),
             }
         }
-        let [scope] = enough[..] else { panic!("{} is open to {enough:?}", route.id) };
+        let scope = of_key_and_token(&route.id, &enough);
         if scope.is_write() && route.path.contains("{project_id}") {
             let told = call(&viewer, &route, &ids, body_for(&route.id)).await;
             assert_eq!(
@@ -363,7 +408,7 @@ async fn each_route_and_tool_needs_one_scope_which_alone_is_enough() {
                 enough.push(*scope);
             }
         }
-        let [scope] = enough[..] else { panic!("{tool} is open to {enough:?}") };
+        let scope = of_key_and_token(&tool, &enough);
         needs.insert(tool, scope);
     }
     let lines: Vec<_> = needs.iter().map(|(what, scope)| format!("{what}: {scope}")).collect();
