@@ -9,6 +9,7 @@ mod accounts;
 mod audit;
 mod browsers;
 mod buckets;
+mod canaries;
 mod cli;
 mod conventions;
 mod copy;

@@ -20,7 +20,12 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// Somebody who was never here.
     pub(crate) fn new(server: &Server) -> Self {
-        Self { client: server.stranger(), cookie: Mutex::new(None) }
+        Self::of(server.stranger())
+    }
+
+    /// Somebody who was never where a client leads.
+    pub(crate) fn of(client: Client) -> Self {
+        Self { client, cookie: Mutex::new(None) }
     }
 
     /// The owner, who has just set the installation up. There has to be a tenant.
