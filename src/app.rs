@@ -48,7 +48,7 @@ pub struct App {
     /// Principals behind recently used keys.
     pub accounts: Accounts,
     /// What fetches from other hosts.
-    pub fetch: Fetch,
+    pub fetch: Arc<Fetch>,
     /// Recently used webhook endpoints.
     pub endpoints: Endpoints,
     /// What several instances share, if they do.
@@ -98,7 +98,7 @@ impl App {
             audit: AuditLog::start(database.clone(), &vault, ids.clone())?,
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
-            fetch: Fetch::new(&config),
+            fetch: Arc::new(Fetch::new(&config)),
             endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),

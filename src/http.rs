@@ -144,6 +144,8 @@ pub fn endpoint_with(
         .at("/join", get(signin::show_join).post(signin::join_tenant))
         .at("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .at("/signin/tenant", post(signin::choose))
+        .at("/signin/oidc", get(signin::begin_oidc))
+        .at("/signin/oidc/callback", get(signin::end_oidc))
         .at("/signout", post(signin::sign_out))
         .at("/account", get(signin::show_account))
         .at("/account/password", post(signin::change_password_of))

@@ -118,7 +118,7 @@ pub fn refusal(page: Page, error: &Error) -> Response {
 }
 
 /// What an error says, as a sentence.
-fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())

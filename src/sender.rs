@@ -92,6 +92,11 @@ pub fn is_own_page(request: &Request) -> bool {
     request.extensions().get::<FromOwnPage>().is_some()
 }
 
+/// Whether a page of another site led the browser here, as far as the browser says so.
+pub fn is_led_from_elsewhere(request: &Request) -> bool {
+    matches!(request.header(FETCH_SITE), Some("cross-site" | "same-site"))
+}
+
 /// Whether a page of somebody else sends it.
 pub fn is_foreign_page(request: &Request) -> bool {
     request.headers().contains_key(header::ORIGIN)

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{ApiKey, Credential, Principal, access, signin, store, ticket, tokens::Keyring, uses::Used};
+use super::{
+    ApiKey, Credential, Principal, access, issuer::Issuers, signin, store, ticket, tokens::Keyring,
+    uses::Used,
+};
 use crate::{
     app::App,
     database::{Door, DoorTx},
@@ -25,6 +28,7 @@ pub struct Accounts {
     pub(super) watched: access::Watched,
     pub(super) tickets: ticket::UsedTickets,
     pub(super) keyring: Recent<(), Arc<Keyring>>,
+    pub(super) issuers: Issuers,
     pub(super) sign_in: signin::SignIn,
 }
 
@@ -38,6 +42,7 @@ impl Accounts {
             watched: access::Watched::default(),
             tickets: ticket::UsedTickets::new(),
             keyring: Recent::new(TRUSTED),
+            issuers: Issuers::default(),
             sign_in: signin::SignIn::new(),
         }
     }

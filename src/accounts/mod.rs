@@ -16,6 +16,7 @@ mod api;
 mod authority;
 mod credential;
 pub mod invitation;
+mod issuer;
 mod key;
 pub mod keys;
 pub mod members;

@@ -136,6 +136,53 @@ impl FromStr for AllowedHost {
     }
 }
 
+/// The address by which an issuer of tokens is known, to the letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerUrl {
+    text: String,
+    host: AllowedHost,
+}
+
+impl IssuerUrl {
+    /// As its tokens name it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its host, which may be fetched from because the operator named it.
+    pub fn host(&self) -> &AllowedHost {
+        &self.host
+    }
+
+    /// Reads one; none without a text.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let bad = || {
+            "use the https address of an issuer, such as https://idp.example.org, just as it names itself in its \
+             metadata, without a user, query or fragment; http only for one on this machine"
+                .to_owned()
+        };
+        let url = Url::parse(text).map_err(|_| bad())?;
+        let is_here = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let is_bare = url.username().is_empty() && url.password().is_none() && !text.contains(['?', '#']);
+        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
+        match url.host() {
+            Some(host) if is_bare && is_safe => {
+                let host = AllowedHost { host: host.to_owned(), port: url.port_or_known_default() };
+                Ok(Some(Self { text: text.to_owned(), host }))
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
 /// The certificate authorities in a PEM file; none without a name.
 pub(super) fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     if path.is_empty() {

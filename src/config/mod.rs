@@ -5,6 +5,7 @@
 //! so that one start tells everything that is wrong.
 
 mod address;
+mod people;
 mod settings;
 mod tokens;
 
@@ -24,7 +25,8 @@ use secrecy::SecretString;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 pub use self::{
-    address::{AllowedHost, DatabaseUrl, SecretUrl},
+    address::{AllowedHost, DatabaseUrl, IssuerUrl, SecretUrl},
+    people::OidcSettings,
     settings::{DEFAULT_LOG, SETTINGS, Setting},
     tokens::{LegacySettings, TokenSettings},
 };
@@ -62,6 +64,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// `TRACKSIDE_ADMIN_EMAIL` and `TRACKSIDE_ADMIN_PASSWORD`.
     pub admin: Option<(String, SecretString)>,
+    /// Where people may sign in besides.
+    pub oidc: Option<OidcSettings>,
     /// `TRACKSIDE_MAX_CONNECTIONS`.
     pub max_connections: usize,
     /// `TRACKSIDE_REST_PER_MINUTE`.
@@ -252,6 +256,7 @@ impl Config {
             authorities: reader.parse_or("TRACKSIDE_CA_FILE", address::authorities),
             trusted_proxies: reader.parse_or("TRACKSIDE_TRUSTED_PROXIES", address::networks),
             admin: reader.admin(),
+            oidc: reader.oidc(),
             max_connections: reader.parse("TRACKSIDE_MAX_CONNECTIONS", "a number of connections"),
             rest_per_minute: reader
                 .parse("TRACKSIDE_REST_PER_MINUTE", "a number of requests, 0 for no limit"),
@@ -390,16 +395,6 @@ impl<'a> Reader<'a> {
             ));
         }
         min..=max
-    }
-
-    /// The first owner, who needs an address and a password.
-    fn admin(&mut self) -> Option<(String, SecretString)> {
-        let (email, password) = (self.text("TRACKSIDE_ADMIN_EMAIL"), self.text("TRACKSIDE_ADMIN_PASSWORD"));
-        if email.is_empty() != password.is_empty() {
-            let why = "TRACKSIDE_ADMIN_EMAIL and TRACKSIDE_ADMIN_PASSWORD make the first owner together: set both or none";
-            self.problems.push(why.into());
-        }
-        (!email.is_empty()).then(|| (email, password.into()))
     }
 
     /// Refuses a setting that would otherwise be ignored in silence.

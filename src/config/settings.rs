@@ -119,6 +119,15 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "The password of that owner, at least 12 characters; of no use once there is an owner.",
     ),
+    setting(
+        "TRACKSIDE_OIDC_ISSUER",
+        "",
+        "Where people may sign in by OpenID Connect, such as https://idp.example.org, just as the provider names itself; \
+         with TRACKSIDE_OIDC_CLIENT_ID and TRACKSIDE_OIDC_CLIENT_SECRET. Empty means nowhere.",
+    ),
+    setting("TRACKSIDE_OIDC_CLIENT_ID", "", "Who this service is to that provider."),
+    secret("TRACKSIDE_OIDC_CLIENT_SECRET", "", "The secret by which it shows that."),
+    setting("TRACKSIDE_OIDC_NAME", "single sign-on", "What the sign-in page calls that provider."),
     setting("TRACKSIDE_MAX_CONNECTIONS", "20000", "Connections held open at most; more wait in the backlog."),
     setting(
         "TRACKSIDE_REST_PER_MINUTE",

@@ -4,8 +4,8 @@
 //! port, to this machine. So a fetch goes to the public internet alone, by https. It resolves the name itself, refuses
 //! it unless every address it stands for is public, and connects to just those, so that a second answer of the name
 //! server changes nothing. It follows no redirect and knows no proxy. It takes [`PATIENCE`] in all, and a body of a
-//! bounded size. The operator may allow single hosts beyond that (`TRACKSIDE_FETCH_ALLOW`): those may be private, and
-//! speak plain http.
+//! bounded size. The operator may allow single hosts beyond that (`TRACKSIDE_FETCH_ALLOW`, and the issuers that the
+//! settings name): those may be private, and speak plain http.
 //!
 //! Why a fetch failed may be shown to whoever named the address: of what is inside it tells no more than whether a name
 //! stands for something there, because nothing inside was asked.
@@ -42,7 +42,7 @@ use tokio_rustls::{
 use url::{Host, Position, Url};
 
 use self::public::is_public;
-use crate::config::{AllowedHost, Config};
+use crate::config::{AllowedHost, Config, IssuerUrl};
 
 /// How long a fetch may take, from the first question to the last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -98,7 +98,12 @@ impl Fetch {
     /// With what the settings allow.
     pub fn new(config: &Config) -> Self {
         Self {
-            allowed: config.fetch_allow.clone(),
+            allowed: config
+                .fetch_allow
+                .iter()
+                .chain(config.issuers().map(IssuerUrl::host))
+                .cloned()
+                .collect(),
             own_roots: config.authorities.clone(),
             tls: OnceCell::new(),
             turns: Semaphore::new(AT_ONCE),

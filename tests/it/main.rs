@@ -28,6 +28,7 @@ mod master_key;
 mod mcp;
 mod members;
 mod oauth;
+mod oidc;
 mod operation;
 mod postgres;
 mod processing;

@@ -41,6 +41,7 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 const BATCH: u64 = 500;
 /// What the secret begins with, so that a leaked one is recognised.
 const PREFIX: &str = "tsi_";
+const PATH: &str = "/join?invitation=";
 
 id_type! {
     /// Names an invitation.
@@ -79,6 +80,9 @@ impl Invitation {
     }
 
     /// Refuses whoever has another address than the one it names, if it names one.
+    ///
+    /// # Errors
+    /// `insufficient_scope`.
     pub(super) fn check_address(&self, email: &Email) -> Result<()> {
         if self.email.as_ref().is_none_or(|meant| *meant == email.as_str()) {
             return Ok(());
@@ -164,7 +168,13 @@ pub async fn create_invitation(
 
 /// Where somebody with this secret joins.
 pub fn link(app: &App, secret: &SecretString) -> String {
-    format!("{}/join?invitation={}", app.public_url(), secret.expose_secret())
+    format!("{}{PATH}{}", app.public_url(), secret.expose_secret())
+}
+
+/// The secret in the path of a [`link`], if it is one.
+pub(super) fn secret_in(path: &str) -> Option<String> {
+    let secret = path.strip_prefix(PATH)?.split('&').next()?;
+    secret.starts_with(PREFIX).then(|| secret.to_owned())
 }
 
 /// The invitations of a tenant, newest first.

@@ -15,13 +15,25 @@ use crate::{app::App, error::Result, limits::Attempt, sender::Sender};
 /// # Errors
 /// `rate_limited` with the time to wait.
 pub(super) async fn count(app: &App, sender: &Sender, account: &str) -> Result<()> {
-    let from = sender.ip.map_or_else(|| "unknown".to_owned(), network);
+    let from = origin(sender);
     let mut to = [0; 16];
     to.copy_from_slice(&Sha256::digest(account.as_bytes())[..16]);
     // In this order, so that what is refused here takes nothing from others at the same address.
     let (_, verdict) = app.limits.sign_ins.take(&Attempt { from: from.clone(), to: Some(to) }).await;
     verdict?;
     app.limits.sign_ins_anywhere.take(&Attempt { from, to: None }).await.1
+}
+
+/// Counts an attempt of which nobody knows yet to which account.
+///
+/// # Errors
+/// As [`count`].
+pub(super) async fn count_anywhere(app: &App, sender: &Sender) -> Result<()> {
+    app.limits.sign_ins_anywhere.take(&Attempt { from: origin(sender), to: None }).await.1
+}
+
+fn origin(sender: &Sender) -> String {
+    sender.ip.map_or_else(|| "unknown".to_owned(), network)
 }
 
 /// What one customer has: an address, or of IPv6 a network of 64 bits.

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
 use poem::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 
@@ -51,31 +52,55 @@ fn name(app: &App) -> &'static str {
     if is_https(app) { NAME } else { PLAIN_NAME }
 }
 
-/// The secret in a request's cookie; none if there are two, one of which somebody else has planted.
+/// The secret in a request's cookie.
 pub(in crate::accounts) fn read(app: &App, headers: &HeaderMap) -> Option<Secret> {
-    let name = name(app);
+    value(headers, name(app)).and_then(Secret::parse)
+}
+
+/// What a cookie holds; none if there are two, one of which somebody else has planted.
+fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut ours = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
     match (ours.next(), ours.next()) {
-        (Some(value), None) => Secret::parse(value),
+        (Some(value), None) => Some(value),
         _ => None,
     }
 }
 
 /// `Set-Cookie` of a new session.
 pub(super) fn set(app: &App, secret: &Secret) -> String {
-    line(app, &secret.text(), LIFE.num_seconds())
+    line(app, name(app), &secret.text(), LIFE.num_seconds())
 }
 
 /// `Set-Cookie` that takes it away.
 pub(super) fn clear(app: &App) -> String {
-    line(app, "", 0)
+    line(app, name(app), "", 0)
 }
 
-fn line(app: &App, value: &str, seconds: i64) -> String {
+/// The name of the cookie that holds what belongs to a sign-in at a provider.
+fn flow_name(app: &App) -> &'static str {
+    if is_https(app) { "__Host-trackside-oidc" } else { "trackside-oidc" }
+}
+
+/// What that cookie holds.
+pub(super) fn read_flow<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    value(headers, flow_name(app))
+}
+
+/// `Set-Cookie` of it.
+pub(super) fn set_flow(app: &App, value: &str, life: TimeDelta) -> String {
+    line(app, flow_name(app), value, life.num_seconds())
+}
+
+/// `Set-Cookie` that takes it away.
+pub(super) fn clear_flow(app: &App) -> String {
+    line(app, flow_name(app), "", 0)
+}
+
+fn line(app: &App, name: &str, value: &str, seconds: i64) -> String {
     let secure = if is_https(app) { "; Secure" } else { "" };
-    format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(app))
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// Refuses to let anybody sign in whose password and cookie would cross a public network in the clear.

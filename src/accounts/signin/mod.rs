@@ -1,4 +1,5 @@
-//! How people get in: by the link that sets an installation up, by a link that somebody sent them, with a password.
+//! How people get in: by the link that sets an installation up, by a link that somebody sent them, with a password, at a
+//! provider that the operator names ([`oidc`]).
 //!
 //! A person has one e-mail address and one password, and is one principal in each of the tenants they belong to. Who
 //! signs in gets a [`session`] in one of them, shown by a [`cookie`], which the API and streams take like a key, and
@@ -14,6 +15,7 @@ mod api;
 mod attempts;
 mod cookie;
 mod join;
+mod oidc;
 mod pages;
 mod password;
 mod record;
@@ -31,6 +33,7 @@ use uuid::Uuid;
 pub(crate) use self::{
     account::{change_password_of, end_grant, end_session, show_account, sign_out},
     join::{join_tenant, show_join},
+    oidc::{begin_oidc, end_oidc},
     pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
 };
 pub use self::{
@@ -146,11 +149,11 @@ impl SignIn {
     }
 }
 
-/// What comes after the right password.
+/// What comes after somebody showed who they are.
 enum Welcome {
     /// The only tenant that they belong to.
     To(Membership),
-    /// They belong to several, and say which; the text shows that they gave their password.
+    /// They belong to several, and say which; the text shows that they came this far.
     Choose(Vec<Membership>, String),
 }
 
@@ -173,41 +176,49 @@ async fn welcome(app: &App, sender: &Sender, email: &str, password: &SecretStrin
     if verdict == Verdict::RightAndOld {
         set_password(app, person.id, &NewPassword::parse("/password", password.clone())?).await?;
     }
-    let mut memberships = memberships(app, person.id).await?;
-    match memberships.len() {
-        0 => Err(refused(app, sender, known)),
-        1 => Ok(Welcome::To(memberships.remove(0))),
-        _ => Ok(Welcome::Choose(memberships, proof_of(app, person.id)?)),
-    }
+    placed(app, person.id, Method::Password).await?.ok_or_else(|| refused(app, sender, known))
+}
+
+/// Where a person goes who has shown who they are; none for whoever belongs to no tenant.
+async fn placed(app: &App, person: PersonId, method: Method) -> Result<Option<Welcome>> {
+    let mut memberships = memberships(app, person).await?;
+    Ok(match memberships.len() {
+        0 => None,
+        1 => Some(Welcome::To(memberships.remove(0))),
+        _ => Some(Welcome::Choose(memberships, proof_of(app, person, method)?)),
+    })
 }
 
 /// How long somebody may take to say which tenant they want.
 const CHOICE: TimeDelta = TimeDelta::minutes(5);
 const CHOICE_PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "signin.choice", row: Uuid::nil() };
 
-/// A text that shows, for a few minutes, that somebody gave their password.
-fn proof_of(app: &App, person: PersonId) -> Result<String> {
+/// A text that shows, for a few minutes, that somebody showed who they are, and how.
+fn proof_of(app: &App, person: PersonId, method: Method) -> Result<String> {
     let until = (app.clock.now() + CHOICE).timestamp_micros();
-    let sealed = app.vault.seal(CHOICE_PLACE, &[person.0.as_bytes(), &until.to_be_bytes()[..]].concat())?;
+    let plain = [person.0.as_bytes(), &until.to_be_bytes()[..], method.as_str().as_bytes()].concat();
+    let sealed = app.vault.seal(CHOICE_PLACE, &plain)?;
     Ok(URL_SAFE_NO_PAD.encode(sealed))
 }
 
-/// The tenant that somebody chose who gave their password a moment ago.
+/// The tenant that somebody chose who showed who they are a moment ago, and how they did.
 ///
 /// # Errors
 /// `unprocessable` when it was longer ago, or they do not belong to it.
-async fn chosen(app: &App, proof: &str, tenant: &str) -> Result<Membership> {
+async fn chosen(app: &App, proof: &str, tenant: &str) -> Result<(Membership, Method)> {
     let late = || Error::new(Code::Unprocessable, "that took too long; sign in again");
     let plain = URL_SAFE_NO_PAD.decode(proof).ok().and_then(|text| app.vault.open(CHOICE_PLACE, &text).ok());
-    let plain: [u8; 24] = plain.and_then(|plain| plain.try_into().ok()).ok_or_else(late)?;
-    let (person, until) = plain.split_at(16);
-    let until = i64::from_be_bytes(until.try_into().map_err(Error::internal)?);
+    let plain = plain.ok_or_else(late)?;
+    let (person, rest) = plain.split_first_chunk::<16>().ok_or_else(late)?;
+    let (until, method) = rest.split_first_chunk::<8>().ok_or_else(late)?;
+    let method = std::str::from_utf8(method).ok().and_then(|method| method.parse().ok()).ok_or_else(late)?;
+    let until = i64::from_be_bytes(*until);
     if app.clock.now().timestamp_micros() >= until {
         return Err(late());
     }
-    let person = PersonId(Uuid::from_slice(person).map_err(Error::internal)?);
-    let memberships = memberships(app, person).await?;
-    memberships.into_iter().find(|member| member.tenant.id.to_string() == tenant).ok_or_else(late)
+    let memberships = memberships(app, PersonId(Uuid::from_bytes(*person))).await?;
+    let member = memberships.into_iter().find(|member| member.tenant.id.to_string() == tenant);
+    Ok((member.ok_or_else(late)?, method))
 }
 
 async fn find_person(app: &App, email: Email) -> Result<Option<Person>> {

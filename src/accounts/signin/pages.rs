@@ -7,7 +7,7 @@ use poem::{IntoResponse as _, Request, Response, handler, http::header, web::Dat
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Email, Membership, Method, NewPassword, NewPerson, Welcome, chosen, cookie, session, setup, welcome,
+    Email, Membership, Method, NewPassword, NewPerson, Welcome, chosen, cookie, oidc, session, setup, welcome,
 };
 use crate::{
     app::App,
@@ -142,7 +142,7 @@ pub(crate) async fn show_sign_in(app: Data<&Arc<App>>, request: &Request) -> Res
                 return Ok(go_to(local_path(&next).unwrap_or(HOME)));
             }
             cookie::check_way(&app, &Sender::of(&app, request))?;
-            Ok(sign_in_page(&next, "", None).into_response())
+            Ok(sign_in_page(&app, &next, "", None).into_response())
         }
         .await,
     )
@@ -162,7 +162,7 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
             }
             Err(error) if matches!(error.code, Code::Unprocessable | Code::RateLimited) => {
                 problem::log(&error);
-                Ok(refusal(sign_in_page(next, email, Some(&error)), &error))
+                Ok(refusal(sign_in_page(&app, next, email, Some(&error)), &error))
             }
             Err(error) => Err(error),
         }
@@ -170,7 +170,7 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
     shown(done.await)
 }
 
-fn sign_in_page(next: &str, email: &str, error: Option<&Error>) -> Page {
+fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Page {
     let what = error.map(|error| match error.code {
         Code::RateLimited => "Those were too many attempts. Wait a moment, then try again.",
         _ => "The e-mail address or the password is not right.",
@@ -185,11 +185,14 @@ fn sign_in_page(next: &str, email: &str, error: Option<&Error>) -> Page {
                 ..Field::default() }.render())
             button type="submit" { "Sign in" }
         }
+        @if let Some(oidc) = &app.config.oidc {
+            p { a class="button" href=(oidc::path_with(next, oidc::BEGIN)) { "Sign in with " (oidc.name) } }
+        }
     };
     Page::new("Sign in", body)
 }
 
-fn choice_page(memberships: &[Membership], proof: &str, next: &str) -> Page {
+pub(super) fn choice_page(memberships: &[Membership], proof: &str, next: &str) -> Page {
     let body = html! {
         form class="choices" method="post" action="/signin/tenant" {
             input type="hidden" name="proof" value=(proof);
@@ -207,8 +210,8 @@ fn choice_page(memberships: &[Membership], proof: &str, next: &str) -> Page {
 pub(crate) async fn choose(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let member = chosen(&app, form.text("proof"), form.text("tenant")).await?;
-            enter(&app, request, &member, Method::Password, form.text("next")).await
+            let (member, method) = chosen(&app, form.text("proof"), form.text("tenant")).await?;
+            enter(&app, request, &member, method, form.text("next")).await
         }
         .await,
     )

@@ -43,6 +43,8 @@ wire_enum! {
         Password = "password",
         /// By a link that somebody sent them.
         Invitation = "invitation",
+        /// At the provider that the operator names.
+        Oidc = "oidc",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of people and their sessions.
 
-use entity::{person, principal, session, tenant};
+use entity::{identity, person, principal, session, tenant};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     prelude::*, sea_query::OnConflict,
@@ -41,6 +41,40 @@ pub(super) async fn insert_person(tx: &DoorTx<'_>, new: Person) -> Result<bool> 
     let once = OnConflict::column(person::Column::Email).do_nothing().to_owned();
     let inserted = person::Entity::insert_many([row]).on_conflict(once);
     Ok(inserted.exec_without_returning(tx.conn()).await? == 1)
+}
+
+/// Who somebody is that an issuer knows.
+pub(in crate::accounts) async fn person_by_identity(
+    tx: &DoorTx<'_>,
+    issuer: &str,
+    subject: &str,
+) -> Result<Option<PersonId>> {
+    let row = identity::Entity::find()
+        .filter(identity::Column::Issuer.eq(issuer))
+        .filter(identity::Column::Subject.eq(subject));
+    Ok(row.one(tx.conn()).await?.map(|row| PersonId(row.person_id)))
+}
+
+/// Notes who somebody is that an issuer knows, unless that is known.
+pub(super) async fn insert_identity(
+    tx: &DoorTx<'_>,
+    id: Uuid,
+    person: PersonId,
+    issuer: &str,
+    subject: &str,
+    now: Time,
+) -> Result<()> {
+    let row = identity::ActiveModel {
+        id: Set(id),
+        person_id: Set(person.0),
+        issuer: Set(issuer.to_owned()),
+        subject: Set(subject.to_owned()),
+        created_at: Set(now),
+    };
+    let both = [identity::Column::Issuer, identity::Column::Subject];
+    let once = OnConflict::columns(both).do_nothing().to_owned();
+    identity::Entity::insert_many([row]).on_conflict(once).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
 pub(super) async fn set_password(tx: &DoorTx<'_>, person: PersonId, hash: String) -> Result<()> {

@@ -122,10 +122,10 @@ impl Browser {
         self.tell("Input.insertText", json!({ "text": typed })).await;
     }
 
-    /// Clicks the button with a name, and waits for the page it leads to.
+    /// Clicks the button, or the link that looks like one, with a name, and waits for the page it leads to.
     pub(crate) async fn press(&mut self, name: &str) {
         let found = format!(
-            "(() => {{ const button = [...document.querySelectorAll('button')].find(it => it.textContent.trim() === {}); \
+            "(() => {{ const button = [...document.querySelectorAll('button, a.button')].find(it => it.textContent.trim() === {}); \
              button.scrollIntoView(); const box = button.getBoundingClientRect(); \
              return [box.x + box.width / 2, box.y + box.height / 2] }})()",
             json!(name)

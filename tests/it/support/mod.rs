@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod hosts;
 pub(crate) mod process;
 pub(crate) mod programs;
+pub(crate) mod provider;
 pub(crate) mod sabotage;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -59,12 +59,19 @@ impl Visitor {
         self.keep(answer(form(self.page_request(Method::POST, path), fields)).await)
     }
 
-    /// Takes the cookie of an answer, as a browser does.
+    /// Takes the cookies of an answer, as a browser does.
     pub(crate) fn keep(&self, answer: Answer) -> Answer {
-        if let Some(line) = answer.headers.get("set-cookie") {
-            let pair = line.to_str().unwrap().split(';').next().unwrap().to_owned();
-            *self.cookie.lock().unwrap() = Some(pair).filter(|pair| !pair.ends_with('='));
+        let mut kept = self.cookie.lock().unwrap();
+        for line in answer.headers.get_all("set-cookie") {
+            let pair = line.to_str().unwrap().split(';').next().unwrap();
+            let name = pair.split('=').next().unwrap();
+            let others = kept.as_deref().unwrap_or_default().split("; ");
+            let mut all: Vec<_> =
+                others.filter(|other| !other.is_empty() && other.split('=').next() != Some(name)).collect();
+            all.extend((!pair.ends_with('=')).then_some(pair));
+            *kept = Some(all.join("; ")).filter(|all| !all.is_empty());
         }
+        drop(kept);
         answer
     }
 

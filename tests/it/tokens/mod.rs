@@ -65,7 +65,7 @@ fn read(token: &str) -> (Value, Value) {
 }
 
 /// A token with any header, any claims and any signature.
-fn forge(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub(crate) fn forge(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
@@ -73,7 +73,7 @@ fn forge(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) ->
 }
 
 /// Signs as the service does.
-fn es256(key: SecretKey) -> impl Fn(&[u8]) -> Vec<u8> {
+pub(crate) fn es256(key: SecretKey) -> impl Fn(&[u8]) -> Vec<u8> {
     move |message| {
         let signature: Signature = SigningKey::from(&key).sign(message);
         signature.to_bytes().to_vec()
@@ -81,7 +81,7 @@ fn es256(key: SecretKey) -> impl Fn(&[u8]) -> Vec<u8> {
 }
 
 /// Signs with a secret, whatever it is.
-fn hs256(secret: &[u8]) -> impl Fn(&[u8]) -> Vec<u8> {
+pub(crate) fn hs256(secret: &[u8]) -> impl Fn(&[u8]) -> Vec<u8> + use<> {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     let keyed = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
     move |message| keyed.clone().chain_update(message).finalize().into_bytes().to_vec()
@@ -94,7 +94,7 @@ async fn published(client: &Client) -> Vec<Value> {
 }
 
 /// The object with some members set, or with `null` taken away.
-fn but(of: &Value, members: Value) -> Value {
+pub(crate) fn but(of: &Value, members: Value) -> Value {
     let mut changed = of.clone();
     for (name, value) in members.as_object().unwrap() {
         match value {
