@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 use super::{
-    ApiKey, Credential, Principal, access, issuer::Issuers, signin, store, ticket, tokens::Keyring,
+    ApiKey, Credential, Principal, access,
+    issuer::Issuers,
+    signin, store, ticket,
+    tokens::{Keyring, Members},
     uses::Used,
 };
 use crate::{
@@ -29,6 +32,7 @@ pub struct Accounts {
     pub(super) tickets: ticket::UsedTickets,
     pub(super) keyring: Recent<(), Arc<Keyring>>,
     pub(super) issuers: Issuers,
+    pub(super) members: Recent<[u8; 32], Members>,
     pub(super) sign_in: signin::SignIn,
 }
 
@@ -43,6 +47,7 @@ impl Accounts {
             tickets: ticket::UsedTickets::new(),
             keyring: Recent::new(TRUSTED),
             issuers: Issuers::default(),
+            members: Recent::new(TRUSTED),
             sign_in: signin::SignIn::new(),
         }
     }
@@ -50,6 +55,7 @@ impl Accounts {
     /// Forgets what is remembered, because it may have changed.
     pub fn forget(&self) {
         self.recent.forget_all();
+        self.members.forget_all();
         self.revoked.send_modify(|epoch| *epoch += 1);
     }
 }
@@ -93,6 +99,7 @@ impl Shown {
             Self::Session(_) | Self::Behind(Credential::Session(_)) => {
                 "you are not signed in any more; sign in again"
             }
+            Self::Behind(Credential::Member(_)) => "you do not belong to this organisation any more",
             Self::Behind(Credential::Grant(_)) => {
                 "this client may not act for you any more; sign in with it again"
             }

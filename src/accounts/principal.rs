@@ -58,6 +58,8 @@ pub enum Credential {
     Session(SessionId),
     /// What somebody lets a client do.
     Grant(GrantId),
+    /// Who somebody is: a token of an issuer elsewhere says no more.
+    Member(PrincipalId),
 }
 
 impl Credential {
@@ -67,6 +69,7 @@ impl Credential {
             Self::Key(KeyId(id)) => (0, id),
             Self::Session(SessionId(id)) => (1, id),
             Self::Grant(GrantId(id)) => (2, id),
+            Self::Member(PrincipalId(id)) => (3, id),
         };
         let mut bytes = [kind; 17];
         bytes[1..].copy_from_slice(id.as_bytes());
@@ -81,6 +84,7 @@ impl Credential {
             0 => Some(Self::Key(KeyId(id))),
             1 => Some(Self::Session(SessionId(id))),
             2 => Some(Self::Grant(GrantId(id))),
+            3 => Some(Self::Member(PrincipalId(id))),
             _ => None,
         }
     }
@@ -93,6 +97,7 @@ impl fmt::Display for Credential {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Grant(id) => write!(f, "grant:{id}"),
+            Self::Member(id) => write!(f, "member:{id}"),
         }
     }
 }
@@ -107,6 +112,7 @@ impl FromStr for Credential {
             "key" => Ok(Self::Key(KeyId(id))),
             "session" => Ok(Self::Session(SessionId(id))),
             "grant" => Ok(Self::Grant(GrantId(id))),
+            "member" => Ok(Self::Member(PrincipalId(id))),
             _ => Err("no kind that is known"),
         }
     }
@@ -142,7 +148,7 @@ impl Principal {
     pub fn key(&self) -> Option<KeyId> {
         match self.credential {
             Credential::Key(key) => Some(key),
-            Credential::Session(_) | Credential::Grant(_) => None,
+            Credential::Session(_) | Credential::Grant(_) | Credential::Member(_) => None,
         }
     }
 
@@ -262,11 +268,12 @@ mod tests {
             Credential::Key(KeyId(Uuid::from_u128(1))),
             Credential::Session(SessionId(Uuid::from_u128(2))),
             Credential::Grant(GrantId(Uuid::from_u128(3))),
+            Credential::Member(PrincipalId(Uuid::from_u128(4))),
         ] {
             assert_eq!(Credential::parse(&credential.to_bytes()), Some(credential));
             assert_eq!(credential.to_string().parse(), Ok(credential));
         }
-        assert_eq!(Credential::parse(&[3; 17]), None);
+        assert_eq!(Credential::parse(&[4; 17]), None);
         assert_eq!(Credential::parse(&[0; 16]), None);
     }
 }

@@ -121,6 +121,11 @@ pub(super) async fn principal_by_credential(
                 None => Ok(None),
             }
         }
+        Credential::Member(PrincipalId(id)) => {
+            let Some(owner) = owner(tx, id).await? else { return Ok(None) };
+            let client = owner.id.to_string();
+            acting(owner, credential, client, None).map(Some)
+        }
     }
 }
 
@@ -217,6 +222,7 @@ pub(super) async fn note_uses(tx: &Tx<'_>, used: &[Credential], at: Time) -> Res
             Credential::Key(KeyId(id)) => keys.push(*id),
             Credential::Session(SessionId(id)) => sessions.push(*id),
             Credential::Grant(GrantId(id)) => grants.push(*id),
+            Credential::Member(_) => {} // nothing that could be unused
         }
     }
     if !keys.is_empty() {

@@ -93,8 +93,14 @@ impl Contents {
 /// Makes a ticket for whoever holds a key or a token.
 ///
 /// # Errors
-/// None that a client could cause.
+/// `insufficient_scope` for the holder of a token of an issuer elsewhere: nothing lasts behind it that a ticket could
+/// stand for.
 pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
+    if let Credential::Member(_) = principal.credential {
+        let why =
+            "a ticket stands for a key or a session of this service; open the stream with your token itself";
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
     let made_at = app.clock.now();
     let Principal { credential, expires_at, .. } = *principal;
     let contents = Contents { id: app.ids.uuid(), made_at, expires_at, credential };

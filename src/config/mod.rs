@@ -28,7 +28,7 @@ pub use self::{
     address::{AllowedHost, DatabaseUrl, IssuerUrl, SecretUrl},
     people::OidcSettings,
     settings::{DEFAULT_LOG, SETTINGS, Setting},
-    tokens::{LegacySettings, TokenSettings},
+    tokens::{LegacySettings, OutsideSettings, TokenSettings},
 };
 
 /// Everything the service needs to know, checked.

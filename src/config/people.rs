@@ -20,7 +20,8 @@ pub struct OidcSettings {
 impl Config {
     /// The issuers elsewhere that are trusted here.
     pub fn issuers(&self) -> impl Iterator<Item = &IssuerUrl> {
-        self.oidc.iter().map(|oidc| &oidc.issuer)
+        let outside = self.tokens.outside.iter().map(|outside| &outside.issuer);
+        self.oidc.iter().map(|oidc| &oidc.issuer).chain(outside)
     }
 }
 

@@ -87,6 +87,18 @@ pub const SETTINGS: &[Setting] = &[
         "Until when those are accepted: a day such as 2030-01-31, or a time with its zone.",
     ),
     setting(
+        "TRACKSIDE_OAUTH_ISSUER",
+        "",
+        "An issuer elsewhere whose access tokens are accepted, such as https://idp.example.org, just as its tokens name it; \
+         empty means none.",
+    ),
+    setting(
+        "TRACKSIDE_OAUTH_AUDIENCE",
+        "",
+        "Whom its tokens have to be for; empty means the address of the service, of its API or of its tools, by which they \
+         are shown.",
+    ),
+    setting(
         "TRACKSIDE_ALLOWED_ORIGINS",
         "",
         "Comma-separated web origins that may call the API from a browser.",

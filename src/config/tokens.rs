@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use p256::SecretKey;
 use secrecy::SecretString;
 
-use super::Reader;
+use super::{IssuerUrl, Reader};
 
 /// The longest that a token may last, in seconds.
 const LONGEST: i64 = 86_400;
@@ -21,6 +21,17 @@ pub struct TokenSettings {
     pub keys: Vec<SecretKey>,
     /// `TRACKSIDE_LEGACY_HS256_SECRET` and `TRACKSIDE_LEGACY_HS256_UNTIL`.
     pub legacy: Option<LegacySettings>,
+    /// `TRACKSIDE_OAUTH_ISSUER` and `TRACKSIDE_OAUTH_AUDIENCE`.
+    pub outside: Option<OutsideSettings>,
+}
+
+/// Which tokens of an issuer elsewhere are accepted.
+#[derive(Clone, Debug)]
+pub struct OutsideSettings {
+    /// Who signs them.
+    pub issuer: IssuerUrl,
+    /// Whom they have to be for; none means the address of the part of this service that they are shown to.
+    pub audience: Option<String>,
 }
 
 /// Which tokens of an older issuer are accepted.
@@ -47,7 +58,27 @@ impl Reader<'_> {
                     .into(),
             );
         }
-        TokenSettings { life, keys, legacy: self.legacy() }
+        TokenSettings { life, keys, legacy: self.legacy(), outside: self.outside() }
+    }
+
+    fn outside(&mut self) -> Option<OutsideSettings> {
+        let issuer = self.parse_or("TRACKSIDE_OAUTH_ISSUER", IssuerUrl::parse);
+        let audience = Some(self.text("TRACKSIDE_OAUTH_AUDIENCE")).filter(|audience| !audience.is_empty());
+        if issuer.is_none() && audience.is_some() {
+            let why = "TRACKSIDE_OAUTH_AUDIENCE is for the tokens of TRACKSIDE_OAUTH_ISSUER, which is not set: set it, or \
+                       take the audience away";
+            self.problems.push(why.into());
+        }
+        let own = self.text("TRACKSIDE_PUBLIC_URL");
+        if issuer
+            .as_ref()
+            .is_some_and(|issuer| issuer.as_str().trim_end_matches('/') == own.trim_end_matches('/'))
+        {
+            let why = "TRACKSIDE_OAUTH_ISSUER is this service itself (TRACKSIDE_PUBLIC_URL), whose tokens are accepted \
+                       without it; take it away";
+            self.problems.push(why.into());
+        }
+        Some(OutsideSettings { issuer: issuer?, audience })
     }
 
     fn legacy(&mut self) -> Option<LegacySettings> {
@@ -168,6 +199,23 @@ mod tests {
         }
         let off = load(&[("TRACKSIDE_JWT_PRIVATE_KEY", pkcs8), ("TRACKSIDE_TOKEN_SECONDS", "0")]);
         assert!(off.is_err(), "a key for tokens that are turned off is a mistake");
+    }
+
+    #[test]
+    fn an_issuer_elsewhere_is_another() {
+        let (issuer, audience) =
+            (("TRACKSIDE_OAUTH_ISSUER", "https://idp.example.org"), "TRACKSIDE_OAUTH_AUDIENCE");
+        assert!(load(&[]).expect("valid").tokens.outside.is_none());
+        let outside = load(&[issuer, (audience, "x")]).expect("valid").tokens.outside.expect("set");
+        assert_eq!((outside.issuer.as_str(), outside.audience.as_deref()), (issuer.1, Some("x")));
+        for (bad, advice) in [
+            (vec![(audience, "x")], "set it, or take the audience away"),
+            (vec![("TRACKSIDE_OAUTH_ISSUER", "http://idp.example.org")], "https address"),
+            (vec![issuer, ("TRACKSIDE_PUBLIC_URL", "https://idp.example.org/")], "this service itself"),
+        ] {
+            let BadSettings(problems) = load(&bad).expect_err("refused");
+            assert!(matches!(&*problems, [only] if only.contains(advice)), "{problems:?}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ async fn there_and_back(visitor: &Visitor, next: &str) -> String {
 }
 
 /// Signs in at the provider.
-async fn sign_in(visitor: &Visitor, next: &str) -> Answer {
+pub(crate) async fn sign_in(visitor: &Visitor, next: &str) -> Answer {
     let back = there_and_back(visitor, next).await;
     visitor.keep(visitor.open(&back).await)
 }

@@ -57,7 +57,7 @@ use super::{PersonId, Principal, PrincipalId, SessionId, Tenant, parse_name};
 use crate::{
     app::App,
     clock::Time,
-    database::Door,
+    database::{Database, Door, TenantId},
     error::{Code, Error, Result},
     security::SecurityAction,
     sender::Sender,
@@ -230,6 +230,26 @@ async fn find_person(app: &App, email: Email) -> Result<Option<Person>> {
 /// The tenants that a person belongs to, oldest first.
 async fn memberships(app: &App, person: PersonId) -> Result<Vec<Membership>> {
     app.database.read_through(Door::People, move |tx| Box::pin(store::memberships(tx, person))).await
+}
+
+/// Who somebody is whom an issuer knows, in the tenants that they belong to.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn members(
+    database: &Database,
+    issuer: String,
+    subject: String,
+) -> Result<Vec<(TenantId, PrincipalId)>> {
+    let members = database.read_through(Door::People, |tx| {
+        Box::pin(async move {
+            match store::person_by_identity(tx, &issuer, &subject).await? {
+                Some(person) => store::memberships(tx, person).await,
+                None => Ok(Vec::new()),
+            }
+        })
+    });
+    Ok(members.await?.into_iter().map(|member| (member.tenant.id, member.principal)).collect())
 }
 
 /// Who acts, as a person; none for a service account.

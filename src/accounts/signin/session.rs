@@ -239,7 +239,7 @@ pub async fn revoke_session(
 /// What somebody lets a client do is not to see or end where they are signed in.
 fn refuse_clients(principal: &Principal) -> Result<()> {
     match principal.credential {
-        Credential::Grant(_) => {
+        Credential::Grant(_) | Credential::Member(_) => {
             let why = "where somebody is signed in is not for clients that act for them; they see it on their account's page";
             Err(Error::new(Code::InsufficientScope, why))
         }

@@ -2,7 +2,7 @@
 //!
 //! The backends that come with that crate bring RSA with an open advisory, or a compiler for C. So this is one of our
 //! own over primitives that are in the tree: P-256 signs by p256, which takes its nonces from the message (RFC 6979) and
-//! so needs no randomness, and is verified by ring; HMAC is that of webhooks.
+//! so needs no randomness; ring verifies it, and what issuers elsewhere sign with; HMAC is that of webhooks.
 //!
 //! A key is of one family, and a token of another is refused here, whatever its header says: a public key is never a
 //! secret (RFC 8725, 2.1). Of claims only what the crate is sure of is left to it; times are compared by our clock.
@@ -12,7 +12,7 @@ use std::sync::Once;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation,
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::ErrorKind,
     signature,
@@ -22,7 +22,9 @@ use p256::{
     ecdsa::{Signature, SigningKey as P256, signature::Signer as _},
     elliptic_curve::sec1::ToSec1Point as _,
 };
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use ring::signature::{
+    self as checks, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -154,14 +156,49 @@ fn verifier_factory(
     algorithm: &Algorithm,
     key: &DecodingKey,
 ) -> jsonwebtoken::errors::Result<Box<dyn JwtVerifier>> {
-    let bytes = key.try_get_as_bytes()?;
-    match (algorithm, key.family()) {
-        (Algorithm::ES256, AlgorithmFamily::Ec) => Ok(Box::new(Es256Verifier(bytes.to_vec()))),
-        (Algorithm::HS256, AlgorithmFamily::Hmac) => {
-            let keyed = Hmac::new_from_slice(bytes).map_err(|_| ErrorKind::InvalidKeyFormat)?;
+    match (key.family(), key.kind(), algorithm) {
+        (AlgorithmFamily::Hmac, DecodingKeyKind::SecretOrDer(secret), Algorithm::HS256) => {
+            let keyed = Hmac::new_from_slice(secret).map_err(|_| ErrorKind::InvalidKeyFormat)?;
             Ok(Box::new(Hs256Verifier(keyed)))
         }
+        (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }, _) => {
+            let how = rsa(*algorithm).ok_or(ErrorKind::InvalidAlgorithm)?;
+            let key = RsaPublicKeyComponents { n: n.clone(), e: e.clone() };
+            Ok(Box::new(RsaVerifier { algorithm: *algorithm, how, key }))
+        }
+        (family, DecodingKeyKind::SecretOrDer(point), _) => {
+            let how = curve(*algorithm, family, point.len()).ok_or(ErrorKind::InvalidAlgorithm)?;
+            let key = UnparsedPublicKey::new(how, point.clone());
+            Ok(Box::new(CurveVerifier { algorithm: *algorithm, key }))
+        }
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+/// How RSA verifies signatures of an algorithm, with keys of 2048 bits at least.
+fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        Algorithm::RS256 => &checks::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &checks::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &checks::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &checks::RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &checks::RSA_PSS_2048_8192_SHA384,
+        Algorithm::PS512 => &checks::RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
+/// How a curve verifies signatures of an algorithm, with a key of so many bytes.
+fn curve(
+    algorithm: Algorithm,
+    family: AlgorithmFamily,
+    bytes: usize,
+) -> Option<&'static dyn VerificationAlgorithm> {
+    match (algorithm, family, bytes) {
+        (Algorithm::ES256, AlgorithmFamily::Ec, 65) => Some(&checks::ECDSA_P256_SHA256_FIXED),
+        (Algorithm::ES384, AlgorithmFamily::Ec, 97) => Some(&checks::ECDSA_P384_SHA384_FIXED),
+        (Algorithm::EdDSA, AlgorithmFamily::Ed, 32) => Some(&checks::ED25519),
+        _ => None,
     }
 }
 
@@ -180,18 +217,38 @@ impl JwtSigner for Es256Signer {
     }
 }
 
-struct Es256Verifier(Vec<u8>);
+struct CurveVerifier {
+    algorithm: Algorithm,
+    key: UnparsedPublicKey<Vec<u8>>,
+}
 
-impl signature::Verifier<Vec<u8>> for Es256Verifier {
+impl signature::Verifier<Vec<u8>> for CurveVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.0);
-        key.verify(message, signature).map_err(|_| signature::Error::new())
+        self.key.verify(message, signature).map_err(|_| signature::Error::new())
     }
 }
 
-impl JwtVerifier for Es256Verifier {
+impl JwtVerifier for CurveVerifier {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::ES256
+        self.algorithm
+    }
+}
+
+struct RsaVerifier {
+    algorithm: Algorithm,
+    how: &'static RsaParameters,
+    key: RsaPublicKeyComponents<Vec<u8>>,
+}
+
+impl signature::Verifier<Vec<u8>> for RsaVerifier {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        self.key.verify(self.how, message, signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for RsaVerifier {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 }
 
@@ -215,6 +272,35 @@ impl JwtVerifier for Hs256Verifier {
 mod tests {
     use super::*;
 
+    const RSA: &str = "\
+        yogB5voNELWuPi3aqAqg6haZs2_Xu23Gi2UP9TpBaUOfX7O0aMcRtxjZP6FW1yqhYpZsOHuQx5cJg1UY9gvJLcK7Q3a5YlC8_E8a\
+        q0thWia0NU-\
+        5e3bUlxPR9yFs5vRcJ7CsY51IhADKXa1jZanUFT7_NcbSfomcX_LaZgsel4PUxN5exyMuTd_VZIoTByO2f8JIytMVZG5DMHBU6qI\
+        ZA39AEXgLsq4dkxKfFiaI49zRkBgqA7NX7hFgHSmFUQF6J-\
+        YBxIwjiCJn4ThwoNETXktjEmLLgRqGbJQvAvt0IMBgtv2If5NX4dBHb9Ter4Fsvkxs0PutGGx1iiCGWvtSRw";
+    const RS256: &str = "\
+        wx-hhA-TbkKptnwG86Vwxd8c4aga5fnjj-tcWq4345IRbq5IjBWZ6ERcZteNyV17eF5EAgxaL9RMKE0l1yb2ldK1UE3bqxKWxirv\
+        LnhVCsL_cbSR3otIsPHwhhTqIEq8QaH8-EDV6SOLQ6D_F6kGMotKIgHJ6o5Mh-WTqClRCP72ztuwzzTAGkOodbF5I61MUH3UfOKd\
+        o33Juxi0tDzxm2Hm8km_LujGohLPbL3sQydSGBECz9RLmmc5L9jV_wiSM7c3ZvTZFTwG7_67qmn_2nX0vHP4Tjn8yv9YfwslnGBt\
+        ic5xfibovLqBAIJ9RlVFvwxOfoP_Pjtf-S7Pant7SQ";
+    const RS512: &str = "\
+        fmxzhaKrwtzwmwZdN6K9NBVAiig3xOJKyDtKBzhWcVLVsjGNSOIUaREICl7POzQXPYucsQHW2eTuLicyLUNsqDM3ktEiJJurgi9F\
+        gTVC8myxZo4v2bcyqWwcW-\
+        7CbrVTGNdDSC5WNKkGwplQkSz6DtsSpnys5SH6sH_omxzVjtiCZxWluQRCpUSaYDeRhRutN3sBO0gfUz4RsmdmoHrKrcnxfWsin6\
+        y-WQN6MYJ3-d1f-\
+        ZjMUjvli_UuMQb4IR5K43almeVOcvoYMDl30CvFOLsTKKXvKU4ebcJ8XRk8N_kJsbfR5NM9RPX4FxpxpzD6bK1pO5t2ym3R96h6o\
+        Mu8Ww";
+    const PS256: &str = "\
+        mRxK2sPPLsmTMeEnNKpkPoJUn_TDtgoSx7EPukOgJy11EuET3YMod0xsBjOdPY94KZlMtny8FHpPewkFl983YXnyJpUMeBTZxeOZ\
+        bgSKeTEcIsENiIJs11P-rGSbbUrC6B_MGXq5L30xqm-\
+        mNRfFGJj3CuXDforF2Voq1jqYvPZq_5BT7TwB0UDWsLNyKfcNMDvBbHJPTZExZlLffvF91R8FQceazG--OXeGc_GV_r8vLSA1EKs\
+        izaEDQa1t3Uz3JwYeKVu18rXZfx1lGl2_dQSvo8d-3qrF5XflWRPc2GGfj2W1AnP8Xj5QWCAaMSqzSkgTOL68tt6qn-RVk-THzA";
+    const ES384: &str = "\
+        19fwXoYPYs82S_7o8O_ki9_TUhMs80n9N_nNSKiLTzPBml-\
+        bvSaGza-c80DRQyBGdvzPP1ocvEoS_Lee3B3-LH_xjZTQdLDLv38TcWxZy3S5-mrqlc0k6iqN3eZhsTMr";
+    const EDDSA: &str = "\
+        c1YN9YX6uVW873K6AAFi-k0OYZhLN4F1C3v_iIE3W1nXiDKSLWekjFXcNIP3df8a7AC6pPVT3j5cS02QOKpZCw";
+
     /// RFC 7515, appendix A.3: a key, and what it signed.
     #[test]
     fn a_key_has_the_coordinates_that_the_standard_says() {
@@ -231,6 +317,39 @@ mod tests {
         assert!(verifier_factory(&Algorithm::ES256, &secret).is_err());
         for other in [Algorithm::HS384, Algorithm::RS256, Algorithm::ES384, Algorithm::EdDSA] {
             assert!(verifier_factory(&other, &ec).is_err() && verifier_factory(&other, &secret).is_err());
+        }
+    }
+
+    /// Signatures that OpenSSL made.
+    #[test]
+    fn what_issuers_elsewhere_sign_with_is_verified() {
+        let rsa = json!({"kty": "RSA", "n": RSA, "e": "AQAB"});
+        let (x, y) = (
+            "qdGKYFUgJ_4UR9uJ_Yuw2zU1YNVH33PyPsrxcEd-ZrAcONGTaDC4_r01OmKuECMo",
+            "LawGdDk4F_w49VoVwrr23DBXiOb8M_HKHihkC-ggYwFt_hXs5h6rd9-bDnYzq23J",
+        );
+        let p384 = json!({"kty": "EC", "crv": "P-384", "x": x, "y": y});
+        let ed = json!({"kty": "OKP", "crv": "Ed25519", "x": "MBWtWrUsYVisWI1uWtZamFnXVyAaEQq9geI4VXNmfxc"});
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"sub":"ada","exp":4102444800}"#);
+        let token = |algorithm: Algorithm, signature: &str| {
+            let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm:?}"}}"#));
+            format!("{header}.{claims}.{signature}")
+        };
+        for (algorithm, key, signature) in [
+            (Algorithm::RS256, &rsa, RS256),
+            (Algorithm::RS512, &rsa, RS512),
+            (Algorithm::PS256, &rsa, PS256),
+            (Algorithm::ES384, &p384, ES384),
+            (Algorithm::EdDSA, &ed, EDDSA),
+        ] {
+            let key = serde_json::from_value(key.clone()).expect("a JWK");
+            let key = DecodingKey::from_jwk(&key).expect("a key");
+            let read = |signature: &str| {
+                decode::<Value>(&token(algorithm, signature), algorithm, &key, None, None).is_some()
+            };
+            let other = if signature.starts_with('A') { "B" } else { "A" };
+            assert!(read(signature), "{algorithm:?}");
+            assert!(!read(&format!("{other}{}", &signature[1..])), "{algorithm:?}");
         }
     }
 }

@@ -42,12 +42,21 @@ struct Claims {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneOrMany {
+pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
 impl OneOrMany {
+    /// The words in it.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        let texts = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        };
+        texts.iter().flat_map(|text| text.split(' '))
+    }
+
     fn names(&self, wanted: &[String]) -> bool {
         match self {
             Self::One(one) => wanted.contains(one),

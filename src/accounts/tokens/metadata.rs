@@ -43,9 +43,14 @@ fn describe(app: &App, resource: Resource) -> Value {
     })
 }
 
-/// Who issues tokens that are good here; nobody where tokens are turned off.
+/// Who issues tokens that are good here: the issuer that the operator names, or else this service; nobody where tokens
+/// are turned off.
 fn authorization_servers(app: &App) -> Vec<String> {
-    app.config.tokens.life.iter().map(|_| issuer(app)).collect()
+    let tokens = &app.config.tokens;
+    match &tokens.outside {
+        Some(outside) => vec![outside.issuer.as_str().to_owned()],
+        None => tokens.life.iter().map(|_| issuer(app)).collect(),
+    }
 }
 
 /// What `WWW-Authenticate` tells whoever is refused at `path` (RFC 6750, RFC 9728): where to learn how to get in, and

@@ -14,6 +14,7 @@ mod grant;
 mod keyring;
 mod legacy;
 mod metadata;
+mod outside;
 mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::keyring::{KeyState, Rotated, Rotation, rotate};
-pub(super) use self::{endpoint::GRANT_TYPES, keyring::Keyring};
+pub(super) use self::{endpoint::GRANT_TYPES, keyring::Keyring, outside::Members};
 pub(crate) use self::{
     endpoint::answer_token_request,
     metadata::{challenge, show_api, show_key_set, show_mcp},
@@ -179,7 +180,8 @@ pub(super) fn is_token(text: &str) -> bool {
 /// Who a token stands for, and what they may do with it.
 ///
 /// # Errors
-/// `unauthenticated`, in the same words whatever is wrong with it.
+/// `unauthenticated`, in the same words whatever is wrong with it, and `unavailable` while the issuer that signed it
+/// cannot be asked.
 pub(super) async fn verify(app: &App, text: &str, surface: Surface) -> Result<Arc<Principal>> {
     match examine(app, text, surface).await? {
         Ok(principal) => Ok(Arc::new(principal)),
@@ -200,6 +202,10 @@ async fn examine(app: &App, text: &str, surface: Surface) -> Result<Result<Princ
     };
     if header.alg == Algorithm::HS256 {
         return legacy::examine(app, text, surface).await;
+    }
+    if let Some(outside) = app.config.tokens.outside.as_ref().filter(|outside| outside::is_one(outside, text))
+    {
+        return outside::examine(app, outside, text, &header, surface).await;
     }
     let Some(kid) = header.kid.as_deref().filter(|kid| header == crypto::header(kid)) else {
         return Ok(Err("its header is not that of a token of ours"));

@@ -4,6 +4,7 @@ mod forgery;
 mod issuing;
 mod legacy;
 mod metadata;
+mod outside;
 mod rotation;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
