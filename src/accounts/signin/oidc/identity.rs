@@ -5,7 +5,7 @@
 //! an invitation alone, which they were on their way to: it is used up by signing in.
 
 use super::{
-    super::{Email, Person, PersonId, Welcome, find_person, memberships, placed, store},
+    super::{Person, PersonId, Welcome, find_person, memberships, placed, store},
     Method,
     provider::Told,
 };
@@ -48,7 +48,7 @@ async fn known(app: &App, told: &Told) -> Result<Option<PersonId>> {
     if let Some(person) = found.await? {
         return Ok(Some(person));
     }
-    let Some(email) = told.email.as_deref().and_then(|email| Email::parse("/email", email).ok()) else {
+    let Some(email) = told.email.clone() else {
         return Ok(None);
     };
     match find_person(app, email).await? {
@@ -59,7 +59,7 @@ async fn known(app: &App, told: &Told) -> Result<Option<PersonId>> {
 
 /// Makes a person of somebody who is invited.
 async fn newcomer(app: &App, told: Told, secret: Option<&str>) -> Result<PersonId> {
-    let Some(email) = told.email.as_deref().and_then(|email| Email::parse("/email", email).ok()) else {
+    let Some(email) = told.email.clone() else {
         let why = "nobody here is known by that account, and the provider does not vouch that its e-mail address is \
                    yours: have the address verified there, or ask an admin of your organisation for another way in";
         return Err(Error::new(Code::InsufficientScope, why));

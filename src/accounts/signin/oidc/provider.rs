@@ -17,7 +17,7 @@ use openidconnect::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{CALLBACK, Flow};
+use super::{super::Email, CALLBACK, Flow};
 use crate::{
     accounts::issuer::{Issuer, known, unavailable},
     app::App,
@@ -47,7 +47,7 @@ pub(super) struct Told {
     /// Who they are to it; the pair is theirs for good.
     pub(super) subject: String,
     /// Their address, if the provider vouches that it is theirs.
-    pub(super) email: Option<String>,
+    pub(super) email: Option<Email>,
     /// Their name.
     pub(super) name: Option<String>,
 }
@@ -112,10 +112,11 @@ pub(super) async fn redeem(app: &App, settings: &OidcSettings, code: &str, flow:
     let request = client.exchange_code(AuthorizationCode::new(code.to_owned())).map_err(Error::internal)?;
     let request = request.set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone()));
     let answer = request.request_async(&http).await.map_err(|error| match error {
-        RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) => refused(&error),
+        RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) => refused(&chain(&error)),
         error => unavailable(&settings.issuer, TimeDelta::seconds(5)).because(error),
     })?;
-    let token = answer.extra_fields().id_token().ok_or_else(|| refused(&Missing))?;
+    let token =
+        answer.extra_fields().id_token().ok_or_else(|| refused("there is no ID token in the answer"))?;
     let kid = jsonwebtoken::decode_header(token.to_string()).ok().and_then(|header| header.kid);
     let issuer = known(app, &settings.issuer, kid.as_deref()).await?;
     let keys: CoreJsonWebKeySet = serde_json::from_value(issuer.keys.clone()).map_err(Error::internal)?;
@@ -123,31 +124,21 @@ pub(super) async fn redeem(app: &App, settings: &OidcSettings, code: &str, flow:
     let verifier = CoreIdTokenVerifier::new_public_client(id, url(settings)?, keys)
         .set_allowed_algs(ALGORITHMS)
         .set_time_fn(|| app.clock.now());
-    let claims = token.claims(&verifier, &Nonce::new(flow.nonce.clone())).map_err(|error| refused(&error))?;
+    let claims =
+        token.claims(&verifier, &Nonce::new(flow.nonce.clone())).map_err(|error| refused(&chain(&error)))?;
     let is_theirs = claims.email_verified() == Some(true);
     let name = claims.name().and_then(|names| names.get(None).or(names.iter().next().map(|(_, name)| name)));
     Ok(Told {
         issuer: settings.issuer.as_str().to_owned(),
         subject: claims.subject().to_string(),
-        email: claims.email().filter(|_| is_theirs).map(|email| email.to_string()),
+        email: claims.email().filter(|_| is_theirs).and_then(|email| Email::parse("/email", email).ok()),
         name: name.map(|name| name.to_string()),
     })
 }
 
-#[derive(Debug)]
-struct Missing;
-
-impl std::fmt::Display for Missing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("there is no ID token in the answer")
-    }
-}
-
-impl std::error::Error for Missing {}
-
 /// One answer for all that may be wrong; the log has what it is.
-fn refused(why: &dyn std::error::Error) -> Error {
-    tracing::info!(why = chain(why), "a sign-in by OpenID Connect was refused");
+fn refused(why: &str) -> Error {
+    tracing::info!(why, "a sign-in by OpenID Connect was refused");
     Error::new(
         Code::Unprocessable,
         "what the provider said does not belong to this sign-in, or is not good any more",
