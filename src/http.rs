@@ -147,6 +147,7 @@ pub fn endpoint_with(
         .at("/signin/oidc", get(signin::begin_oidc))
         .at("/signin/oidc/callback", get(signin::end_oidc))
         .at("/signout", post(signin::sign_out))
+        .at("/reset", get(signin::show_reset).post(signin::reset_password))
         .at("/account", get(signin::show_account))
         .at("/account/password", post(signin::change_password_of))
         .at("/account/sessions/end", post(signin::end_session))

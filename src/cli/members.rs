@@ -17,6 +17,7 @@ use crate::{
         Authority, PrincipalId, PrincipalRecord, Role,
         invitation::{self, Invitation, InvitationId, NewInvitation},
         members::{self, PrincipalPatch},
+        signin,
     },
     app::App,
     error::Result,
@@ -39,6 +40,11 @@ pub(super) enum PrincipalCommand {
         role: Role,
         #[command(flatten)]
         tenant: TenantArg,
+    },
+    /// Make a link by which somebody who forgot their password takes a new one; prints it, this once
+    ResetPassword {
+        /// Their e-mail address
+        email: String,
     },
     /// End all that a principal may do, its keys and sessions too
     Deactivate {
@@ -96,6 +102,20 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
                 println!("{:#}", all.iter().map(show_principal).collect::<Value>());
             } else {
                 all.iter().for_each(print_principal);
+            }
+            return Ok(());
+        }
+        PrincipalCommand::ResetPassword { email } => {
+            let link = signin::offer_reset(app, &email).await?;
+            if json {
+                println!("{:#}", json!({"link": link.url, "expiresAt": link.expires_at}));
+            } else {
+                println!("{}", link.url);
+            }
+            if is_watched() && !json {
+                eprintln!(
+                    "{DIM}It works once, for an hour. Hand it to them over a way that you trust.{RESET}"
+                );
             }
             return Ok(());
         }

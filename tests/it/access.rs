@@ -32,7 +32,7 @@ pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
 /// in, and what publishes or trades credentials is for everybody.
-const OTHERS: [(&str, bool); 20] = [
+const OTHERS: [(&str, bool); 21] = [
     ("/openapi.json", false),
     ("/api/v1/events/ws", true),
     ("/mcp", true),
@@ -48,6 +48,7 @@ const OTHERS: [(&str, bool); 20] = [
     ("/signin/oidc", false),
     ("/signin/oidc/callback", false),
     ("/signout", false),
+    ("/reset", false),
     ("/account", false),
     ("/account/password", false),
     ("/account/sessions/end", false),

@@ -36,6 +36,7 @@ mod projects;
 mod readers;
 mod redis;
 mod remote;
+mod reset;
 mod security;
 mod signin;
 mod sockets;

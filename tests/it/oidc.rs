@@ -87,7 +87,7 @@ async fn somebody_unknown_gets_in_with_an_invitation_alone() {
     let visitor = Visitor::new(&server);
     let refused = sign_in(&visitor, "").await.expect(403);
     assert!(refused.body.contains("ask an owner or admin"), "{}", refused.body);
-    sign_in(&visitor, "/join%3Finvitation%3Dtsi_made_up").await.expect(404);
+    sign_in(&visitor, "/join%3Finvitation%3Dtsi_made_up").await.expect(410);
     assert_eq!(people(&server).await, [0, 0, 0], "nothing is kept of strangers");
     let others = invited(&acme, json!({"role": "member", "email": "eve@example.org"})).await;
     sign_in(&visitor, &others).await.expect(403);
@@ -99,13 +99,16 @@ async fn somebody_unknown_gets_in_with_an_invitation_alone() {
     sign_in(&visitor, &mine).await.expect(403);
     assert_eq!(people(&server).await, [0, 0, 0]);
     provider.say(json!({}));
+    let link = form_urlencoded::parse(mine.as_bytes()).next().unwrap().0.into_owned();
+    let page = visitor.open(&link).await.expect(200);
+    assert!(page.body.contains(&format!("href=\"/signin/oidc?next={mine}\"")), "{}", page.body);
     let done = sign_in(&visitor, &mine).await.expect(303);
     assert_eq!(done.headers["location"], "/account", "the invitation is used up");
     assert_eq!(visitor.open("/api/v1/tenant").await.expect(200).json["name"], "Acme");
     assert_eq!(people(&server).await, [1, 1, 1]);
     Visitor::new(&server).sign_in(EMAIL, "").await.expect(422);
     provider.say(json!({"sub": "eve", "email": "eve@example.org"}));
-    sign_in(&Visitor::new(&server), &mine).await.expect(404);
+    sign_in(&Visitor::new(&server), &mine).await.expect(410);
     sign_in(&Visitor::new(&server), "").await.expect(403);
     assert_eq!(people(&server).await, [1, 1, 1]);
 }

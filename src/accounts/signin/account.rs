@@ -8,7 +8,10 @@ use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
     Method, Session, change_password, cookie,
-    pages::{enter, mended, new_password, on_the_way_to, password_fields, query, with_cookie, wrong},
+    pages::{
+        HOME, SIGN_IN, enter, mended, new_password, on_the_way_to, password_fields, query, with_cookie,
+        with_next, wrong,
+    },
     person_behind, session,
 };
 use crate::{
@@ -24,14 +27,14 @@ use crate::{
     wire::{MAX_LIMIT, Page as Part},
 };
 
-const SIGN_IN: &str = "/signin?next=/account";
-
 /// `GET /account`: the page, or the way to it by signing in.
 #[handler]
 pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let Some(principal) = session::shown(&app, request).await? else {
+                return Ok(go_to(&with_next(SIGN_IN, HOME)));
+            };
             let done = match query(request, "done").as_str() {
                 "password" => Some("You have a new password, and are signed out everywhere else."),
                 "session" => Some("That session is over."),
@@ -49,7 +52,9 @@ pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Res
 pub(crate) async fn change_password_of(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let Some(principal) = session::shown(&app, request).await? else {
+                return Ok(go_to(&with_next(SIGN_IN, HOME)));
+            };
             let done = async {
                 let (sender, new) = (Sender::of(&app, request), new_password(&form)?);
                 let current = form.secret("current");
@@ -73,7 +78,9 @@ pub(crate) async fn change_password_of(app: Data<&Arc<App>>, request: &Request, 
 pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let Some(principal) = session::shown(&app, request).await? else {
+                return Ok(go_to(&with_next(SIGN_IN, HOME)));
+            };
             let id = form.text("session").parse().map(SessionId).map_err(|_| Error::not_found("session"))?;
             session::revoke_session(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=session"))
@@ -87,7 +94,9 @@ pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: F
 pub(crate) async fn end_grant(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else { return Ok(go_to(SIGN_IN)) };
+            let Some(principal) = session::shown(&app, request).await? else {
+                return Ok(go_to(&with_next(SIGN_IN, HOME)));
+            };
             let id = form.text("grant").parse().map(GrantId).map_err(|_| Error::not_found("grant"))?;
             grants::end(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=grant"))
@@ -103,7 +112,7 @@ pub(crate) async fn sign_out(app: Data<&Arc<App>>, request: &Request, form: Form
     shown(
         async {
             let to = match form.text("next") {
-                "" => "/signin".to_owned(),
+                "" => SIGN_IN.to_owned(),
                 next => on_the_way_to(next)?,
             };
             session::end_shown(&app, request).await?;

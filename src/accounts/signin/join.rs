@@ -10,8 +10,8 @@ use maud::{Markup, html};
 use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
-    Membership, Method, NewPerson, Person, cookie,
-    pages::{HOME, enter, mended, new_person, person_fields, query},
+    Membership, Method, NewPerson, Person, cookie, oidc,
+    pages::{HOME, SIGN_IN, enter, mended, new_person, person_fields, query, with_next},
     person_behind, person_with, session,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) async fn show_join(app: Data<&Arc<App>>, request: &Request) -> Respon
                 Some(person) => button_page(&invited, &secret, &person),
                 None => {
                     cookie::check_way(&app, &Sender::of(&app, request))?;
-                    form_page(&invited, &secret, None, None)
+                    form_page(&app, &invited, &secret, None, None)
                 }
             };
             Ok(page.into_response())
@@ -58,7 +58,8 @@ pub(crate) async fn join_tenant(app: Data<&Arc<App>>, request: &Request, form: F
         } else {
             match who_they_say(&app, &sender, &invited, &form).await {
                 Err(error) => {
-                    return mended(Err(error), |error| form_page(&invited, secret, Some(&form), Some(error)));
+                    let again = |error: &_| form_page(&app, &invited, secret, Some(&form), Some(error));
+                    return mended(Err(error), again);
                 }
                 Ok(person) => person,
             }
@@ -85,18 +86,24 @@ async fn signed_in(app: &App, request: &Request) -> Result<Option<Person>> {
     }
 }
 
-/// Where somebody signs in who then comes back to the invitation.
-fn sign_in_first(secret: &str) -> String {
-    let back = format!("/join?invitation={secret}"); // a good one, which needs no escape
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &back).finish();
-    format!("/signin?{query}")
+/// The page of an invitation that is good, whose secret needs no escape.
+fn back(secret: &str) -> String {
+    format!("/join?invitation={secret}")
 }
 
-fn form_page(invited: &Invited, secret: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
+/// Where somebody signs in who then comes back to the invitation.
+fn sign_in_first(secret: &str) -> String {
+    with_next(SIGN_IN, &back(secret))
+}
+
+fn form_page(app: &App, invited: &Invited, secret: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
     let body = html! {
         (what_it_is(invited))
         p { "You have an account here already? " a href=(sign_in_first(secret)) { "Sign in" } ", or give its password \
             below." }
+        @if let Some(provider) = &app.config.oidc {
+            p { a class="button" href=(with_next(oidc::BEGIN, &back(secret))) { "Join with " (provider.name) } }
+        }
         form method="post" action="/join" {
             input type="hidden" name="invitation" value=(secret);
             (person_fields(form, error, invited.invitation.email.as_deref()))

@@ -19,6 +19,7 @@ mod oidc;
 mod pages;
 mod password;
 mod record;
+mod reset;
 mod session;
 mod setup;
 mod store;
@@ -35,10 +36,12 @@ pub(crate) use self::{
     join::{join_tenant, show_join},
     oidc::{begin_oidc, end_oidc},
     pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
+    reset::{reset_password, show_reset},
 };
 pub use self::{
     api::SessionsApi,
     password::NewPassword,
+    reset::{ResetLink, offer_reset},
     session::{Method, Session, forget_sessions, list_sessions, revoke_session},
     setup::{SetUp, prepare},
 };

@@ -19,6 +19,8 @@ use crate::{
 
 /// Where people go who were on their way to nowhere in particular.
 pub(super) const HOME: &str = "/account";
+/// Where they sign in.
+pub(super) const SIGN_IN: &str = "/signin";
 /// What a browser can be sent to together with its headers: servers refuse longer ones.
 const LONGEST_WAY: usize = 6 * 1024;
 
@@ -125,11 +127,15 @@ pub(super) fn mended(done: Result<Response>, page: impl FnOnce(&Error) -> Page) 
 /// # Errors
 /// `invalid_request` for what nobody can be sent to.
 pub(in crate::accounts) fn on_the_way_to(path: &str) -> Result<String> {
-    let way = |path: &str| {
-        format!("/signin?next={}", form_urlencoded::byte_serialize(path.as_bytes()).collect::<String>())
-    };
-    let way = local_path(path).map(way).filter(|way| way.len() <= LONGEST_WAY);
+    let way = local_path(path).map(|path| with_next(SIGN_IN, path)).filter(|way| way.len() <= LONGEST_WAY);
     way.ok_or_else(|| Error::invalid("this address is too long, or not a plain one"))
+}
+
+/// A path of the sign-in that remembers where somebody wants to go, if they can be sent there.
+pub(super) fn with_next(path: &str, next: &str) -> String {
+    let Some(next) = local_path(next) else { return path.to_owned() };
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{path}?{query}")
 }
 
 /// `GET /signin`: the form, or on to where they wanted for those who are signed in.
@@ -186,7 +192,7 @@ fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Pa
             button type="submit" { "Sign in" }
         }
         @if let Some(oidc) = &app.config.oidc {
-            p { a class="button" href=(oidc::path_with(next, oidc::BEGIN)) { "Sign in with " (oidc.name) } }
+            p { a class="button" href=(with_next(oidc::BEGIN, next)) { "Sign in with " (oidc.name) } }
         }
     };
     Page::new("Sign in", body)

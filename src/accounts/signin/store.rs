@@ -86,6 +86,26 @@ pub(super) async fn set_password(tx: &DoorTx<'_>, person: PersonId, hash: String
     Ok(())
 }
 
+/// Puts another password in the place of `old`; false if that is not theirs any more.
+pub(super) async fn replace_password(
+    tx: &DoorTx<'_>,
+    person: PersonId,
+    old: Option<String>,
+    hash: String,
+) -> Result<bool> {
+    let is_old = match old {
+        Some(old) => person::Column::Password.eq(old),
+        None => person::Column::Password.is_null(),
+    };
+    let replaced = person::Entity::update_many()
+        .col_expr(person::Column::Password, Expr::value(hash))
+        .filter(person::Column::Id.eq(person.0))
+        .filter(is_old)
+        .exec(tx.conn())
+        .await?;
+    Ok(replaced.rows_affected == 1)
+}
+
 /// The tenants in which a person is a principal that has not been deactivated, oldest first.
 pub(super) async fn memberships(tx: &DoorTx<'_>, person: PersonId) -> Result<Vec<Membership>> {
     let mine = principal::Entity::find()

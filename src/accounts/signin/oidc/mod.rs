@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Method, Welcome, attempts, cookie,
-    pages::{HOME, choice_page, enter, query, with_cookie},
+    pages::{HOME, SIGN_IN, choice_page, enter, query, with_cookie, with_next},
     record,
 };
 use crate::{
@@ -95,7 +95,7 @@ pub(crate) async fn begin_oidc(app: Data<&Arc<App>>, request: &Request) -> Respo
         async {
             let (settings, next) = (settings(&app)?, query(request, "next"));
             if sender::is_led_from_elsewhere(request) {
-                return Ok(go_to(&sign_in_path(&next)));
+                return Ok(go_to(&with_next(SIGN_IN, &next)));
             }
             cookie::check_way(&app, &Sender::of(&app, request))?;
             let flow = Flow::new(&app, &next);
@@ -156,21 +156,10 @@ async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) 
     }
 }
 
-fn sign_in_path(next: &str) -> String {
-    path_with(next, "/signin")
-}
-
-/// A path of the sign-in that remembers where somebody wants to go.
-pub(super) fn path_with(next: &str, path: &str) -> String {
-    let Some(next) = local_path(next) else { return path.to_owned() };
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    format!("{path}?{query}")
-}
-
 fn refused_page(error: &Error, next: &str) -> Page {
     let body = html! {
         p class="wrong" role="alert" id="refusal" { (crate::pages::sentence(&error.detail)) }
-        p { a href=(sign_in_path(next)) { "Sign in again" } }
+        p { a href=(with_next(SIGN_IN, next)) { "Sign in again" } }
     };
     let title = if error.code == Code::Unavailable { "Not at the moment" } else { "You are not signed in" };
     Page::new(title, body)
