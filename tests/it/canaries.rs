@@ -13,12 +13,13 @@ use scratch::Scratch;
 use serde_json::json;
 use trackside::samples::Repository;
 
+use crate::oauth::{self, consent};
 use crate::support::{
     Answer, Client, EventStream, Project, Visitor,
     agent::{Agent, Revision},
     client::answer,
     dawn, eventually,
-    process::{LOG, Process, free_port},
+    process::{LOG, Process, free_port, output},
     text,
     visitor::{EMAIL, form},
 };
@@ -61,7 +62,7 @@ fn forms(secret: &str) -> Vec<String> {
         format!("{:?}", secret.as_bytes()),
     ];
     // What is random in it, without what it begins with.
-    let marks = ["tsk_", "tsi_", "tst_", "whsec_"];
+    let marks = ["tsk_", "tsi_", "tst_", "tsc_", "tsr_", "whsec_"];
     let bare = marks.iter().filter_map(|mark| secret.strip_prefix(mark)).next().unwrap_or(secret);
     forms.push(bare.to_owned());
     for bytes in [STANDARD.decode(bare).ok(), URL_SAFE_NO_PAD.decode(bare).ok()].into_iter().flatten() {
@@ -257,6 +258,39 @@ async fn invitations(client: &Client, guest: &Visitor, secrets: &mut Secrets, he
     heard.keep("an invitation again", guest.open(&format!("/join?invitation={secret}")).await.expect(410));
 }
 
+/// Somebody lets a client in, which buys tokens and brings its code twice; and forgets their password.
+async fn grants(
+    house: &House,
+    visitor: &Visitor,
+    stranger: &Client,
+    secrets: &mut Secrets,
+    heard: &mut Heard,
+) {
+    let document = house.path().join("client.json");
+    std::fs::write(&document, oauth::document("our-ide").to_string()).unwrap();
+    output(house.path(), &["client", "add", "--metadata", document.to_str().unwrap()]);
+    let code = secrets.add("an authorization code", consent::code(visitor, &consent::request(&[])).await);
+    let bought = consent::redeem(stranger, &code, &[]).await.expect(200).json;
+    let next = consent::refresh(stranger, &bought["refresh_token"], &[]).await.expect(200).json;
+    for (what, answer) in [("a client's", &bought), ("a client's next", &next)] {
+        secrets.add(&format!("{what} token"), text(&answer["access_token"]));
+        secrets.add(&format!("{what} refresh token"), text(&answer["refresh_token"]));
+    }
+    stranger.showing(&text(&next["access_token"])).get("/api/v1/projects").await.expect(200);
+    heard.keep("a code again", consent::redeem(stranger, &code, &[]).await.expect(400));
+    let ended = consent::refresh(stranger, &next["refresh_token"], &[]).await.expect(400);
+    heard.keep("a refresh token that has ended", ended);
+    let link = output(house.path(), &["principal", "reset-password", EMAIL]);
+    let path = link[link.find("/reset?code=").unwrap()..].to_owned();
+    let code = secrets.add("a reset link", path.split_once('=').unwrap().1);
+    let password = secrets.add("a remembered password", "canary that came back");
+    visitor.open(&path).await.expect(200);
+    let fields = [("code", &*code), ("password", &password), ("repeat", &password)];
+    visitor.send("/reset", &fields).await.expect(303);
+    keep_cookie(visitor, "the cookie after a reset", secrets);
+    heard.keep("a reset link again", visitor.open(&path).await.expect(410));
+}
+
 /// All that can be listed, shown or exported.
 async fn everything(client: &Client, visitor: &Visitor, ids: &[(&str, String)], heard: &mut Heard) {
     let specification = client.get("/openapi.json").await.expect(200);
@@ -292,6 +326,7 @@ async fn no_secret_is_in_what_the_service_says_logs_lists_or_stores() {
     keys(&client, &mut secrets, &mut heard).await;
     projects(&client, &project, &mut secrets, &mut heard).await;
     invitations(&client, &Visitor::of(process.client(None)), &mut secrets, &mut heard).await;
+    grants(&house, &visitor, &process.client(None), &mut secrets, &mut heard).await;
     everything(&client, &visitor, &[("project_id", project.id.clone())], &mut heard).await;
     process.terminate();
     assert_eq!(process.ended().await, Some(0));

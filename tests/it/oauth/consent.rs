@@ -29,7 +29,7 @@ async fn ada(acme: &Tenant) -> String {
 }
 
 /// What the client asks for, with some parameters changed, left out or added.
-fn request(changes: &[(&str, Option<&str>)]) -> String {
+pub(crate) fn request(changes: &[(&str, Option<&str>)]) -> String {
     let usual = [
         ("client_id", "our-ide"),
         ("redirect_uri", CALLBACK),
@@ -60,7 +60,7 @@ fn brought(answer: &Answer) -> Value {
 }
 
 /// The code that somebody gives the client who agrees.
-async fn code(person: &Visitor, query: &str) -> String {
+pub(crate) async fn code(person: &Visitor, query: &str) -> String {
     text(&brought(&say(person, query, "allow").await.expect(303))["code"])
 }
 
@@ -68,7 +68,7 @@ async fn buy(client: &Client, parameters: &[(&str, &str)]) -> Answer {
     answer(form(client.request(reqwest::Method::POST, "/oauth/token"), parameters)).await
 }
 
-async fn redeem(client: &Client, code: &str, more: &[(&str, &str)]) -> Answer {
+pub(crate) async fn redeem(client: &Client, code: &str, more: &[(&str, &str)]) -> Answer {
     let mine = [
         ("grant_type", "authorization_code"),
         ("client_id", "our-ide"),
@@ -79,7 +79,7 @@ async fn redeem(client: &Client, code: &str, more: &[(&str, &str)]) -> Answer {
     buy(client, &[&mine[..], more].concat()).await
 }
 
-async fn refresh(client: &Client, token: &Value, more: &[(&str, &str)]) -> Answer {
+pub(crate) async fn refresh(client: &Client, token: &Value, more: &[(&str, &str)]) -> Answer {
     let token = text(token);
     let mine = [("grant_type", "refresh_token"), ("client_id", "our-ide"), ("refresh_token", &token)];
     buy(client, &[&mine[..], more].concat()).await

@@ -1,6 +1,6 @@
 //! Clients that sign people in: who they are, what they are allowed, and by which codes and tokens.
 
-mod consent;
+pub(crate) mod consent;
 mod documents;
 mod programs;
 mod refreshing;
@@ -77,7 +77,7 @@ async fn code(app: &App, grant: &Grant) -> SecretString {
     codes::issue(app, grant, &callback, &Challenge::parse(CHALLENGE).unwrap()).await.unwrap()
 }
 
-fn document(id: &str) -> Value {
+pub(crate) fn document(id: &str) -> Value {
     json!({"client_id": id, "client_name": "Visitor", "redirect_uris": ["http://localhost/callback"]})
 }
 
