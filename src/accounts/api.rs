@@ -32,7 +32,7 @@ pub struct Caller<S> {
     /// Who calls.
     pub principal: Arc<Principal>,
     /// Where from.
-    pub origin: Sender,
+    pub sender: Sender,
     scope: PhantomData<S>,
 }
 
@@ -94,7 +94,7 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
             None => authenticate_caller(app, request).await?,
         };
         principal.require_in(limited_project(request, &principal), S::SCOPE)?;
-        Ok(Self { principal, origin: Sender::of(app, request), scope: PhantomData })
+        Ok(Self { principal, sender: Sender::of(app, request), scope: PhantomData })
     }
 }
 
@@ -109,7 +109,7 @@ fn limited_project(request: &Request, principal: &Principal) -> Option<ProjectId
 impl<S> Caller<S> {
     /// On whose authority it gives, changes and takes away access.
     pub fn authority(&self) -> Authority {
-        Authority::of(&self.principal, &self.origin)
+        Authority::of(&self.principal, &self.sender)
     }
 }
 

@@ -15,24 +15,24 @@ use crate::{
 pub struct Authority {
     /// None for the command line, whose user owns the database, and may give everything.
     principal: Option<Arc<Principal>>,
-    origin: Sender,
+    sender: Sender,
 }
 
 impl Authority {
     /// That of a principal.
-    pub fn of(principal: &Arc<Principal>, origin: &Sender) -> Self {
-        Self { principal: Some(Arc::clone(principal)), origin: origin.clone() }
+    pub fn of(principal: &Arc<Principal>, sender: &Sender) -> Self {
+        Self { principal: Some(Arc::clone(principal)), sender: sender.clone() }
     }
 
     /// That of the command line, whose user owns the database.
     pub fn system() -> Self {
-        Self { principal: None, origin: Sender::default() }
+        Self { principal: None, sender: Sender::default() }
     }
 
     /// Who it is, as the security log tells it.
     pub fn actor(&self) -> Actor {
         match &self.principal {
-            Some(principal) => Actor::new(principal, &self.origin),
+            Some(principal) => Actor::new(principal, &self.sender),
             None => Actor::system(),
         }
     }

@@ -40,7 +40,7 @@ const NAME: usize = 100;
 pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) principal: Arc<Principal>,
-    pub(super) origin: Sender,
+    pub(super) sender: Sender,
     /// The tool, or the method of the protocol if it is none.
     pub(super) tool: String,
     /// SHA-256 of its canonical arguments, which is what is recorded of them.
@@ -180,8 +180,8 @@ impl Call {
             error: failure.map(|failure| failure.word.to_owned()),
             duration: Default::default(),
             at: Default::default(),
-            ip: self.origin.ip,
-            user_agent: self.origin.user_agent.clone(),
+            ip: self.sender.ip,
+            user_agent: self.sender.user_agent.clone(),
         }
     }
 }
@@ -266,7 +266,7 @@ mod tests {
         let call = Call {
             app: Arc::clone(&app),
             principal,
-            origin: Sender::default(),
+            sender: Sender::default(),
             tool: Trouble::NAME.to_owned(),
             fingerprint: Default::default(),
             project: None,

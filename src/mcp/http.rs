@@ -71,8 +71,8 @@ async fn authenticate<E: Endpoint>(
     mut request: Request,
 ) -> poem::Result<Response> {
     let principal = accounts::authenticate_request(&app, request.headers(), Surface::Mcp).await?;
-    let origin = Sender::of(&app, &request);
-    request.extensions_mut().insert(origin);
+    let sender = Sender::of(&app, &request);
+    request.extensions_mut().insert(sender);
     request.extensions_mut().insert(principal);
     let body = request.take_body();
     let (body, _) = body::read(body, request.headers(), MOST, |_, _| Ok(None::<()>)).await?;

@@ -75,7 +75,7 @@ impl Server {
         Ok(Call {
             app: Arc::clone(&self.app),
             principal: principal.map_err(|error| ErrorData::invalid_request(error.to_string(), None))?,
-            origin: parts.and_then(|parts| parts.extensions.get::<Sender>()).cloned().unwrap_or_default(),
+            sender: parts.and_then(|parts| parts.extensions.get::<Sender>()).cloned().unwrap_or_default(),
             tool: tool.into(),
             project: named_project(arguments),
             fingerprint: audit::fingerprint(arguments),

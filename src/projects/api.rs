@@ -39,7 +39,7 @@ impl ProjectsApi {
     ) -> Result<Created<CreatedProjectOut>> {
         let ProjectIn { name, repo_url, config } = body.0;
         let new = NewProject { name, repo_url, config: config.unwrap_or_default() };
-        let (project, secret) = super::create_project(&app, &caller.principal, &caller.origin, new).await?;
+        let (project, secret) = super::create_project(&app, &caller.principal, &caller.sender, new).await?;
         let location = format!("/api/v1/projects/{}", project.id);
         let project = ProjectOut::new(&app, project);
         Ok(Created::at(
@@ -117,7 +117,7 @@ impl ProjectsApi {
         if_match: Header<Option<String>>,
     ) -> Result<NoContent> {
         let expected = rest::if_match(if_match.0);
-        super::delete_project(&app, &caller.principal, &caller.origin, project_id.0, expected).await?;
+        super::delete_project(&app, &caller.principal, &caller.sender, project_id.0, expected).await?;
         Ok(NoContent::Done)
     }
 
@@ -141,8 +141,8 @@ impl ProjectsApi {
         let overlap = body.0.overlap_seconds.map_or(secrets::DEFAULT_OVERLAP, |seconds| {
             TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
         });
-        let Caller { principal, origin, .. } = &caller;
-        let (secret, until) = secrets::rotate_secret(&app, principal, origin, project_id.0, overlap).await?;
+        let Caller { principal, sender, .. } = &caller;
+        let (secret, until) = secrets::rotate_secret(&app, principal, sender, project_id.0, overlap).await?;
         Ok(Json(RotationOut {
             webhook_secret: secret.expose_secret().to_owned(),
             old_secret_expires_at: until.into(),

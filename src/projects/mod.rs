@@ -127,14 +127,14 @@ pub struct ProjectPatch {
 pub async fn create_project(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Sender,
+    sender: &Sender,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
     if principal.projects.is_some() {
         let why = "a key that is limited to certain projects cannot make another one";
         return Err(Error::new(crate::error::Code::InsufficientScope, why));
     }
-    make_project(app, principal.tenant, Actor::new(principal, origin), new).await
+    make_project(app, principal.tenant, Actor::new(principal, sender), new).await
 }
 
 /// Makes a project in any tenant; for the command line, whose user owns the database.
@@ -288,12 +288,12 @@ pub async fn update_project(
 pub async fn delete_project(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Sender,
+    sender: &Sender,
     id: ProjectId,
     expected: Expected,
 ) -> Result<()> {
     reach(app, principal, id).await?;
-    let noted = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::ProjectDeleted);
+    let noted = SecurityEvent::new(app, Actor::new(principal, sender), SecurityAction::ProjectDeleted);
     let app_ = Arc::clone(app);
     let purge = NewJob {
         id: JobId(app.ids.uuid()),

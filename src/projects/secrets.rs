@@ -119,13 +119,13 @@ pub(super) async fn create(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result
 pub async fn rotate_secret(
     app: &Arc<App>,
     principal: &Principal,
-    origin: &Sender,
+    sender: &Sender,
     project: ProjectId,
     overlap: TimeDelta,
 ) -> Result<(SecretString, Time)> {
     let overlap = parse_overlap(overlap)?;
     super::reach(app, principal, project).await?;
-    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::WebhookSecretRotated);
+    let event = SecurityEvent::new(app, Actor::new(principal, sender), SecurityAction::WebhookSecretRotated);
     let app_ = Arc::clone(app);
     let rotated = app
         .database

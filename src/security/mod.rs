@@ -141,22 +141,22 @@ pub struct Actor {
     /// Its name, as it is now.
     pub name: String,
     /// Where it is.
-    pub origin: Sender,
+    pub sender: Sender,
 }
 
 impl Actor {
     /// A principal of the tenant.
-    pub fn new(principal: &Principal, origin: &Sender) -> Self {
+    pub fn new(principal: &Principal, sender: &Sender) -> Self {
         let kind = match principal.kind {
             PrincipalKind::User => ActorKind::User,
             PrincipalKind::ServiceAccount => ActorKind::ServiceAccount,
         };
-        Self { kind, id: Some(principal.id), name: principal.name.clone(), origin: origin.clone() }
+        Self { kind, id: Some(principal.id), name: principal.name.clone(), sender: sender.clone() }
     }
 
     /// The command line, whose user owns the database, and what happens by itself.
     pub fn system() -> Self {
-        Self { kind: ActorKind::System, id: None, name: "system".into(), origin: Sender::default() }
+        Self { kind: ActorKind::System, id: None, name: "system".into(), sender: Sender::default() }
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) async fn insert(tx: &Tx<'_>, event: SecurityEvent) -> Result<()> {
         target_kind: Set(target.as_ref().map(|target| target.kind.as_str().to_owned())),
         target_id: Set(target.as_ref().map(|target| target.id)),
         target_name: Set(target.map(|target| bounded(&target.name, NAME))),
-        ip: Set(actor.origin.ip.map(|ip| ip.to_canonical().to_string())),
-        user_agent: Set(actor.origin.user_agent.map(|words| bounded(&words, WORDS))),
+        ip: Set(actor.sender.ip.map(|ip| ip.to_canonical().to_string())),
+        user_agent: Set(actor.sender.user_agent.map(|words| bounded(&words, WORDS))),
         details: Set(details),
     };
     security_event::Entity::insert(row).exec_without_returning(tx.conn()).await?;

@@ -245,7 +245,7 @@ pub async fn accept(
     app: &App,
     secret: &str,
     person: PersonId,
-    origin: &Sender,
+    sender: &Sender,
 ) -> Result<(TenantId, PrincipalId)> {
     let (tenant, invitation) = look_up(app, secret).await?;
     let found = app.database.read_through(Door::People, move |tx| Box::pin(signin::person(tx, person)));
@@ -253,7 +253,7 @@ pub async fn accept(
     invitation.check_address(&person.email)?;
     let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
     let name = person.name.clone();
-    let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), origin: origin.clone() };
+    let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), sender: sender.clone() };
     let event = SecurityEvent::new(app, actor, SecurityAction::InvitationAccepted);
     let joined = app.database.write(tenant, move |tx| {
         Box::pin(async move {

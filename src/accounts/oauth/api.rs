@@ -55,7 +55,7 @@ impl GrantsApi {
         /// The grant's id.
         grant_id: Path<GrantId>,
     ) -> Result<Json<GrantOut>> {
-        let ended = grants::end(&app, &caller.principal, &caller.origin, grant_id.0).await?;
+        let ended = grants::end(&app, &caller.principal, &caller.sender, grant_id.0).await?;
         Ok(Json(GrantOut::of(&app, ended)))
     }
 }

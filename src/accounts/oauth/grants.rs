@@ -56,7 +56,7 @@ pub async fn give(
     client: &Client,
     scopes: BTreeSet<Scope>,
     resources: BTreeSet<Resource>,
-    origin: &Sender,
+    sender: &Sender,
 ) -> Result<Grant> {
     if !matches!(principal.credential, Credential::Session(_)) {
         let why = "only a person who is signed in lets a client act for them";
@@ -78,7 +78,7 @@ pub async fn give(
         last_used_at: None,
         revoked_at: None,
     };
-    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::GrantCreated);
+    let event = SecurityEvent::new(app, Actor::new(principal, sender), SecurityAction::GrantCreated);
     let row = grant.clone();
     let given = app.database.write(principal.tenant, |tx| {
         Box::pin(async move {
@@ -143,9 +143,9 @@ pub(in crate::accounts) async fn given_by(app: &App, principal: &Principal) -> R
 ///
 /// # Errors
 /// `not_found` for a grant of another tenant, of somebody else unless the caller may manage keys, or none.
-pub async fn end(app: &App, principal: &Principal, origin: &Sender, id: GrantId) -> Result<Grant> {
+pub async fn end(app: &App, principal: &Principal, sender: &Sender, id: GrantId) -> Result<Grant> {
     let (reach, now) = (Reach::of(principal, Scope::KeysWrite), app.clock.now());
-    let event = SecurityEvent::new(app, Actor::new(principal, origin), SecurityAction::GrantRevoked);
+    let event = SecurityEvent::new(app, Actor::new(principal, sender), SecurityAction::GrantRevoked);
     let ended = app
         .database
         .write(principal.tenant, move |tx| {

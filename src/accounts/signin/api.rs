@@ -54,7 +54,7 @@ impl SessionsApi {
         /// The session's id.
         session_id: Path<SessionId>,
     ) -> Result<Json<SessionOut>> {
-        let session = super::revoke_session(&app, &caller.principal, &caller.origin, session_id.0).await?;
+        let session = super::revoke_session(&app, &caller.principal, &caller.sender, session_id.0).await?;
         Ok(Json(SessionOut::new(session, &caller.principal)))
     }
 }

@@ -40,7 +40,7 @@ impl Deed {
 
     fn at(ids: &Ids, now: Time, who: PrincipalId, sender: &Sender, action: SecurityAction) -> Self {
         let actor =
-            Actor { kind: ActorKind::User, id: Some(who), name: String::new(), origin: sender.clone() };
+            Actor { kind: ActorKind::User, id: Some(who), name: String::new(), sender: sender.clone() };
         Self { who, event: SecurityEvent::at(ids, now, actor, action) }
     }
 

@@ -224,12 +224,12 @@ pub async fn list_sessions(app: &App, principal: &Principal, page: Page<SessionI
 pub async fn revoke_session(
     app: &App,
     principal: &Principal,
-    origin: &Sender,
+    sender: &Sender,
     id: SessionId,
 ) -> Result<Session> {
     refuse_clients(principal)?;
     let (owner, now) = (principal.id, app.clock.now());
-    let deed = Deed::new(app, owner, origin, SecurityAction::SessionRevoked);
+    let deed = Deed::new(app, owner, sender, SecurityAction::SessionRevoked);
     let ended =
         app.database.write(principal.tenant, move |tx| Box::pin(end(tx, owner, id, now, deed))).await?;
     app.accounts.forget();
