@@ -70,6 +70,10 @@ wire_enum! {
         SessionRevoked = "session_revoked",
         /// A person has another password.
         PasswordChanged = "password_changed",
+        /// A link was made by which a person takes another password.
+        PasswordResetOffered = "password_reset_offered",
+        /// A person may sign in at a provider from now on.
+        IdentityLinked = "identity_linked",
         /// Somebody lets a client act for them.
         GrantCreated = "grant_created",
         /// A client may not act for somebody any more.

@@ -41,6 +41,13 @@ pub(crate) async fn sign_in(visitor: &Visitor, next: &str) -> Answer {
     visitor.keep(visitor.open(&back).await)
 }
 
+/// The owner, who has connected the provider.
+pub(crate) async fn connected(server: &Server) -> Visitor {
+    let owner = Visitor::owner(server).await;
+    sign_in(&owner, "").await.expect(303);
+    owner
+}
+
 async fn people(server: &Server) -> [i64; 3] {
     let database = server.database().await;
     let mut counts = [0; 3];
@@ -61,24 +68,37 @@ async fn invited(tenant: &Tenant, body: Value) -> String {
 #[tokio::test]
 async fn somebody_whose_address_is_known_signs_in_and_is_known_by_it_no_more() {
     let (provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    let owner = Visitor::owner(&server).await;
     let visitor = Visitor::new(&server);
     let page = visitor.open("/signin?next=/account").await.expect(200);
     assert!(page.body.contains("href=\"/signin/oidc?next=%2Faccount\""), "{}", page.body);
-    let done = sign_in(&visitor, "/account%3Fa%3Db").await.expect(303);
+    // Nobody has shown here that the address is theirs: whoever has the password has to say so.
+    let refused = sign_in(&visitor, "").await.expect(403);
+    assert!(refused.body.contains("it has a password"), "{}", refused.body);
+    assert_eq!(people(&server).await, [1, 0, 1]);
+    assert!(owner.open("/account").await.expect(200).body.contains("Connect "));
+    let done = sign_in(&owner, "/account%3Fa%3Db").await.expect(303);
     assert_eq!(done.headers["location"], "/account?a=b");
+    assert!(!owner.open("/account").await.expect(200).body.contains("Connect "));
+    sign_in(&visitor, "").await.expect(303);
     let account = visitor.open("/account").await.expect(200);
     assert!(account.body.contains(EMAIL) && account.body.contains("owner"), "{}", account.body);
     let sessions = visitor.open("/api/v1/sessions").await.expect(200).json;
     assert_eq!(sessions["items"][0]["method"], "oidc");
-    assert_eq!(people(&server).await, [1, 1, 2]);
+    assert_eq!(people(&server).await, [1, 1, 3]);
     // From now on it is the provider's own name for them that counts.
     provider.say(json!({"email": "countess@example.org", "email_verified": false}));
     sign_in(&Visitor::new(&server), "").await.expect(303);
-    assert_eq!(people(&server).await, [1, 1, 3]);
+    assert_eq!(people(&server).await, [1, 1, 4]);
     provider.say(json!({"sub": "somebody else", "email_verified": false}));
     sign_in(&Visitor::new(&server), "").await.expect(403);
-    assert_eq!(people(&server).await, [1, 1, 3]);
+    // A mailbox may have another owner one day, and the account stays with the first.
+    provider.say(json!({"sub": "somebody else"}));
+    for browser in [&Visitor::new(&server), &owner] {
+        let refused = sign_in(browser, "").await.expect(403);
+        assert!(refused.body.contains("belongs to somebody else"), "{}", refused.body);
+    }
+    assert_eq!(people(&server).await, [1, 1, 4]);
 }
 
 #[tokio::test]
@@ -116,7 +136,7 @@ async fn somebody_unknown_gets_in_with_an_invitation_alone() {
 #[tokio::test]
 async fn an_answer_that_does_not_belong_to_this_sign_in_gets_nobody_in() {
     let (provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     let before = people(&server).await;
     let refused = async |visitor: &Visitor, path: &str, status: u16| {
         let answer = visitor.keep(visitor.open(path).await.expect(status));
@@ -152,7 +172,7 @@ async fn an_answer_that_does_not_belong_to_this_sign_in_gets_nobody_in() {
 #[tokio::test]
 async fn a_code_is_good_once() {
     let (_provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     let visitor = Visitor::new(&server);
     let back = there_and_back(&visitor, "").await;
     let cookie = visitor.cookie.lock().unwrap().clone();
@@ -160,13 +180,13 @@ async fn a_code_is_good_once() {
     let thief = Visitor::new(&server);
     *thief.cookie.lock().unwrap() = cookie;
     thief.open(&back).await.expect(422);
-    assert_eq!(people(&server).await, [1, 1, 2]);
+    assert_eq!(people(&server).await, [1, 1, 3]);
 }
 
 #[tokio::test]
 async fn an_id_token_that_is_wrong_gets_nobody_in() {
     let (provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     let before = people(&server).await;
     let now = dawn().timestamp();
     let refused = async |name: &str| {
@@ -234,7 +254,7 @@ fn trackside_key() -> Vec<u8> {
 #[tokio::test]
 async fn a_new_key_of_the_provider_is_known_when_it_is_first_used() {
     let (provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     sign_in(&Visitor::new(&server), "").await.expect(303);
     assert_eq!(provider.says.lock().keys_asked, 1);
     sign_in(&Visitor::new(&server), "").await.expect(303);
@@ -277,7 +297,7 @@ async fn a_provider_that_names_itself_otherwise_is_none() {
 #[tokio::test]
 async fn whoever_belongs_to_several_tenants_chooses_one_and_who_is_deactivated_is_refused() {
     let (_provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     let other = server.tenant("Other").await;
     let database = server.database().await;
     let join = "INSERT INTO principal (id, tenant_id, kind, name, role, created_at, person_id) \
@@ -300,7 +320,7 @@ async fn whoever_belongs_to_several_tenants_chooses_one_and_who_is_deactivated_i
         .execute_unprepared("UPDATE principal SET deactivated_at = NULL WHERE person_id IS NULL")
         .await
         .unwrap();
-    let again = invited(&other, json!({"role": "member"})).await;
+    let again = invited(&other, json!({"role": "member", "email": EMAIL})).await;
     let visitor = Visitor::new(&server);
     sign_in(&visitor, &again).await.expect(303);
     assert_eq!(visitor.open("/api/v1/tenant").await.expect(200).json["name"], "Other");
@@ -349,7 +369,7 @@ async fn attempts_are_limited_from_where_they_come() {
 #[tokio::test]
 async fn somebody_presses_the_button_and_is_in() {
     let (_provider, server, _) = house().await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     let mut browser = Browser::start().await;
     browser.open(&server.stranger().address("http", "/signin")).await;
     browser.keep("sign-in-elsewhere").await;

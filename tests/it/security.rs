@@ -169,6 +169,7 @@ async fn how_people_come_and_go_is_noted_and_nothing_that_they_type() {
             "signed_in password",
             "signed_out setup", // once, though it was asked for twice
             "signed_in setup",
+            "role_changed",
             "key_created",
         ]
     );

@@ -236,7 +236,7 @@ pub async fn peek(app: &App, secret: &str) -> Result<Invited> {
 }
 
 /// Lets a person join by a secret, once; gives the tenant, and what they are there. Who was in the tenant before and was
-/// deactivated is admitted again, as what the invitation says.
+/// deactivated is admitted again, as what the invitation says, if it names their address.
 ///
 /// # Errors
 /// Those of [`peek`], `insufficient_scope` for a person with another address than the invitation names, `conflict` for one
@@ -262,20 +262,17 @@ pub async fn accept(
             if known.as_ref().is_some_and(|known| known.deactivated_at.is_none()) {
                 return Err(Error::new(Code::Conflict, "you are in this organisation already"));
             }
+            if known.is_some() && invitation.email.is_none() {
+                let why = "your access to this organisation was ended; ask for an invitation to your own e-mail address";
+                return Err(Error::new(Code::InsufficientScope, why));
+            }
             let id = known.as_ref().map_or(newcomer, |known| known.id);
             if !store::use_up(tx, invitation.id, id, now).await? {
                 return Err(refused());
             }
             let Invitation { role, projects, .. } = invitation;
-            match known {
-                Some(known) => {
-                    let version = known.version + 1;
-                    let again = PrincipalRecord { role, projects, version, deactivated_at: None, ..known };
-                    members::update(tx, &again).await?;
-                }
-                None => members::admit(tx, id, &person, role, projects, now).await?,
-            }
-            let details = json!({"role": role, "invitationId": invitation.id.0});
+            let details = json!({"role": role, "invitationId": invitation.id.0, "isBack": known.is_some()});
+            members::admit(tx, id, known, &person, role, projects, now).await?;
             security::note(tx, event.on(TargetKind::Principal, id.0, name).with(details)).await?;
             Ok(id)
         })

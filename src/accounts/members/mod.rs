@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 pub use self::api::MembersApi;
-pub(super) use self::store::{by_person, find, insert, limits_to_json, update};
+pub(super) use self::store::{by_person, end_grants, find, insert, limits_to_json, update};
 use super::{
     Authority, Level, Limits, PrincipalId, PrincipalKind, PrincipalRecord, Role, keys, parse_name,
     signin::{self, Person},
@@ -44,15 +44,20 @@ pub struct PrincipalPatch {
     pub projects: Option<Limits>,
 }
 
-/// Makes a person a principal of the tenant, of which they are none yet.
+/// Makes a person a principal of the tenant, or of the one that they are there, or were, what they are to be.
 pub(super) async fn admit(
     tx: &Tx<'_>,
     id: PrincipalId,
+    known: Option<PrincipalRecord>,
     person: &Person,
     role: Role,
     projects: Limits,
     now: Time,
 ) -> Result<()> {
+    if let Some(known) = known {
+        let version = known.version + 1;
+        return update(tx, &PrincipalRecord { role, projects, version, deactivated_at: None, ..known }).await;
+    }
     let new = PrincipalRecord {
         id,
         kind: PrincipalKind::User,
@@ -175,7 +180,7 @@ pub async fn deactivate_principal(
             store::update(tx, &after).await?;
             let keys = keys::revoke_all(tx, id, now).await?;
             let sessions = signin::revoke_sessions(tx, id, now).await?;
-            let grants = store::end_grants(tx, id, now).await?;
+            let grants = end_grants(tx, id, now).await?;
             let details = json!({"keys": keys, "sessions": sessions, "grants": grants});
             security::note(tx, about(event, &after).with(details)).await?;
             Ok(after)

@@ -98,7 +98,7 @@ pub(super) async fn is_there_another_owner(tx: &Tx<'_>, than: PrincipalId) -> Re
 }
 
 /// Ends what clients may do for a principal; gives how many may not any more.
-pub(super) async fn end_grants(tx: &Tx<'_>, id: PrincipalId, now: Time) -> Result<u64> {
+pub(in crate::accounts) async fn end_grants(tx: &Tx<'_>, id: PrincipalId, now: Time) -> Result<u64> {
     let grants = tx
         .update::<oauth_grant::Entity>()
         .col_expr(oauth_grant::Column::RevokedAt, Expr::value(now))

@@ -7,7 +7,7 @@ use maud::html;
 use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
-    Method, Session, change_password, cookie,
+    Method, Session, change_password, cookie, oidc,
     pages::{
         HOME, SIGN_IN, enter, mended, new_password, on_the_way_to, password_fields, query, with_cookie,
         with_next, wrong,
@@ -134,6 +134,10 @@ async fn account_page(
         session::list_sessions(app, principal, Part { limit: MAX_LIMIT, after: None, counts: false }).await?;
     sessions.truncate(usize::try_from(MAX_LIMIT).unwrap_or(usize::MAX));
     let grants = grants::given_by(app, principal).await?;
+    let provider = match &app.config.oidc {
+        Some(provider) if !oidc::is_connected(app, provider, person.id).await? => Some(&provider.name),
+        _ => None,
+    };
     let body = html! {
         @if let Some(done) = done { p class="notice" role="status" { (done) } }
         dl {
@@ -143,6 +147,9 @@ async fn account_page(
             dt { "Role" } dd { (principal.role) }
         }
         form method="post" action="/signout" { button class="quiet" type="submit" { "Sign out" } }
+        @if let Some(provider) = provider {
+            p { a class="button" href=(with_next(oidc::BEGIN, HOME)) { "Connect " (provider) } }
+        }
         h2 { "New password" }
         form method="post" action="/account/password" {
             // For password managers, which keep a password with its name.

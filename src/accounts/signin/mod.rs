@@ -18,6 +18,7 @@ mod join;
 mod oidc;
 mod pages;
 mod password;
+mod proof;
 mod record;
 mod reset;
 mod session;
@@ -26,10 +27,7 @@ mod store;
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::TimeDelta;
 use secrecy::SecretString;
-use uuid::Uuid;
 
 pub(crate) use self::{
     account::{change_password_of, end_grant, end_session, show_account, sign_out},
@@ -53,6 +51,7 @@ pub(super) use self::{
 };
 use self::{
     password::{Hashing, Verdict},
+    proof::{CHOICE, prove, proven},
     record::{Deed, Refusals, note_refusal, refused},
     session::Seen,
 };
@@ -64,7 +63,6 @@ use crate::{
     error::{Code, Error, Result},
     security::SecurityAction,
     sender::Sender,
-    vault::Place,
 };
 
 /// An e-mail address, in lower case: the name under which a person signs in.
@@ -173,35 +171,28 @@ async fn welcome(app: &App, sender: &Sender, email: &str, password: &SecretStrin
     let known = person.as_ref().map(|person| person.id);
     let stored = person.as_ref().and_then(|person| person.password.clone());
     let verdict = app.accounts.sign_in.hashing.verify(app, password, stored).await?;
-    let (Some(person), Verdict::Right | Verdict::RightAndOld) = (person, verdict) else {
+    let (Some(mut person), Verdict::Right | Verdict::RightAndOld) = (person, verdict) else {
         return Err(refused(app, sender, known));
     };
     if verdict == Verdict::RightAndOld {
-        set_password(app, person.id, &NewPassword::parse("/password", password.clone())?).await?;
+        person = replace_password(app, person, &NewPassword::parse("/password", password.clone())?).await?;
     }
-    placed(app, person.id, Method::Password).await?.ok_or_else(|| refused(app, sender, known))
+    // Whoever waited for their turn may have had their password replaced meanwhile.
+    let now = find_person(app, person.email.clone()).await?;
+    if now.is_none_or(|now| now.password != person.password) {
+        return Err(refused(app, sender, known));
+    }
+    placed(app, &person, Method::Password).await?.ok_or_else(|| refused(app, sender, known))
 }
 
 /// Where a person goes who has shown who they are; none for whoever belongs to no tenant.
-async fn placed(app: &App, person: PersonId, method: Method) -> Result<Option<Welcome>> {
-    let mut memberships = memberships(app, person).await?;
+async fn placed(app: &App, person: &Person, method: Method) -> Result<Option<Welcome>> {
+    let mut memberships = memberships(app, person.id).await?;
     Ok(match memberships.len() {
         0 => None,
         1 => Some(Welcome::To(memberships.remove(0))),
-        _ => Some(Welcome::Choose(memberships, proof_of(app, person, method)?)),
+        _ => Some(Welcome::Choose(memberships, prove(app, &CHOICE, person, method)?.0)),
     })
-}
-
-/// How long somebody may take to say which tenant they want.
-const CHOICE: TimeDelta = TimeDelta::minutes(5);
-const CHOICE_PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "signin.choice", row: Uuid::nil() };
-
-/// A text that shows, for a few minutes, that somebody showed who they are, and how.
-fn proof_of(app: &App, person: PersonId, method: Method) -> Result<String> {
-    let until = (app.clock.now() + CHOICE).timestamp_micros();
-    let plain = [person.0.as_bytes(), &until.to_be_bytes()[..], method.as_str().as_bytes()].concat();
-    let sealed = app.vault.seal(CHOICE_PLACE, &plain)?;
-    Ok(URL_SAFE_NO_PAD.encode(sealed))
 }
 
 /// The tenant that somebody chose who showed who they are a moment ago, and how they did.
@@ -210,16 +201,8 @@ fn proof_of(app: &App, person: PersonId, method: Method) -> Result<String> {
 /// `unprocessable` when it was longer ago, or they do not belong to it.
 async fn chosen(app: &App, proof: &str, tenant: &str) -> Result<(Membership, Method)> {
     let late = || Error::new(Code::Unprocessable, "that took too long; sign in again");
-    let plain = URL_SAFE_NO_PAD.decode(proof).ok().and_then(|text| app.vault.open(CHOICE_PLACE, &text).ok());
-    let plain = plain.ok_or_else(late)?;
-    let (person, rest) = plain.split_first_chunk::<16>().ok_or_else(late)?;
-    let (until, method) = rest.split_first_chunk::<8>().ok_or_else(late)?;
-    let method = std::str::from_utf8(method).ok().and_then(|method| method.parse().ok()).ok_or_else(late)?;
-    let until = i64::from_be_bytes(*until);
-    if app.clock.now().timestamp_micros() >= until {
-        return Err(late());
-    }
-    let memberships = memberships(app, PersonId(Uuid::from_bytes(*person))).await?;
+    let (person, method) = proven(app, &CHOICE, proof).await?.ok_or_else(late)?;
+    let memberships = memberships(app, person.id).await?;
     let member = memberships.into_iter().find(|member| member.tenant.id.to_string() == tenant);
     Ok((member.ok_or_else(late)?, method))
 }
@@ -297,9 +280,35 @@ async fn person_with(app: &App, sender: &Sender, new: NewPerson) -> Result<Perso
     Err(Error::new(Code::Conflict, "somebody took this e-mail address at this moment; send the form again"))
 }
 
-async fn set_password(app: &App, person: PersonId, password: &NewPassword) -> Result<()> {
-    let hash = app.accounts.sign_in.hashing.hash(app, password).await?;
-    app.database.write_through(Door::People, move |tx| Box::pin(store::set_password(tx, person, hash))).await
+/// Puts a password in the place of the one that a person has.
+///
+/// # Errors
+/// `conflict` if they have another by now.
+async fn replace_password(app: &App, person: Person, new: &NewPassword) -> Result<Person> {
+    let hash = app.accounts.sign_in.hashing.hash(app, new).await?;
+    let (id, old, row) = (person.id, person.password.clone(), hash.clone());
+    let replaced = app.database.write_through(Door::People, move |tx| {
+        Box::pin(async move { store::replace_password(tx, id, old, row).await })
+    });
+    match replaced.await? {
+        true => Ok(Person { password: Some(hash), ..person }),
+        false => Err(Error::new(Code::Conflict, "the password was changed at this moment; sign in again")),
+    }
+}
+
+/// Gives a person a new password, and ends where they are signed in, programs that act for them too: before, so that
+/// nobody stays in whom a failure on the way would leave there, and after, for whoever came in meanwhile.
+async fn renew_password(
+    app: &App,
+    sender: &Sender,
+    person: Person,
+    new: &NewPassword,
+) -> Result<(Person, Vec<Membership>)> {
+    let memberships = memberships(app, person.id).await?;
+    session::end_all(app, &memberships, None).await?;
+    let person = replace_password(app, person, new).await?;
+    session::end_all(app, &memberships, Some(sender)).await?;
+    Ok((person, memberships))
 }
 
 /// Gives somebody who knows their password a new one, and signs them out everywhere, here too.
@@ -322,9 +331,7 @@ async fn change_password(
         app.database.write(principal.tenant, move |tx| Box::pin(deed.note(tx))).await?;
         return Err(Error::invalid_field("/current", "this is not your password"));
     }
-    set_password(app, person.id, &new).await?;
-    let memberships = memberships(app, person.id).await?;
-    session::end_all(app, sender, &memberships).await?;
+    let (_, memberships) = renew_password(app, sender, person, &new).await?;
     let here = memberships.into_iter().find(|member| member.principal == principal.id);
     here.ok_or_else(|| Error::not_found("membership"))
 }

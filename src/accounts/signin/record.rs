@@ -38,7 +38,13 @@ impl Deed {
         Self::at(&app.ids, app.clock.now(), who, sender, action)
     }
 
-    fn at(ids: &Ids, now: Time, who: PrincipalId, sender: &Sender, action: SecurityAction) -> Self {
+    pub(super) fn at(
+        ids: &Ids,
+        now: Time,
+        who: PrincipalId,
+        sender: &Sender,
+        action: SecurityAction,
+    ) -> Self {
         let actor =
             Actor { kind: ActorKind::User, id: Some(who), name: String::new(), sender: sender.clone() };
         Self { who, event: SecurityEvent::at(ids, now, actor, action) }

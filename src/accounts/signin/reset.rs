@@ -1,37 +1,27 @@
 //! A new password for somebody who has forgotten theirs: by a link that whoever operates the service makes and hands over,
 //! because Trackside sends no mail. An admin of one tenant makes none: the person may belong to others too.
-//!
-//! The link is good for an hour, and once. It names, sealed, the password whose place it takes: so nothing is kept of it,
-//! and a password that was changed meanwhile ends it.
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::TimeDelta;
 use maud::html;
 use poem::{IntoResponse as _, Request, Response, handler, web::Data};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::{
-    Email, Method, Person, PersonId, Welcome, cookie, find_person, memberships,
+    Email, Method, Person, Welcome, cookie, find_person, memberships,
     pages::{HOME, choice_page, enter, mended, new_password, password_fields, query},
-    placed, session, store,
+    placed,
+    proof::{RESET, prove, proven},
+    renew_password,
 };
 use crate::{
+    accounts::members,
     app::App,
     clock::Time,
-    database::Door,
     error::{Code, Error, Result},
     pages::{Form, Page, shown},
+    security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
     sender::Sender,
-    vault::Place,
 };
-
-/// For how long a link is good.
-const LIFE: TimeDelta = TimeDelta::hours(1);
-const PLACE: Place<'static> = Place { tenant: Uuid::nil(), column: "signin.reset", row: Uuid::nil() };
 
 /// A link by which somebody takes a new password.
 pub struct ResetLink {
@@ -41,44 +31,30 @@ pub struct ResetLink {
     pub expires_at: Time,
 }
 
-/// What a link says.
-#[derive(Deserialize, Serialize)]
-struct Reset {
-    person: Uuid,
-    until: Time,
-    /// The SHA-256 of what is stored of the password whose place is taken.
-    replaces: [u8; 32],
-}
-
-fn digest(person: &Person) -> [u8; 32] {
-    Sha256::digest(person.password.as_deref().unwrap_or_default()).into()
-}
-
-/// Makes a link for the person with an address.
+/// Makes a link for the person with an address, and notes that in each of their tenants.
 ///
 /// # Errors
-/// `not_found` for nobody, and for somebody who belongs to no tenant.
+/// `not_found` for nobody.
 pub async fn offer_reset(app: &App, email: &str) -> Result<ResetLink> {
     let nobody = || Error::new(Code::NotFound, "nobody with this e-mail address signs in here");
     let person = find_person(app, Email::parse("/email", email)?).await?.ok_or_else(nobody)?;
-    if memberships(app, person.id).await?.is_empty() {
-        return Err(nobody());
+    let (proof, expires_at) = prove(app, &RESET, &person, Method::Password)?;
+    for member in memberships(app, person.id).await? {
+        let event = SecurityEvent::new(app, Actor::system(), SecurityAction::PasswordResetOffered);
+        let noted = app.database.write(member.tenant.id, move |tx| {
+            Box::pin(async move {
+                let name = members::find(tx, member.principal).await?.name;
+                security::note(tx, event.on(TargetKind::Principal, member.principal.0, name)).await
+            })
+        });
+        noted.await?;
     }
-    let expires_at = app.clock.now() + LIFE;
-    let reset = Reset { person: person.id.0, until: expires_at, replaces: digest(&person) };
-    let sealed = app.vault.seal(PLACE, &serde_json::to_vec(&reset).map_err(Error::internal)?)?;
-    let url = format!("{}/reset?code={}", app.public_url(), URL_SAFE_NO_PAD.encode(sealed));
-    Ok(ResetLink { url, expires_at })
+    Ok(ResetLink { url: format!("{}/reset?code={proof}", app.public_url()), expires_at })
 }
 
 /// Whose password a link is for, while it is good.
 async fn peek(app: &App, code: &str) -> Result<Person> {
-    let sealed = URL_SAFE_NO_PAD.decode(code).ok().and_then(|sealed| app.vault.open(PLACE, &sealed).ok());
-    let reset: Option<Reset> = sealed.and_then(|plain| serde_json::from_slice(&plain).ok());
-    let reset = reset.filter(|reset| app.clock.now() < reset.until).ok_or_else(gone)?;
-    let id = PersonId(reset.person);
-    let found = app.database.read_through(Door::People, move |tx| Box::pin(store::person(tx, id)));
-    found.await?.filter(|person| digest(person) == reset.replaces).ok_or_else(gone)
+    proven(app, &RESET, code).await?.map(|(person, _)| person).ok_or_else(gone)
 }
 
 /// `GET /reset`: the form in which somebody takes a new password.
@@ -106,16 +82,8 @@ pub(crate) async fn reset_password(app: Data<&Arc<App>>, request: &Request, form
             Err(error) => return mended(Err(error), |error| page(code, &person, Some(error))),
             Ok(new) => new,
         };
-        let hash = app.accounts.sign_in.hashing.hash(&app, &new).await?;
-        let (id, old) = (person.id, person.password);
-        let replaced = app.database.write_through(Door::People, move |tx| {
-            Box::pin(async move { store::replace_password(tx, id, old, hash).await })
-        });
-        if !replaced.await? {
-            return Err(gone());
-        }
-        session::end_all(&app, &sender, &memberships(&app, id).await?).await?;
-        match placed(&app, id, Method::Password).await?.ok_or_else(gone)? {
+        let (person, _) = renew_password(&app, &sender, person, &new).await?;
+        match placed(&app, &person, Method::Password).await?.ok_or_else(nowhere)? {
             Welcome::To(member) => enter(&app, request, &member, Method::Password, HOME).await,
             Welcome::Choose(memberships, proof) => {
                 Ok(choice_page(&memberships, &proof, HOME).into_response())
@@ -127,16 +95,22 @@ pub(crate) async fn reset_password(app: Data<&Arc<App>>, request: &Request, form
 
 fn page(code: &str, person: &Person, error: Option<&Error>) -> Page {
     let body = html! {
-        p { "For " (person.name) ", " (person.email) ". It ends all your sessions." }
+        p { "For " (person.name) ", " (person.email) ". Setting it signs you out everywhere, programs that act for you too." }
         form method="post" action="/reset" {
             input type="hidden" name="code" value=(code);
             // For password managers, which keep a password with its name.
             input type="email" name="email" value=(person.email) autocomplete="username" readonly hidden;
             (password_fields("New password", error))
-            button type="submit" { "Take this password" }
+            button type="submit" { "Set the password" }
         }
     };
     Page::new("New password", body)
+}
+
+fn nowhere() -> Error {
+    let why = "your password is new, and you belong to no organisation here: ask one of its owners or admins for an \
+               invitation";
+    Error::new(Code::InsufficientScope, why)
 }
 
 fn gone() -> Error {

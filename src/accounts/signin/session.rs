@@ -13,7 +13,7 @@ use poem::{Request, http::Method as Verb};
 
 use super::{Deed, Membership, cookie, store};
 use crate::{
-    accounts::{Credential, Principal, PrincipalId, SessionId, credential},
+    accounts::{Credential, Principal, PrincipalId, SessionId, credential, members},
     app::App,
     clock::Time,
     database::{Door, Tx},
@@ -247,16 +247,26 @@ fn refuse_clients(principal: &Principal) -> Result<()> {
     }
 }
 
-/// Ends every session of a person who has a new password, and notes both in each of their tenants.
-pub(super) async fn end_all(app: &App, sender: &Sender, memberships: &[Membership]) -> Result<()> {
+/// Ends every session of a person, and every grant; for whoever has changed their password, notes that in each of their
+/// tenants.
+pub(super) async fn end_all(
+    app: &App,
+    memberships: &[Membership],
+    changed_by: Option<&Sender>,
+) -> Result<()> {
     let now = app.clock.now();
     for Membership { tenant, principal } in memberships {
-        let (principal, deed) =
-            (*principal, Deed::new(app, *principal, sender, SecurityAction::PasswordChanged));
+        let principal = *principal;
+        let deed =
+            changed_by.map(|sender| Deed::new(app, principal, sender, SecurityAction::PasswordChanged));
         let ended = app.database.write(tenant.id, move |tx| {
             Box::pin(async move {
                 store::revoke_sessions(tx, principal, now).await?;
-                deed.note(tx).await
+                members::end_grants(tx, principal, now).await?;
+                match deed {
+                    Some(deed) => deed.note(tx).await,
+                    None => Ok(()),
+                }
             })
         });
         ended.await?;

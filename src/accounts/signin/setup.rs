@@ -9,7 +9,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Email, Membership, NewPassword, NewPerson, cookie::Secret, person_with, store};
+use super::{Deed, Email, Membership, NewPassword, NewPerson, cookie::Secret, person_with, store};
 use crate::{
     accounts::{
         PrincipalId, Role, Tenant,
@@ -20,6 +20,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Error, Result},
+    security::SecurityAction,
     sender::Sender,
 };
 
@@ -114,24 +115,31 @@ async fn own(
     new: NewPerson,
 ) -> Result<Membership> {
     let person = person_with(app, sender, new).await?;
-    let (principal, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
-    let id = tenant.id;
-    app.database
+    let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
+    let (id, ids, sender) = (tenant.id, app.ids.clone(), sender.clone());
+    let principal = app
+        .database
         .write(id, move |tx| {
             Box::pin(async move {
                 tx.lock(id.0).await?;
                 if store::has_owner_here(tx).await? {
                     return Err(gone());
                 }
+                // They may have been here before, as something else.
+                let known = members::by_person(tx, person.id).await?;
+                let principal = known.as_ref().map_or(newcomer, |known| known.id);
                 if let Some(link) = link
                     && !invitation::use_up(tx, link, principal, now).await?
                 {
                     return Err(gone());
                 }
-                members::admit(tx, principal, &person, Role::Owner, None, now).await
+                members::admit(tx, principal, known, &person, Role::Owner, None, now).await?;
+                Deed::at(&ids, now, principal, &sender, SecurityAction::RoleChanged).note(tx).await?;
+                Ok(principal)
             })
         })
         .await?;
+    app.accounts.forget();
     Ok(Membership { tenant, principal })
 }
 

@@ -55,6 +55,14 @@ pub(in crate::accounts) async fn person_by_identity(
     Ok(row.one(tx.conn()).await?.map(|row| PersonId(row.person_id)))
 }
 
+/// Whether an issuer knows a person.
+pub(super) async fn has_identity(tx: &DoorTx<'_>, person: PersonId, issuer: &str) -> Result<bool> {
+    let row = identity::Entity::find()
+        .filter(identity::Column::Issuer.eq(issuer))
+        .filter(identity::Column::PersonId.eq(person.0));
+    Ok(row.one(tx.conn()).await?.is_some())
+}
+
 /// Notes who somebody is that an issuer knows, unless that is known.
 pub(super) async fn insert_identity(
     tx: &DoorTx<'_>,
@@ -74,15 +82,6 @@ pub(super) async fn insert_identity(
     let both = [identity::Column::Issuer, identity::Column::Subject];
     let once = OnConflict::columns(both).do_nothing().to_owned();
     identity::Entity::insert_many([row]).on_conflict(once).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-pub(super) async fn set_password(tx: &DoorTx<'_>, person: PersonId, hash: String) -> Result<()> {
-    person::Entity::update_many()
-        .col_expr(person::Column::Password, Expr::value(hash))
-        .filter(person::Column::Id.eq(person.0))
-        .exec(tx.conn())
-        .await?;
     Ok(())
 }
 

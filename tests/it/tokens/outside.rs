@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{OPEN, but, es256, forge, hs256, token};
 use crate::{
-    oidc::sign_in,
+    oidc::{connected, sign_in},
     support::{
         Answer, Client, EventStream, Server, Tenant, Visitor, dawn,
         provider::{Provider, jwk, key},
@@ -19,7 +19,7 @@ async fn house() -> (Provider, Server, Tenant) {
     let outside = [("TRACKSIDE_OAUTH_ISSUER", &*provider.issuer)];
     let server = Server::start_with(&[&provider.settings()[..], &outside].concat()).await;
     let tenant = server.tenant("Acme").await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     sign_in(&Visitor::new(&server), "").await.expect(303);
     (provider, server, tenant)
 }
@@ -81,7 +81,7 @@ async fn an_audience_may_be_set() {
         [("TRACKSIDE_OAUTH_ISSUER", &*provider.issuer), ("TRACKSIDE_OAUTH_AUDIENCE", "trackside-api")];
     let server = Server::start_with(&[&provider.settings()[..], &outside].concat()).await;
     server.tenant("Acme").await;
-    Visitor::owner(&server).await;
+    connected(&server).await;
     sign_in(&Visitor::new(&server), "").await.expect(303);
     let claims = claims(&provider, &server);
     server.client(&provider.token(&claims)).get(OPEN).await.refused(401, "unauthenticated");

@@ -5,7 +5,7 @@
 //! an invitation alone, which they were on their way to: it is used up by signing in.
 
 use super::{
-    super::{Person, PersonId, Welcome, find_person, memberships, placed, store},
+    super::{Deed, Person, PersonId, Welcome, find_person, memberships, placed, store},
     Method,
     provider::Told,
 };
@@ -14,10 +14,12 @@ use crate::{
     app::App,
     database::Door,
     error::{Code, Error, Result},
+    security::SecurityAction,
     sender::Sender,
 };
 
-/// Where somebody may go whom the provider knows, and whether they joined by the invitation.
+/// Where somebody may go whom the provider knows, and whether they joined by the invitation; `here` is who is signed in in
+/// their browser.
 ///
 /// # Errors
 /// `insufficient_scope` for somebody whom nobody has invited, and what an invitation is refused for.
@@ -26,8 +28,9 @@ pub(super) async fn welcome(
     sender: &Sender,
     told: Told,
     secret: Option<&str>,
+    here: Option<PersonId>,
 ) -> Result<(Welcome, bool)> {
-    let person = match known(app, &told).await? {
+    let person = match known(app, sender, &told, here).await? {
         Some(person) => person,
         None => newcomer(app, told, secret).await?,
     };
@@ -35,12 +38,15 @@ pub(super) async fn welcome(
     if let (false, Some(secret)) = (is_in, secret) {
         invitation::accept(app, secret, person, sender).await?;
     }
-    let welcome = placed(app, person, Method::Oidc).await?.ok_or_else(uninvited)?;
+    let found = app.database.read_through(Door::People, move |tx| Box::pin(store::person(tx, person)));
+    let person = found.await?.ok_or_else(uninvited)?;
+    let welcome = placed(app, &person, Method::Oidc).await?.ok_or_else(uninvited)?;
     Ok((welcome, !is_in))
 }
 
-/// The person that somebody is: for good, or from now on by the address that is theirs.
-async fn known(app: &App, told: &Told) -> Result<Option<PersonId>> {
+/// The person that somebody is: for good, or from now on by the address that is theirs. Nobody here has ever shown that
+/// theirs is: a person who has a password is linked only where they are signed in with it, and nobody to two accounts.
+async fn known(app: &App, sender: &Sender, told: &Told, here: Option<PersonId>) -> Result<Option<PersonId>> {
     let (issuer, subject) = (told.issuer.clone(), told.subject.clone());
     let found = app.database.read_through(Door::People, |tx| {
         Box::pin(async move { store::person_by_identity(tx, &issuer, &subject).await })
@@ -48,13 +54,26 @@ async fn known(app: &App, told: &Told) -> Result<Option<PersonId>> {
     if let Some(person) = found.await? {
         return Ok(Some(person));
     }
-    let Some(email) = told.email.clone() else {
-        return Ok(None);
-    };
-    match find_person(app, email).await? {
-        Some(person) => link(app, told, person.id, None).await.map(Some),
-        None => Ok(None),
+    let Some(email) = told.email.clone() else { return Ok(None) };
+    let Some(person) = find_person(app, email).await? else { return Ok(None) };
+    let (id, issuer) = (person.id, told.issuer.clone());
+    let taken = app
+        .database
+        .read_through(Door::People, |tx| Box::pin(async move { store::has_identity(tx, id, &issuer).await }));
+    if taken.await? {
+        return Err(taken_address());
     }
+    if person.password.is_some() && here != Some(person.id) {
+        let why = "there is an account with your e-mail address here, and it has a password: sign in with that, and \
+                   connect the provider on your account's page";
+        return Err(Error::new(Code::InsufficientScope, why));
+    }
+    let id = link(app, told, person.id, None).await?;
+    for member in memberships(app, id).await? {
+        let deed = Deed::new(app, member.principal, sender, SecurityAction::IdentityLinked);
+        app.database.write(member.tenant.id, move |tx| Box::pin(deed.note(tx))).await?;
+    }
+    Ok(Some(id))
 }
 
 /// Makes a person of somebody who is invited.
@@ -78,17 +97,29 @@ async fn link(app: &App, told: &Told, person: PersonId, new: Option<Person>) -> 
     let (issuer, subject) = (told.issuer.clone(), told.subject.clone());
     let linked = app.database.write_through(Door::People, move |tx| {
         Box::pin(async move {
-            if let Some(new) = new
-                && !store::insert_person(tx, new).await?
-            {
-                let why = "somebody took this e-mail address at this moment; sign in again";
-                return Err(Error::new(Code::Conflict, why));
+            match new {
+                Some(new) => {
+                    if !store::insert_person(tx, new).await? {
+                        let why = "somebody took this e-mail address at this moment; sign in again";
+                        return Err(Error::new(Code::Conflict, why));
+                    }
+                }
+                None if store::has_identity(tx, person, &issuer).await? => {
+                    return Err(taken_address());
+                }
+                None => {}
             }
             store::insert_identity(tx, id, person, &issuer, &subject, now).await?;
             store::person_by_identity(tx, &issuer, &subject).await
         })
     });
     linked.await?.ok_or_else(|| Error::internal("an identity that was noted is not there"))
+}
+
+fn taken_address() -> Error {
+    let why = "the account with your e-mail address belongs to somebody else at the provider; ask whoever operates this \
+               service";
+    Error::new(Code::InsufficientScope, why)
 }
 
 fn uninvited() -> Error {

@@ -20,15 +20,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Method, Welcome, attempts, cookie,
+    Method, PersonId, Welcome, attempts, cookie,
     pages::{HOME, SIGN_IN, choice_page, enter, query, with_cookie, with_next},
-    record,
+    person_behind, record, session, store,
 };
 use crate::{
     accounts::invitation,
     app::App,
     clock::Time,
     config::OidcSettings,
+    database::Door,
     error::{Code, Error, Result},
     pages::{Page, go_to, local_path, refusal, shown},
     problem,
@@ -147,13 +148,27 @@ async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) 
     }
     let told = provider::redeem(app, settings, &code, &flow).await?;
     let secret = invitation::secret_in(&flow.next);
+    let here = match session::shown(app, request).await? {
+        Some(principal) => person_behind(app, &principal).await?.map(|person| person.id),
+        None => None,
+    };
     // An invitation is used up on the way; who is in already meets it on its own page.
-    let (welcome, joined) = identity::welcome(app, sender, told, secret.as_deref()).await?;
+    let (welcome, joined) = identity::welcome(app, sender, told, secret.as_deref(), here).await?;
     let next = if joined { HOME } else { &flow.next };
     match welcome {
         Welcome::To(member) => enter(app, request, &member, Method::Oidc, next).await,
         Welcome::Choose(memberships, proof) => Ok(choice_page(&memberships, &proof, next).into_response()),
     }
+}
+
+/// Whether somebody is known at the provider.
+pub(super) async fn is_connected(app: &App, provider: &OidcSettings, person: PersonId) -> Result<bool> {
+    let issuer = provider.issuer.as_str().to_owned();
+    app.database
+        .read_through(Door::People, |tx| {
+            Box::pin(async move { store::has_identity(tx, person, &issuer).await })
+        })
+        .await
 }
 
 fn refused_page(error: &Error, next: &str) -> Page {
