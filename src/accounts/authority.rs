@@ -84,7 +84,7 @@ impl Authority {
 }
 
 /// Whether one limit gives nothing that another does not.
-fn is_within(limits: &Limits, mine: &Limits) -> bool {
+pub(super) fn is_within(limits: &Limits, mine: &Limits) -> bool {
     let Some(mine) = mine else { return true };
     let Some(limits) = limits else { return false };
     // A later level may do less.

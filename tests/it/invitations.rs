@@ -124,6 +124,19 @@ async fn an_invitation_ends_when_it_is_withdrawn_or_its_time_or_its_maker_is_ove
     acme.client.patch(&maker, json!({"role": "member"})).await.expect(200);
     assert_eq!(refused(&server, &from_admin, ada).await, Code::Gone, "a member makes no admin");
     acme.client.patch(&maker, json!({"role": "admin"})).await.expect(200);
+    let (_, to_look) = invited(&admin, json!({"role": "viewer"})).await;
+    acme.client.patch(&maker, json!({"role": "viewer"})).await.expect(200);
+    assert_eq!(refused(&server, &to_look, ada).await, Code::Gone, "a viewer invites nobody");
+    let project = acme.project("Rocket").await;
+    let limited = json!({"role": "admin", "projectAccess": {&project.id: "viewer"}});
+    acme.client.patch(&maker, limited).await.expect(200);
+    assert_eq!(refused(&server, &to_look, ada).await, Code::Gone, "who is limited invites nobody to all");
+    let body = json!({"role": "viewer", "projectAccess": {&project.id: "viewer"}});
+    let (_, within) = invited(&admin, body).await;
+    accept(&server, &within, ada).await.expect("what its maker has themselves");
+    acme.client.patch(&maker, json!({"projectAccess": null})).await.expect(200);
+    let bob = person(&server, 2).await;
+    accept(&server, &to_look, bob).await.expect("its maker may invite to all again");
     acme.client.post(&format!("{maker}/deactivate"), json!({})).await.expect(200);
     assert_eq!(refused(&server, &from_admin, ada).await, Code::Gone);
     for unknown in ["", "tsi_", "tsi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &secret[1..]] {

@@ -2,7 +2,7 @@
 //!
 //! Whoever may manage keys makes a link, for a role and projects that they have themselves, and hands it over in whatever
 //! way they like: Trackside sends no mail. Whoever has the link may join once, within 7 days, as long as whoever made
-//! it may still give what it gives; one that names an address is good for the person with that address alone. Only the
+//! it may still invite people, and to what it gives; one that names an address is good for the person with that address alone. Only the
 //! hash of its secret is kept.
 //!
 //! The secret is in the query of the link, because the page behind it works without a script, to which alone a fragment
@@ -18,7 +18,9 @@ use serde_json::json;
 pub use self::api::InvitationsApi;
 pub(super) use self::store::{by_hash, insert, use_up};
 use super::{
-    Authority, Limits, PersonId, PrincipalId, PrincipalRecord, Role, Tenant, members, secret,
+    Authority, Limits, PersonId, PrincipalId, PrincipalRecord, Role, Scope, Tenant,
+    authority::is_within,
+    members, secret,
     signin::{self, Email},
 };
 use crate::{
@@ -304,7 +306,11 @@ async fn look_up(app: &App, secret: &str) -> Result<(TenantId, Invitation)> {
 async fn maker(tx: &Tx<'_>, invitation: &Invitation) -> Result<Option<PrincipalRecord>> {
     let Some(id) = invitation.invited_by else { return Ok(None) };
     let maker = members::find(tx, id).await?;
-    if maker.deactivated_at.is_some() || !maker.role.may_grant(invitation.role) {
+    let may_still = maker.deactivated_at.is_none()
+        && maker.role.scopes().contains(&Scope::KeysWrite)
+        && maker.role.may_grant(invitation.role)
+        && is_within(&invitation.projects, &maker.projects);
+    if !may_still {
         return Err(refused());
     }
     Ok(Some(maker))
