@@ -3,12 +3,13 @@
 //! A ticket is sealed with the master key: nobody can make or read one. It has to be used within [`FIRST_USE`]; from
 //! then on it is good for as long as the key behind it is, so that a stream can reconnect, to any instance. Every use
 //! looks the key up: a ticket may never do more than its key may do now, and ends with it. One that was bought with a
-//! token ends when the token would have, and so do its streams.
+//! token ends when the token would have, and so do its streams; and it reaches no project that the token did not. Of its
+//! key's scopes it has the one that streams need.
 //!
 //! Only that a ticket was used is stored, by its first use, and forgotten after [`KEPT`]: its client then makes a
 //! new one.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
@@ -16,8 +17,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    Credential, Principal,
+    Credential, Level, Principal, Scope,
     credential::{Trust, still},
+    principal::both,
     store,
 };
 use crate::{
@@ -25,12 +27,15 @@ use crate::{
     clock::{Time, oldest_id_of},
     error::{Code, Error, Result},
     vault::Place,
+    wire::ProjectId,
 };
 
 /// How soon a ticket has to be used for the first time.
 const FIRST_USE: TimeDelta = TimeDelta::seconds(30);
 /// The time at which a ticket ends that ends with its key alone.
 const NEVER: i64 = i64::MAX;
+/// What stands before the projects of a ticket that has less of them than its key.
+const LIMITED: u8 = 1;
 /// For how long it is known that a ticket was used.
 const KEPT: TimeDelta = TimeDelta::days(30);
 /// Used tickets that need not be looked up; beyond it the one that was used longest ago does.
@@ -67,26 +72,42 @@ struct Contents {
     /// When what it was bought with ends by itself.
     expires_at: Option<Time>,
     credential: Credential,
+    /// The projects that what it was bought with was limited to, if that was less than its credential reached.
+    projects: Option<Vec<ProjectId>>,
 }
 
 impl Contents {
     fn to_bytes(&self) -> Vec<u8> {
         let expires_at = self.expires_at.map_or(NEVER, |time| time.timestamp_micros());
         let times = [self.made_at.timestamp_micros(), expires_at].map(i64::to_be_bytes);
-        [self.id.as_bytes(), times.as_flattened(), &self.credential.to_bytes()].concat()
+        let mut bytes = [self.id.as_bytes(), times.as_flattened(), &self.credential.to_bytes()].concat();
+        if let Some(projects) = &self.projects {
+            bytes.push(LIMITED);
+            bytes.extend(projects.iter().flat_map(|project| project.0.into_bytes()));
+        }
+        bytes
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<16>()?;
         let (made_at, rest) = rest.split_first_chunk::<8>()?;
-        let (expires_at, credential) = rest.split_first_chunk::<8>()?;
+        let (expires_at, rest) = rest.split_first_chunk::<8>()?;
+        let (credential, rest) = rest.split_first_chunk::<17>()?;
         let made_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*made_at))?;
         let expires_at = match i64::from_be_bytes(*expires_at) {
             NEVER => None,
             time => Some(DateTime::from_timestamp_micros(time)?),
         };
         let credential = Credential::parse(credential)?;
-        Some(Self { id: Uuid::from_bytes(*id), made_at, expires_at, credential })
+        let projects = match rest {
+            [] => None,
+            [LIMITED, rest @ ..] => {
+                let (projects, []) = rest.as_chunks::<16>() else { return None };
+                Some(projects.iter().map(|id| ProjectId(Uuid::from_bytes(*id))).collect())
+            }
+            _ => return None,
+        };
+        Some(Self { id: Uuid::from_bytes(*id), made_at, expires_at, credential, projects })
     }
 }
 
@@ -94,8 +115,8 @@ impl Contents {
 ///
 /// # Errors
 /// `insufficient_scope` for the holder of a token of an issuer elsewhere: nothing lasts behind it that a ticket could
-/// stand for.
-pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
+/// stand for. `unauthenticated` for a key that has just ended.
+pub async fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
     if let Credential::Member(_) = principal.credential {
         let why =
             "a ticket stands for a key or a session of this service; open the stream with your token itself";
@@ -103,7 +124,9 @@ pub fn issue_ticket(app: &App, principal: &Principal) -> Result<Ticket> {
     }
     let made_at = app.clock.now();
     let Principal { credential, expires_at, .. } = *principal;
-    let contents = Contents { id: app.ids.uuid(), made_at, expires_at, credential };
+    let whole = still(app, credential, Trust::Recent).await?;
+    let projects = principal.project_ids().filter(|ids| Some(ids) != whole.project_ids().as_ref());
+    let contents = Contents { id: app.ids.uuid(), made_at, expires_at, credential, projects };
     let sealed = app.vault.seal(PLACE, &contents.to_bytes())?;
     let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)).into();
     Ok(Ticket { text, expires_at: made_at + FIRST_USE })
@@ -131,7 +154,13 @@ pub(super) async fn redeem_ticket(app: &App, text: &str) -> Result<Arc<Principal
         return Err(refused());
     }
     let expires_at = principal.expires_at.into_iter().chain(contents.expires_at).min();
-    let principal = Arc::new(Principal { expires_at, ..Principal::clone(&principal) });
+    let limits = contents.projects.map(|ids| ids.into_iter().map(|id| (id, Level::Editor)).collect());
+    let principal = Arc::new(Principal {
+        expires_at,
+        projects: both(limits, principal.projects.clone()),
+        scopes: &principal.scopes & &BTreeSet::from([Scope::EventsRead]),
+        ..Principal::clone(&principal)
+    });
     let (id, used) = (contents.id, &app.accounts.tickets.0);
     if used.contains_key(&id) {
         return Ok(principal);

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Event, Position, cursor::OpenStream, stream};
 use crate::{
-    accounts::{self, Access, Caller, StreamCaller, Ticket, scope},
+    accounts::{self, Access, Caller, Scope, StreamCaller, Ticket, scope},
     app::App,
     error::Result,
     projects::{self, ProjectId},
@@ -83,7 +83,7 @@ impl EventsApi {
         let open = OpenStream::new(&app, caller.principal.id)?;
         let follower = app.followers.follow(caller.principal.tenant, project.id, from).await?;
         let app = Arc::clone(app.0);
-        let access = Access::new(&app, &caller.principal);
+        let access = Access::new(&app, &caller.principal, [Scope::EventsRead], Some(vec![project.id]));
         let events = stream::subscribe(app, follower, from, access, open);
         Ok(EventStream(Body::from_bytes_stream(events)))
     }
@@ -93,14 +93,14 @@ impl EventsApi {
     /// For clients that cannot send headers, such as a browser's `EventSource` and `WebSocket`: send it as `?ticket=`
     /// to the event stream or the WebSocket, nowhere else. It has to be used within 30 seconds; from then on it stays
     /// good for reconnects until the key it was made with ends, or the service restarts: after a 401, make a new one.
-    /// It may do what its key may do with events, never more.
+    /// It may do what its key, or the token that is shown for it, may do with events, never more.
     #[oai(path = "/stream-tickets", method = "post", operation_id = "create_stream_ticket")]
     async fn create_stream_ticket(
         &self,
         app: Data<&Arc<App>>,
         caller: Caller<scope::EventsRead>,
     ) -> Result<CreatedTicket> {
-        let ticket = accounts::issue_ticket(&app, &caller.principal)?;
+        let ticket = accounts::issue_ticket(&app, &caller.principal).await?;
         Ok(CreatedTicket::Made(Json(ticket.into()), "no-store".to_owned()))
     }
 }

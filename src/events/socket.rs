@@ -43,7 +43,7 @@ use super::{
     wire::{ActionIn, Asked, ControlOut},
 };
 use crate::{
-    accounts::{Access, Principal, authenticate_stream},
+    accounts::{Access, Principal, Scope, authenticate_stream},
     app::App,
     error::{Code, Error, Result},
     projects,
@@ -122,7 +122,7 @@ enum End {
     Behind,
     /// A log could not be read.
     Unreadable,
-    /// The key has ended.
+    /// The key has ended, or a project was taken from it.
     Access,
     /// The service stops.
     Shutdown,
@@ -170,7 +170,8 @@ async fn serve(app: Arc<App>, principal: Arc<Principal>, stream: Upgraded) {
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let (mut sink, mut incoming) = socket.split();
     let (asking, asked) = mpsc::channel(READ_AHEAD);
-    let access = Access::new(&app, &principal);
+    // It may subscribe to whatever its principal reached at the opening, so it relies on all of that.
+    let access = Access::new(&app, &principal, [Scope::EventsRead], None);
     let heartbeat = app.config.heartbeat;
     let writer = Writer {
         app: Arc::clone(&app),
@@ -344,7 +345,9 @@ async fn take_leave(mut socket: Socket, end: End, app: &App) -> Result<(), Socke
         End::Gone | End::Silent | End::Stalled => return Ok(()),
         End::Behind => (CloseCode::Again, "too far behind; come back with the last ids you saw"),
         End::Unreadable => (CloseCode::Error, "a log could not be read; come back with the last ids you saw"),
-        End::Access => (CloseCode::Policy, "the key behind this socket has expired or was revoked"),
+        End::Access => {
+            (CloseCode::Policy, "the key behind this socket has ended, or reaches less than it did")
+        }
         End::Shutdown => (CloseCode::Restart, "the service is shutting down"),
         End::Flood => (CloseCode::Policy, "too many frames at once"),
         End::TooLarge => (CloseCode::Size, "a frame may have 64 KiB at most"),

@@ -6,8 +6,8 @@
 //! whatever happens within [`PAUSE`] is one notification, and a client that does not read holds up its own
 //! subscription and nothing else.
 //!
-//! A subscription ends with the request that opened it, with its key, and, gracefully, with the service. It counts as
-//! one of its principal's open streams.
+//! A subscription ends with the request that opened it, with its key or with what it reaches by it, and, gracefully, with
+//! the service. It counts as one of its principal's open streams.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -77,7 +77,7 @@ pub(super) async fn listen(call: Call, context: &SubscriptionContext) -> Result<
         () = context.cancelled() => Ok(()),
         () = app.shutdown.cancelled() => Ok(()),
         () = access.ended() => {
-            let why = "the key behind this subscription has expired or was revoked";
+            let why = "the key behind this subscription has ended, or reaches less than it did; subscribe again";
             Err(protocol_error(&Error::new(Code::Unauthenticated, why)))
         }
     }
@@ -89,11 +89,10 @@ async fn subscribe(app: Arc<App>, principal: Arc<Principal>, uris: BTreeSet<Stri
         return Err(Error::invalid(why));
     }
     let open = OpenStream::new(&app, principal.id)?;
-    let access = Access::new(&app, &principal);
-    let mut projects = BTreeMap::new();
+    let (mut projects, mut scopes) = (BTreeMap::new(), BTreeSet::from([Scope::EventsRead]));
     for uri in uris {
         let added = add(&app, &principal, &mut projects, uri.clone()).await;
-        added.map_err(|error| match error.code {
+        let scope = added.map_err(|error| match error.code {
             Code::NotFound => {
                 let mut unknown = Error::not_found("resource");
                 let detail = format!("there is no `{uri}`; leave it out");
@@ -103,17 +102,19 @@ async fn subscribe(app: Arc<App>, principal: Arc<Principal>, uris: BTreeSet<Stri
             }
             _ => error,
         })?;
+        scopes.insert(scope);
     }
+    let access = Access::new(&app, &principal, scopes, Some(projects.keys().copied().collect()));
     Ok(Subscription { projects, access, _open: open })
 }
 
-/// Adds a resource that the caller may read.
+/// Adds a resource that the caller may read; gives the scope that lets them.
 async fn add(
     app: &App,
     principal: &Principal,
     projects: &mut BTreeMap<ProjectId, Watched>,
     uri: String,
-) -> Result<()> {
+) -> Result<Scope> {
     let address = Address::parse(&uri).ok_or_else(|| Error::not_found("resource"))?;
     principal.require(address.scope())?;
     let watched = match projects.entry(address.project) {
@@ -127,7 +128,7 @@ async fn add(
         get_artifact(app, principal, address.project, artifact).await?;
     }
     watched.resources.push((uri, address.artifact));
-    Ok(())
+    Ok(address.scope())
 }
 
 impl Watched {

@@ -6,7 +6,9 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::{Value, json};
 use trackside::accounts::{NewKey, Role};
 
-use crate::support::{Client, Server, Tenant, any_key, client::answer, dawn, eventually, text};
+use crate::support::{
+    Client, EventStream, Server, Socket, Tenant, any_key, client::answer, dawn, eventually, text,
+};
 
 /// A service account of some role, and somebody who comes with its key.
 async fn colleague(server: &Server, tenant: &Tenant, role: Role) -> (String, Client) {
@@ -123,6 +125,39 @@ async fn a_tenant_keeps_an_owner_who_is_active() {
     let both = tokio::join!(acme.client.patch(&second, demote.clone()), other.patch(&first, demote));
     let demoted = [both.0.status, both.1.status].iter().filter(|status| **status == 200).count();
     assert_eq!(demoted, 1, "of two who demote each other, one stays: {both:?}");
+}
+
+#[tokio::test]
+async fn a_project_that_is_taken_away_is_taken_from_open_streams_on_every_instance() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let (lost, kept) = (acme.project("Lost").await, acme.project("Kept").await);
+    let (path, client) = colleague(&server, &acme, Role::Member).await;
+    let elsewhere = server.another(&[]).await;
+    let follow = async |client: &Client, path: String| {
+        EventStream::open(client, &format!("{path}?after=0"), None).await
+    };
+    let far = elsewhere.client(client.key.as_ref().unwrap());
+    let mut near = follow(&client, lost.path("/events/stream")).await.greeted().await;
+    let mut far = follow(&far, lost.path("/events/stream")).await.greeted().await;
+    let mut staying = follow(&client, kept.path("/events/stream")).await.greeted().await;
+    let mut socket = Socket::open(&client).await;
+    let less = json!({"role": "viewer", "projectAccess": {&kept.id: "viewer"}});
+    acme.client.patch(&path, less).await.expect(200);
+    let began = std::time::Instant::now();
+    assert_eq!((near.next().await, far.next().await), (None, None));
+    assert_eq!(socket.control("error").await["code"], "unauthenticated");
+    assert_eq!(socket.ended().await, Some(1008));
+    assert!(began.elapsed().as_secs_f64() < 3.0, "a second, and a moment: {:?}", began.elapsed());
+    client.get(&lost.path("/events/stream")).await.refused(404, "not_found");
+    let mut again = Socket::open(&client).await;
+    again.subscribe(&lost, None).await;
+    assert_eq!(again.control("error").await["code"], "not_found");
+    again.subscribe(&kept, None).await;
+    again.control("subscribed").await;
+    let ping = trackside::samples::Repository::new("acme/kept", dawn()).ping();
+    kept.deliver("d-1", &ping).await.expect(202);
+    assert!(staying.next().await.is_some(), "what it still reaches goes on");
 }
 
 #[tokio::test]

@@ -273,3 +273,21 @@ async fn a_process_on_standard_input_and_output_is_told_what_the_service_did() {
     drop(input);
     assert!(timeout(PATIENCE, process.wait()).await.expect("it ends with its input").unwrap().success());
 }
+
+#[tokio::test]
+async fn a_subscription_ends_when_a_project_that_it_is_about_is_taken_away() {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme").await;
+    let (lost, kept) = (tenant.project("rocket").await, tenant.project("boat").await);
+    let agent = Agent::new(&server.client(&server.key(tenant.id, any_key()).await), Revision::Newest);
+    let mut about_lost = Subscription::open(&agent, &[&digest_of(&lost.id)]).await;
+    let mut about_kept = Subscription::open(&agent, &[&digest_of(&kept.id)]).await;
+    let keys = tenant.client.get("/api/v1/api-keys").await.expect(200).json;
+    let path = format!("/api/v1/principals/{}", text(&keys["items"][0]["principalId"]));
+    tenant.client.patch(&path, json!({"projectAccess": {&kept.id: "viewer"}})).await.expect(200);
+    let last = about_lost.next().await.expect("a last word");
+    assert_eq!(last["error"]["data"]["code"], "unauthenticated", "{last}");
+    assert!(about_lost.next().await.is_none());
+    kept.deliver("1", &push(&["src/main.rs"])).await.expect(202);
+    assert_eq!(about_kept.changed().await, digest_of(&kept.id), "what it still reaches goes on");
+}

@@ -2,7 +2,7 @@
 
 use super::{OPEN, PUBLIC, forge, hs256, server, server_with};
 use crate::support::{
-    Server,
+    EventStream, Project, Server,
     agent::{Agent, Revision},
     dawn, text,
 };
@@ -50,6 +50,16 @@ async fn a_token_of_an_older_issuer_stands_for_the_key_that_its_subject_names() 
     let here = narrowed(json!({"projectIds": [project.id]}));
     here.get(&project.path("")).await.expect(200);
     here.get(&other.path("")).await.refused(404, "not_found");
+    // So it does a ticket that is bought with it.
+    let ticket = text(&here.post("/api/v1/stream-tickets", json!({})).await.expect(201).json["ticket"]);
+    let stream = |project: &Project| project.path(&format!("/events/stream?ticket={ticket}"));
+    let nobody = server.stranger();
+    nobody.get(&stream(&other)).await.refused(404, "not_found");
+    drop(EventStream::open(&nobody, &stream(&project), None).await.greeted().await);
+    let nowhere = narrowed(json!({"projectIds": []})).post("/api/v1/stream-tickets", json!({})).await;
+    let nowhere = text(&nowhere.expect(201).json["ticket"]);
+    let path = project.path(&format!("/events/stream?ticket={nowhere}"));
+    nobody.get(&path).await.refused(404, "not_found");
     narrowed(json!({"aud": format!("{PUBLIC}/mcp")})).get(OPEN).await.refused(401, "unauthenticated");
     narrowed(json!({"aud": [format!("{PUBLIC}/api/v1")]})).get(OPEN).await.expect(200);
     // It ends with its key.
