@@ -178,6 +178,18 @@ impl Principal {
         ))
     }
 
+    /// Refuses to end access of its own, such as a session or a grant, for who came with something that may not change
+    /// access: a person in their session may, and so may a client end its own grant.
+    ///
+    /// # Errors
+    /// `insufficient_scope`.
+    pub(super) fn may_end_own(&self) -> Result<()> {
+        match self.credential {
+            Credential::Session(_) | Credential::Grant(_) => Ok(()),
+            Credential::Key(_) | Credential::Member(_) => self.require(Scope::KeysWrite),
+        }
+    }
+
     /// Refuses what it may not do in a project. One that it does not reach is left to whoever looks for it, to whom it is
     /// one that is not there.
     ///

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::principal;
+use reqwest::Method;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::{Value, json};
 use trackside::accounts::{NewKey, Role};
 
-use crate::support::{Client, Server, any_key, dawn, eventually, text};
+use crate::support::{Client, Server, Visitor, any_key, client::answer, dawn, eventually, text};
 
 /// A key made over REST.
 async fn made(client: &Client, body: Value) -> Value {
@@ -174,4 +175,27 @@ async fn when_a_key_was_last_used_is_known_within_a_minute_and_survives_a_stop()
         !last_used(&server.client(&owner), &unused).await.is_null(),
         "what was used is written at the end"
     );
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_manage_keys_ends_no_session_of_its_person() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let ada = Visitor::owner(&server).await;
+    let principals = ada.open("/api/v1/principals").await.expect(200).json;
+    let me = principals["items"].as_array().unwrap().iter().find(|one| one["kind"] == "user").unwrap();
+    let session = ada.open("/api/v1/sessions").await.expect(200).json["items"][0].take();
+    let path = format!("/api/v1/sessions/{}", text(&session["id"]));
+    let own = async |scopes: &[&str]| {
+        let body = json!({"name": "own", "principalId": me["id"], "scopes": scopes});
+        let made = ada.page_request(Method::POST, "/api/v1/api-keys").json(&body);
+        server.client(&text(&answer(made).await.expect(201).json["key"]))
+    };
+    let looks = own(&["status.read"]).await;
+    assert_eq!(looks.get("/api/v1/sessions").await.expect(200).json["items"][0]["id"], session["id"]);
+    looks.delete(&path).await.refused(403, "insufficient_scope");
+    ada.open("/api/v1/tenant").await.expect(200);
+    acme.client.delete(&path).await.refused(404, "not_found");
+    own(&["status.read", "keys.write"]).await.delete(&path).await.expect(200);
+    ada.open("/api/v1/tenant").await.refused(401, "unauthenticated");
 }

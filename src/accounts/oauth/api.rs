@@ -45,8 +45,9 @@ impl GrantsApi {
 
     /// End a grant
     ///
-    /// The client's tokens are refused from the next second on, and streams that it opened end. Somebody ends their own
-    /// grants, and who has `keys.write` everybody's. Ending it again changes nothing.
+    /// The client's tokens are refused from the next second on, and streams that it opened end. Somebody who is
+    /// signed in ends their own grants, a client its own, and who has `keys.write` everybody's. Ending it again changes
+    /// nothing.
     #[oai(path = "/grants/:grant_id", method = "delete", operation_id = "end_grant")]
     async fn end_grant(
         &self,

@@ -22,6 +22,7 @@ use crate::{
     clock::Time,
     database::Door,
     error::{Code, Error, Result, chain},
+    wire::is_visible,
 };
 
 /// The largest document that is taken, in bytes.
@@ -226,8 +227,7 @@ fn read(client_id: &str, document: Value, is_registered: bool) -> Result<Client>
     let redirect_uris = document.redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
     let name = parse_name("/client_name", &document.client_name).map_err(|error| bad(&error.detail))?;
     // Nothing but the name's own letters is to be seen where somebody decides whom to trust.
-    let is_unseen = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if name.contains(is_unseen) {
+    if !name.chars().all(is_visible) {
         return Err(bad("its client_name has characters that cannot be seen"));
     }
     Ok(Client {
@@ -262,22 +262,23 @@ pub async fn list(app: &App) -> Result<Vec<Client>> {
     kept.iter().map(Kept::client).collect()
 }
 
-/// Removes a client that was registered, and ends what people let it do, in every tenant; for the command line.
+/// Removes a client that was registered, and ends what people let it do, in every tenant; for the command line. What was
+/// interrupted is seen through by doing it again: grants of a client that is not registered any more are ended too.
 ///
 /// # Errors
-/// `not_found` for one that was not registered.
+/// `not_found` for one that was not registered, and that nobody lets do anything.
 pub async fn remove(app: &App, client_id: &str) -> Result<()> {
     let id = client_id.to_owned();
-    let is_gone = app
+    let mut is_news = app
         .database
         .write_through(Door::OauthClients, |tx| Box::pin(async move { store::remove_client(tx, &id).await }))
         .await?;
-    if !is_gone {
+    for tenant in list_tenants(app).await? {
+        is_news |= grants::end_all_of(app, tenant.id, client_id).await?;
+    }
+    if !is_news {
         let why = format!("no client `{client_id}` is registered; see: trackside client list");
         return Err(Error::new(Code::NotFound, why));
-    }
-    for tenant in list_tenants(app).await? {
-        grants::end_all_of(app, tenant.id, client_id).await?;
     }
     Ok(())
 }
@@ -362,6 +363,9 @@ mod tests {
             with("client_name", json!("")),
             with("client_name", json!("a\u{7}b")),
             with("client_name", json!("Trackside\u{202e}elosnoc")),
+            with("client_name", json!("Track\u{ad}side")),
+            with("client_name", json!("\u{3164}")),
+            with("client_name", json!("Trackside\u{e0041}")),
             with("client_name", json!(7)),
             with("redirect_uris", json!([])),
             with("redirect_uris", json!("http://localhost/callback")),

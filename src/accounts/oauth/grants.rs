@@ -105,11 +105,19 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    fn of(principal: &Principal, scope: Scope) -> Self {
+    /// That of a caller, for whom `scope` opens everybody's.
+    ///
+    /// # Errors
+    /// `insufficient_scope` for a client that came with a token of an issuer elsewhere: no grant here is its own.
+    fn of(principal: &Principal, scope: Scope) -> Result<Self> {
         match principal.credential {
-            Credential::Grant(grant) => Self::One(grant),
-            _ if principal.scopes.contains(&scope) => Self::All,
-            _ => Self::Own(principal.id),
+            Credential::Grant(grant) => Ok(Self::One(grant)),
+            Credential::Member(_) => Err(Error::new(
+                Code::InsufficientScope,
+                "what somebody lets clients do is not for clients that act for them; they see it on their account's page",
+            )),
+            _ if principal.scopes.contains(&scope) => Ok(Self::All),
+            _ => Ok(Self::Own(principal.id)),
         }
     }
 }
@@ -117,34 +125,31 @@ impl Reach {
 /// The grants that the caller has given, or everybody's for who may see the tenant's keys; newest first.
 ///
 /// # Errors
-/// The database's.
+/// `insufficient_scope` for a token of an issuer elsewhere, and the database's.
 pub async fn list(app: &App, principal: &Principal, page: Page<GrantId>) -> Result<Vec<Grant>> {
-    let reach = Reach::of(principal, Scope::KeysRead);
+    let reach = Reach::of(principal, Scope::KeysRead)?;
     app.database
         .read(principal.tenant, |tx| Box::pin(async move { store::grants(tx, reach, &page).await }))
         .await
 }
 
-/// What somebody lets clients do now, newest first.
+/// What somebody lets clients do now, newest first; [`MAX_LIMIT`] at most.
 ///
 /// # Errors
 /// The database's.
 pub(in crate::accounts) async fn given_by(app: &App, principal: &Principal) -> Result<Vec<Grant>> {
-    let (reach, page) = (Reach::Own(principal.id), Page { limit: MAX_LIMIT, after: None, counts: false });
-    let mut given = app
-        .database
-        .read(principal.tenant, |tx| Box::pin(async move { store::grants(tx, reach, &page).await }))
-        .await?;
-    given.retain(|grant| grant.revoked_at.is_none());
-    Ok(given)
+    let id = principal.id;
+    app.database.read(principal.tenant, move |tx| Box::pin(store::open_grants_by(tx, id, MAX_LIMIT))).await
 }
 
 /// Ends a grant: its tokens are refused from the next second on. Doing it again changes nothing.
 ///
 /// # Errors
-/// `not_found` for a grant of another tenant, of somebody else unless the caller may manage keys, or none.
+/// `not_found` for a grant of another tenant, of somebody else unless the caller may manage keys, or none;
+/// `insufficient_scope` for a key that may not manage keys, and for a token of an issuer elsewhere.
 pub async fn end(app: &App, principal: &Principal, sender: &Sender, id: GrantId) -> Result<Grant> {
-    let (reach, now) = (Reach::of(principal, Scope::KeysWrite), app.clock.now());
+    let (reach, now) = (Reach::of(principal, Scope::KeysWrite)?, app.clock.now());
+    let may_end = principal.may_end_own();
     let event = SecurityEvent::new(app, Actor::new(principal, sender), SecurityAction::GrantRevoked);
     let ended = app
         .database
@@ -152,6 +157,7 @@ pub async fn end(app: &App, principal: &Principal, sender: &Sender, id: GrantId)
             Box::pin(async move {
                 let before =
                     store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))?;
+                may_end?;
                 end_in(tx, &before, now, event).await?;
                 store::grant_in(tx, reach, id).await?.ok_or_else(|| Error::not_found("grant"))
             })
@@ -161,21 +167,22 @@ pub async fn end(app: &App, principal: &Principal, sender: &Sender, id: GrantId)
     Ok(ended)
 }
 
-/// Ends whatever people of a tenant let a client do.
-pub(super) async fn end_all_of(app: &App, tenant: TenantId, client_id: &str) -> Result<()> {
+/// Ends whatever people of a tenant let a client do; false if that is nothing.
+pub(super) async fn end_all_of(app: &App, tenant: TenantId, client_id: &str) -> Result<bool> {
     let (client_id, now, ids) = (client_id.to_owned(), app.clock.now(), app.ids.clone());
     let ended = app.database.write(tenant, move |tx| {
         Box::pin(async move {
-            for grant in store::open_grants_of(tx, &client_id).await? {
+            let open = store::open_grants_of(tx, &client_id).await?;
+            for grant in &open {
                 let event = SecurityEvent::at(&ids, now, Actor::system(), SecurityAction::GrantRevoked);
-                end_in(tx, &grant, now, event).await?;
+                end_in(tx, grant, now, event).await?;
             }
-            Ok(())
+            Ok(!open.is_empty())
         })
     });
-    ended.await?;
+    let is_any = ended.await?;
     app.accounts.forget();
-    Ok(())
+    Ok(is_any)
 }
 
 /// Ends a grant, and notes it; one that has ended stays as it is.

@@ -143,6 +143,15 @@ pub(super) async fn end_grant(tx: &Tx<'_>, id: GrantId, now: Time) -> Result<boo
     Ok(ended.rows_affected == 1)
 }
 
+/// Up to `limit` grants that somebody has given and that have not ended, newest first.
+pub(super) async fn open_grants_by(tx: &Tx<'_>, principal: PrincipalId, limit: u64) -> Result<Vec<Grant>> {
+    let rows = within(tx, Reach::Own(principal))
+        .filter(oauth_grant::Column::RevokedAt.is_null())
+        .order_by_desc(oauth_grant::Column::Id)
+        .limit(limit);
+    rows.all(tx.conn()).await?.into_iter().map(to_grant).collect()
+}
+
 /// What people of the tenant let a client do, and have not ended.
 pub(super) async fn open_grants_of(tx: &Tx<'_>, client_id: &str) -> Result<Vec<Grant>> {
     let rows = tx

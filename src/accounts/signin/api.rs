@@ -18,7 +18,8 @@ use crate::{
     wire::{Page, Timestamp, example},
 };
 
-/// Routes of sessions. Everybody sees and ends their own, and nobody else's: any role has the scope.
+/// Routes of sessions. Everybody sees their own, and ends them from one of them; nobody sees anybody else's. Any role has
+/// the scope.
 pub struct SessionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Accounts")]
@@ -44,8 +45,8 @@ impl SessionsApi {
 
     /// End one of your sessions
     ///
-    /// Its browser is signed out from the next second on, and streams that it opened end. Ending it again changes
-    /// nothing.
+    /// Its browser is signed out from the next second on, and streams that it opened end. A key ends none unless
+    /// it has `keys.write` too. Ending it again changes nothing.
     #[oai(path = "/sessions/:session_id", method = "delete", operation_id = "revoke_session")]
     async fn revoke_session(
         &self,

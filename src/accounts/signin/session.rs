@@ -220,7 +220,8 @@ pub async fn list_sessions(app: &App, principal: &Principal, page: Page<SessionI
 /// changes nothing.
 ///
 /// # Errors
-/// `not_found` for a session of somebody else or none, `insufficient_scope` for a client that only acts for somebody.
+/// `not_found` for a session of somebody else or none, `insufficient_scope` for a client that only acts for somebody, and
+/// for a key that may not manage keys.
 pub async fn revoke_session(
     app: &App,
     principal: &Principal,
@@ -230,8 +231,15 @@ pub async fn revoke_session(
     refuse_clients(principal)?;
     let (owner, now) = (principal.id, app.clock.now());
     let deed = Deed::new(app, owner, sender, SecurityAction::SessionRevoked);
-    let ended =
-        app.database.write(principal.tenant, move |tx| Box::pin(end(tx, owner, id, now, deed))).await?;
+    let may_end = principal.may_end_own();
+    let ended = app.database.write(principal.tenant, move |tx| {
+        Box::pin(async move {
+            store::session(tx, owner, id).await?;
+            may_end?;
+            end(tx, owner, id, now, deed).await
+        })
+    });
+    let ended = ended.await?;
     app.accounts.forget();
     Ok(ended)
 }

@@ -1,13 +1,16 @@
 //! The consent page, as a browser meets it, and what the code that it gives buys.
 
+use entity::oauth_grant;
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::{Value, json};
 use trackside::accounts::oauth::clients;
+use uuid::Uuid;
 
 use super::{CALLBACK, CHALLENGE, VERIFIER, document};
 use crate::support::{
     Answer, Client, Server, Tenant, Visitor,
     client::answer,
-    number, text,
+    dawn, number, text,
     visitor::{EMAIL, PASSWORD, form},
 };
 
@@ -135,6 +138,30 @@ async fn somebody_lets_a_client_in_and_it_works_until_they_end_it() {
     client.get("/api/v1/projects").await.refused(401, "unauthenticated");
     refused(&refresh(&stranger, &next.json["refresh_token"], &[]).await, "invalid_grant");
     assert!(owner.open("/account").await.expect(200).body.contains("You let no program act for you"));
+}
+
+#[tokio::test]
+async fn what_somebody_ended_hides_nothing_of_what_they_did_not() {
+    let (server, acme, owner) = place().await;
+    let (path, query) = (ada(&acme).await, request(&[]));
+    code(&owner, &query).await;
+    let (_, ada) = path.rsplit_once('/').unwrap();
+    let ended = (0..201_u128).map(|number| oauth_grant::ActiveModel {
+        id: Set(Uuid::from_u128(u128::MAX - number)), // newer than any
+        tenant_id: Set(acme.id.0),
+        principal_id: Set(ada.parse().unwrap()),
+        client_id: Set("cli".into()),
+        client_name: Set("cli".into()),
+        scopes: Set(json!(["work.read"])),
+        resources: Set(json!([])),
+        created_at: Set(dawn()),
+        last_used_at: Set(None),
+        revoked_at: Set(Some(dawn())),
+    });
+    let database = server.database().await;
+    oauth_grant::Entity::insert_many(ended).exec_without_returning(&database).await.unwrap();
+    let account = owner.open("/account").await.expect(200);
+    assert!(account.body.contains("name=\"grant\" value="), "what is open is there to be ended");
 }
 
 #[tokio::test]

@@ -126,6 +126,17 @@ async fn a_registered_client_is_never_fetched_and_ends_with_its_registration() {
     output(at, &["client", "remove", &id]);
     let refused = refresh::rotate(app, token.expose_secret(), &id).await.expect_err("ended");
     assert_eq!(refused.code, Code::Unauthenticated);
+    // A removal that was interrupted, of which the row was all, is seen through by doing it again.
+    let left = async || {
+        let scopes = [Scope::WorkRead].into();
+        let given = grants::give(app, &person, &client, scopes, Default::default(), &Sender::default()).await;
+        refresh::issue(app, &given.unwrap()).await.unwrap()
+    };
+    let token = left().await;
+    output(at, &["client", "remove", &id]);
+    let refused = refresh::rotate(app, token.expose_secret(), &id).await.expect_err("ended");
+    assert_eq!(refused.code, Code::Unauthenticated);
+    assert_eq!(run(at, &["client", "remove", &id]).status.code(), Some(1), "nothing is left of it");
     output(at, &["client", "remove", "our-ide"]);
     clients::resolve(app, "our-ide").await.expect_err("nobody");
     let unknown = run(at, &["client", "remove", "our-ide"]);

@@ -207,8 +207,16 @@ async fn people_see_and_end_their_own_grants_and_admins_everybodys() {
     member.delete(&path(&owners)).await.refused(404, "not_found");
     assert!(!has_ended(app, &person, &owners).await);
     let token = refresh::issue(app, &members).await.unwrap();
-    let ended = member.delete(&path(&members)).await.expect(200).json;
-    assert_eq!(ended["clientName"], "Visitor");
+    member.delete(&path(&members)).await.refused(403, "insufficient_scope");
+    let outside = Principal { credential: Credential::Member(members_id), ..other.clone() };
+    let with = Principal { credential: Credential::Grant(owners.id), ..other.clone() };
+    for (client, code) in [(&outside, Code::InsufficientScope), (&with, Code::NotFound)] {
+        let refused = grants::end(app, client, &Sender::default(), members.id).await.expect_err("a client");
+        assert_eq!(refused.code, code, "what only acts for somebody ends none of their grants");
+    }
+    assert!(!has_ended(app, &person, &members).await);
+    let ended = grants::end(app, &other, &Sender::default(), members.id).await.expect("in a session");
+    let ended = json!({"revokedAt": ended.revoked_at});
     server.advance(5);
     let again = acme.client.delete(&path(&members)).await.expect(200).json;
     assert_eq!(again["revokedAt"], ended["revokedAt"], "doing it again changes nothing");

@@ -50,6 +50,7 @@ async fn a_token_of_the_issuer_opens_what_both_it_and_its_principal_may() {
     client.post("/api/v1/projects", made.clone()).await.expect(201);
     client.get("/api/v1/api-keys").await.refused(403, "insufficient_scope");
     client.get("/api/v1/sessions").await.refused(403, "insufficient_scope");
+    client.get("/api/v1/grants").await.refused(403, "insufficient_scope");
     client.post("/api/v1/stream-tickets", json!({})).await.refused(403, "insufficient_scope");
     let (api, mcp, all) =
         (&claims["aud"], server.stranger().address("http", "/mcp"), server.stranger().address("http", ""));
