@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     grants::{self, Grant},
     redirect::RedirectUri,
-    refused, store,
+    refresh, refused, store,
 };
 use crate::{
     accounts::secret,
@@ -66,6 +66,7 @@ pub(super) struct Kept {
     pub(super) redirect_uri: String,
     pub(super) challenge: Challenge,
     pub(super) expires_at: Time,
+    pub(super) used_at: Option<Time>,
 }
 
 /// Makes a code by which a client gets the first tokens of a grant.
@@ -84,6 +85,7 @@ pub async fn issue(
         redirect_uri: redirect_uri.as_str().to_owned(),
         challenge: challenge.clone(),
         expires_at: app.clock.now() + LIFE,
+        used_at: None,
     };
     let (hash, id) = (secret::hash(code.expose_secret()), grant.id);
     app.database
@@ -92,48 +94,70 @@ pub async fn issue(
     Ok(code)
 }
 
-/// The grant that a code stands for. The code is of no use any more.
+/// A code that its client showed.
+#[derive(Debug)]
+pub struct Shown {
+    /// What it stands for.
+    pub grant: Grant,
+    /// Whether it was used before.
+    pub was_used: bool,
+    code: Uuid,
+}
+
+/// The code that a client shows. Nothing becomes of it yet.
 ///
 /// # Errors
-/// `unauthenticated`, which a token endpoint calls `invalid_grant`, for a code that is unknown, expired or used, or was
-/// made for another client, redirect address or verifier, and for one whose grant has ended.
-pub async fn redeem(
+/// `unauthenticated`, which a token endpoint calls `invalid_grant`, for a code that is unknown or expired, or was made
+/// for another client, redirect address or verifier.
+pub async fn look_up(
     app: &App,
     code: &str,
     client_id: &str,
     redirect_uri: &str,
     verifier: &str,
-) -> Result<Grant> {
+) -> Result<Shown> {
     let hash = secret::hash(code);
     let found = app
         .database
         .read_through(Door::Credentials, |tx| Box::pin(async move { store::code(tx, hash).await }))
         .await?;
     let (kept, grant) = found.ok_or_else(refused)?;
-    let now = app.clock.now();
     let is_its_client = grant.client_id == client_id && kept.redirect_uri == redirect_uri;
-    if !is_its_client || !kept.challenge.is_met_by(verifier) || kept.expires_at <= now {
+    if !is_its_client || !kept.challenge.is_met_by(verifier) || kept.expires_at <= app.clock.now() {
         return Err(refused());
     }
-    let (code, id, tenant) = (kept.id, grant.id, grant.tenant);
+    Ok(Shown { grant, was_used: kept.used_at.is_some(), code: kept.id })
+}
+
+/// The first refresh token of the grant that a code stands for. The code is of no use any more.
+///
+/// # Errors
+/// `unauthenticated` for a code that was used, whose grant ends by it, and for one whose grant has ended.
+pub async fn redeem(app: &App, shown: Shown) -> Result<SecretString> {
+    let Shown { grant, code, .. } = shown;
+    let (id, tenant, now) = (grant.id, grant.tenant, app.clock.now());
+    let (token, row) = refresh::generate(app, now);
+    let hash = secret::hash(token.expose_secret());
     let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::CodeReused);
-    let redeemed = app
+    let is_redeemed = app
         .database
         .write(tenant, move |tx| {
             Box::pin(async move {
                 if store::use_code(tx, code, now).await? {
-                    return store::use_grant(tx, id, now).await;
+                    store::insert_refresh_token(tx, id, row, hash).await?;
+                    return Ok(store::use_grant(tx, id, now).await?.is_some());
                 }
                 tracing::warn!(grant = %id, "a code came twice: its grant ends");
                 grants::end_in(tx, &grant, now, reused).await?;
-                Ok(None)
+                Ok(false)
             })
         })
         .await?;
-    redeemed.ok_or_else(|| {
+    if !is_redeemed {
         app.accounts.forget();
-        refused()
-    })
+        return Err(refused());
+    }
+    Ok(token)
 }
 
 #[cfg(test)]

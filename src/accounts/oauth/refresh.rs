@@ -46,56 +46,62 @@ impl Kept {
     }
 }
 
-/// Makes the first refresh token of a grant.
+/// A new refresh token, and as it is to be kept.
+pub(super) fn generate(app: &App, now: Time) -> (SecretString, Kept) {
+    (secret::generate(&app.ids, MARK), Kept::new(app, now))
+}
+
+/// A refresh token that its client showed.
+#[derive(Debug)]
+pub struct Shown {
+    /// What it stands for.
+    pub grant: Grant,
+    /// Whether it was used before.
+    pub was_used: bool,
+    token: Uuid,
+}
+
+/// The refresh token that a client shows. Nothing becomes of it yet.
 ///
 /// # Errors
-/// The database's.
-pub async fn issue(app: &App, grant: &Grant) -> Result<SecretString> {
-    let token = secret::generate(&app.ids, MARK);
-    let (kept, hash, id) = (Kept::new(app, app.clock.now()), secret::hash(token.expose_secret()), grant.id);
-    app.database
-        .write(grant.tenant, move |tx| {
-            Box::pin(async move { store::insert_refresh_token(tx, id, kept, hash).await })
-        })
+/// `unauthenticated`, which a token endpoint calls `invalid_grant`, for a token that is unknown or expired, or another
+/// client's.
+pub async fn look_up(app: &App, token: &str, client_id: &str) -> Result<Shown> {
+    let hash = secret::hash(token);
+    let found = app
+        .database
+        .read_through(Door::Credentials, |tx| Box::pin(async move { store::refresh_token(tx, hash).await }))
         .await?;
-    Ok(token)
+    let (kept, grant) = found.ok_or_else(refused)?;
+    if grant.client_id != client_id || kept.expires_at <= app.clock.now() {
+        return Err(refused());
+    }
+    Ok(Shown { grant, was_used: kept.used_at.is_some(), token: kept.id })
 }
 
 /// What became of a token that was shown.
 enum Use {
     /// It was good, and is used now.
-    First(Grant),
+    First,
     /// It was used a moment ago; its successor, sealed.
-    Again(Grant, Vec<u8>),
+    Again(Vec<u8>),
     /// It is no good.
     Refused,
     /// It was used before: somebody else has it. Its grant has ended.
     Stolen,
 }
 
-/// The grant that a refresh token stands for, and the token to use next time.
+/// The token to use next time, in place of one that was shown.
 ///
 /// # Errors
-/// `unauthenticated`, which a token endpoint calls `invalid_grant`, for a token that is unknown, expired or used, or
-/// another client's, and for one whose grant has ended.
-pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, SecretString)> {
-    let hash_of_token = secret::hash(token);
-    let found = app
-        .database
-        .read_through(Door::Credentials, |tx| {
-            Box::pin(async move { store::refresh_token(tx, hash_of_token).await })
-        })
-        .await?;
-    let (kept, grant) = found.ok_or_else(refused)?;
-    let now = app.clock.now();
-    if grant.client_id != client_id || kept.expires_at <= now {
-        return Err(refused());
-    }
-    let next = secret::generate(&app.ids, MARK);
-    let place = place(grant.tenant, kept.id);
+/// `unauthenticated` for a token that was used too long ago, whose grant ends by it, and for one whose grant has ended.
+pub async fn rotate(app: &App, shown: Shown) -> Result<SecretString> {
+    let Shown { grant, token, .. } = shown;
+    let (id, tenant, now) = (grant.id, grant.tenant, app.clock.now());
+    let (next, row) = generate(app, now);
+    let place = place(tenant, token);
     let sealed = app.vault.seal(place, next.expose_secret().as_bytes())?;
-    let (row, hash, token, id) = (Kept::new(app, now), secret::hash(next.expose_secret()), kept.id, grant.id);
-    let (tenant, shown) = (grant.tenant, grant);
+    let hash = secret::hash(next.expose_secret());
     let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::RefreshTokenReused);
     let used = app
         .database
@@ -103,10 +109,8 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
             Box::pin(async move {
                 if store::use_refresh_token(tx, token, sealed, now).await? {
                     store::insert_refresh_token(tx, id, row, hash).await?;
-                    return match store::use_grant(tx, id, now).await? {
-                        Some(grant) => Ok(Use::First(grant)),
-                        None => Ok(Use::Refused),
-                    };
+                    let is_open = store::use_grant(tx, id, now).await?.is_some();
+                    return Ok(if is_open { Use::First } else { Use::Refused });
                 }
                 // Perhaps just now, by somebody who was faster.
                 let Some(Kept { used_at: Some(used_at), successor: Some(sealed), .. }) =
@@ -115,26 +119,24 @@ pub async fn rotate(app: &App, token: &str, client_id: &str) -> Result<(Grant, S
                     return Ok(Use::Refused);
                 };
                 if now - used_at > GRACE {
-                    grants::end_in(tx, &shown, now, reused).await?;
+                    grants::end_in(tx, &grant, now, reused).await?;
                     return Ok(Use::Stolen);
                 }
-                match store::use_grant(tx, id, now).await? {
-                    Some(grant) => Ok(Use::Again(grant, sealed)),
-                    None => Ok(Use::Refused),
-                }
+                let is_open = store::use_grant(tx, id, now).await?.is_some();
+                Ok(if is_open { Use::Again(sealed) } else { Use::Refused })
             })
         })
         .await?;
     match used {
-        Use::First(grant) => Ok((grant, next)),
-        Use::Again(grant, sealed) => {
+        Use::First => Ok(next),
+        Use::Again(sealed) => {
             let plain = app.vault.open(place, &sealed)?;
             let successor = String::from_utf8(plain).map_err(Error::internal)?;
-            Ok((grant, successor.into()))
+            Ok(successor.into())
         }
         Use::Refused => Err(refused()),
         Use::Stolen => {
-            tracing::warn!(grant = %id, client_id, "a refresh token came twice: its grant has ended");
+            tracing::warn!(grant = %id, "a refresh token came twice: its grant has ended");
             app.accounts.forget();
             Err(refused())
         }

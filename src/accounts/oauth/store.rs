@@ -190,7 +190,7 @@ pub(super) async fn insert_code(tx: &Tx<'_>, grant: GrantId, new: codes::Kept, h
         redirect_uri: Set(new.redirect_uri),
         challenge: Set(new.challenge.to_text()),
         expires_at: Set(new.expires_at),
-        used_at: Set(None),
+        used_at: Set(new.used_at),
     };
     authorization_code::Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -206,6 +206,7 @@ pub(super) async fn code(tx: &DoorTx<'_>, hash: [u8; 32]) -> Result<Option<(code
         redirect_uri: row.redirect_uri,
         challenge: Challenge::parse(&row.challenge).map_err(Error::internal)?,
         expires_at: row.expires_at,
+        used_at: row.used_at,
     };
     Ok(Some((kept, grant)))
 }

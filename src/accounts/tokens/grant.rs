@@ -1,8 +1,10 @@
 //! Tokens for clients that sign people in: for an authorization code, and for a refresh token.
+//!
+//! Whatever may be refused or fail comes before the code or refresh token is used up: a client that asked for too much,
+//! or met an outage, asks again with what it has. One that was used before is not spared by what is asked with it: that
+//! it comes twice counts first.
 
 use std::collections::BTreeSet;
-
-use secrecy::SecretString;
 
 use super::{
     Resource,
@@ -24,9 +26,11 @@ pub(super) async fn for_code(app: &App, client: &Client, form: &Form) -> Result<
     let (code, address) = (form.required("code")?, form.required("redirect_uri")?);
     let verifier = form.required("code_verifier")?;
     let asked = asked(app, client, form)?;
-    let grant = codes::redeem(app, code, &client.id, address, verifier).await.map_err(refused)?;
-    let next = refresh::issue(app, &grant).await?;
-    answer(app, form, &asked, &grant, next).await
+    let shown = codes::look_up(app, code, &client.id, address, verifier).await.map_err(refused)?;
+    let answer = answer(app, form, &asked, &shown.grant).await;
+    let answer = if shown.was_used { answer } else { Ok(answer?) };
+    let next = codes::redeem(app, shown).await.map_err(refused)?;
+    Ok(TokenAnswer { refresh_token: Some(next), ..answer? })
 }
 
 /// A refresh token buys further ones.
@@ -37,11 +41,14 @@ pub(super) async fn for_refresh_token(
 ) -> Result<TokenAnswer, OAuthError> {
     let token = form.required("refresh_token")?;
     let asked = asked(app, client, form)?;
-    let (grant, next) = refresh::rotate(app, token, &client.id).await.map_err(refused)?;
-    answer(app, form, &asked, &grant, next).await
+    let shown = refresh::look_up(app, token, &client.id).await.map_err(refused)?;
+    let answer = answer(app, form, &asked, &shown.grant).await;
+    let answer = if shown.was_used { answer } else { Ok(answer?) };
+    let next = refresh::rotate(app, shown).await.map_err(refused)?;
+    Ok(TokenAnswer { refresh_token: Some(next), ..answer? })
 }
 
-/// The resources that a client asks for. Whatever can be refused before anything is used up is refused here.
+/// The resources that a client asks for.
 fn asked(app: &App, client: &Client, form: &Form) -> Result<BTreeSet<Resource>, OAuthError> {
     // They run on people's machines, where no secret is one.
     if client.secret.is_some() {
@@ -51,12 +58,12 @@ fn asked(app: &App, client: &Client, form: &Form) -> Result<BTreeSet<Resource>, 
     form.resources(app)
 }
 
+/// What is answered, but for the refresh token.
 async fn answer(
     app: &App,
     form: &Form,
     asked: &BTreeSet<Resource>,
     grant: &Grant,
-    next: SecretString,
 ) -> Result<TokenAnswer, OAuthError> {
     let principal = still(app, Credential::Grant(grant.id), Trust::Nothing).await.map_err(refused)?;
     let scopes = form.scopes(&principal.scopes)?;
@@ -65,7 +72,7 @@ async fn answer(
     }
     let resources = if asked.is_empty() { &grant.resources } else { asked };
     let token = issue(app, &principal, &scopes, resources).await?;
-    Ok(TokenAnswer { token, scopes, refresh_token: Some(next) })
+    Ok(TokenAnswer { token, scopes, refresh_token: None })
 }
 
 /// What ends a client's way in is told from what keeps us from answering now.

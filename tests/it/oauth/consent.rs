@@ -10,7 +10,7 @@ use super::{CALLBACK, CHALLENGE, VERIFIER, document};
 use crate::support::{
     Answer, Client, Server, Tenant, Visitor,
     client::answer,
-    dawn, number, text,
+    dawn, number, sabotage, text,
     visitor::{EMAIL, PASSWORD, form},
 };
 
@@ -276,4 +276,45 @@ async fn what_is_wrong_with_a_code_is_told_in_the_words_of_oauth() {
     let next = code(&owner, &request(&[])).await;
     acme.client.post(&format!("{}/deactivate", ada(&acme).await), json!({})).await.expect(200);
     refused(&redeem(&stranger, &next, &[]).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_too_much_may_ask_again_for_less() {
+    let (server, acme, owner) = place().await;
+    let stranger = server.stranger();
+    acme.client.patch(&ada(&acme).await, json!({"role": "member"})).await.expect(200);
+    let code = code(&owner, &request(&[("resource", Some(&at(&server, "/mcp")))])).await;
+    let api = at(&server, "/api/v1");
+    let (too_much, elsewhere) = ([("scope", "keys.write")], [("resource", &*api)]);
+    refused(&redeem(&stranger, &code, &too_much).await, "invalid_scope");
+    refused(&redeem(&stranger, &code, &elsewhere).await, "invalid_target");
+    let bought = redeem(&stranger, &code, &[]).await.expect(200).json;
+    let token = &bought["refresh_token"];
+    refused(&refresh(&stranger, token, &too_much).await, "invalid_scope");
+    refused(&refresh(&stranger, token, &elsewhere).await, "invalid_target");
+    server.advance(62);
+    let next = refresh(&stranger, token, &[]).await.expect(200).json;
+    server.advance(62);
+    refused(&refresh(&stranger, token, &too_much).await, "invalid_grant"); // it comes twice, whatever it asks for
+    refused(&refresh(&stranger, &next["refresh_token"], &[]).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_outage_costs_nobody_their_code_or_token() {
+    let (server, _, owner) = place().await;
+    let (stranger, database) = (server.stranger(), server.database().await);
+    let code = code(&owner, &request(&[])).await;
+    let fails = async |parameters: &[(&str, &str)]| {
+        sabotage::refuse_inserts(&database, "refresh_token", "the disk is full").await;
+        let request = form(stranger.request(reqwest::Method::POST, "/oauth/token"), parameters);
+        assert_eq!(request.send().await.unwrap().status(), 500);
+        sabotage::mend(&database, "refresh_token").await;
+    };
+    let mine = [("client_id", "our-ide"), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+    fails(&[&mine[..], &[("grant_type", "authorization_code"), ("code", &code)]].concat()).await;
+    let bought = redeem(&stranger, &code, &[]).await.expect(200).json;
+    let token = text(&bought["refresh_token"]);
+    fails(&[&mine[..1], &[("grant_type", "refresh_token"), ("refresh_token", &token)]].concat()).await;
+    server.advance(62);
+    refresh(&stranger, &bought["refresh_token"], &[]).await.expect(200);
 }

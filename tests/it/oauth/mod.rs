@@ -22,7 +22,7 @@ use trackside::{
         },
     },
     app::App,
-    error::Code,
+    error::{Code, Error},
     sender::Sender,
     wire::Page,
 };
@@ -81,14 +81,23 @@ pub(crate) fn document(id: &str) -> Value {
     json!({"client_id": id, "client_name": "Visitor", "redirect_uris": ["http://localhost/callback"]})
 }
 
-async fn redeem(app: &App, code: &SecretString) -> Result<Grant, Code> {
-    let redeemed = codes::redeem(app, code.expose_secret(), &visitor().id, CALLBACK, VERIFIER).await;
-    redeemed.map_err(|error| error.code)
+/// The grant that a code stands for, and its first refresh token.
+async fn redeem(app: &App, code: &SecretString) -> Result<(Grant, String), Code> {
+    let bought = async {
+        let shown = codes::look_up(app, code.expose_secret(), &visitor().id, CALLBACK, VERIFIER).await?;
+        Ok((shown.grant.clone(), codes::redeem(app, shown).await?.expose_secret().to_owned()))
+    };
+    bought.await.map_err(|error: Error| error.code)
+}
+
+/// The first refresh token of a grant.
+async fn first_token(app: &App, grant: &Grant) -> String {
+    redeem(app, &code(app, grant).await).await.expect("a good code").1
 }
 
 async fn rotate(app: &App, token: &str) -> Result<String, Code> {
-    let rotated = refresh::rotate(app, token, &visitor().id).await;
-    rotated.map(|(_, next)| next.expose_secret().to_owned()).map_err(|error| error.code)
+    let next = async { refresh::rotate(app, refresh::look_up(app, token, &visitor().id).await?).await };
+    next.await.map(|next| next.expose_secret().to_owned()).map_err(|error| error.code)
 }
 
 async fn has_ended(app: &App, person: &Principal, grant: &Grant) -> bool {
@@ -108,21 +117,16 @@ async fn a_code_is_good_once_and_who_brings_it_again_ends_the_grant() {
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
     let given = grant(app, &person).await;
     let code = code(app, &given).await;
-    let redeemed = redeem(app, &code).await.expect("good once");
+    let (redeemed, token) = redeem(app, &code).await.expect("good once");
     assert_eq!(
         (redeemed.id, redeemed.tenant, redeemed.scopes.clone()),
         (given.id, person.tenant, given.scopes.clone())
     );
     assert!(!has_ended(app, &person, &given).await);
-    let token = refresh::issue(app, &redeemed).await.unwrap();
-    assert_eq!(redeem(app, &code).await, Err(Code::Unauthenticated));
+    assert_eq!(redeem(app, &code).await.err(), Some(Code::Unauthenticated));
     assert!(has_ended(app, &person, &given).await);
     assert_eq!(noted(&server, "code_reused").await, 1);
-    assert_eq!(
-        rotate(app, token.expose_secret()).await,
-        Err(Code::Unauthenticated),
-        "its tokens end with it"
-    );
+    assert_eq!(rotate(app, &token).await, Err(Code::Unauthenticated), "its tokens end with it");
 }
 
 #[tokio::test]
@@ -158,13 +162,13 @@ async fn a_code_is_of_no_use_to_anybody_else_and_stays_good_for_its_client() {
         (secret, &id, CALLBACK, CHALLENGE),
         (secret, &id, CALLBACK, ""),
     ] {
-        let refused = codes::redeem(app, code, client, callback, verifier).await.expect_err("not good");
+        let refused = codes::look_up(app, code, client, callback, verifier).await.expect_err("not good");
         assert_eq!(refused.code, Code::Unauthenticated);
     }
     redeem(app, &good).await.expect("still good");
     let late = code(app, &given).await;
     server.advance(60);
-    assert_eq!(redeem(app, &late).await, Err(Code::Unauthenticated), "not after a minute");
+    assert_eq!(redeem(app, &late).await.err(), Some(Code::Unauthenticated), "not after a minute");
     assert!(!has_ended(app, &person, &given).await);
 }
 
@@ -206,7 +210,7 @@ async fn people_see_and_end_their_own_grants_and_admins_everybodys() {
     let path = |grant: &Grant| format!("/api/v1/grants/{}", grant.id);
     member.delete(&path(&owners)).await.refused(404, "not_found");
     assert!(!has_ended(app, &person, &owners).await);
-    let token = refresh::issue(app, &members).await.unwrap();
+    let token = first_token(app, &members).await;
     member.delete(&path(&members)).await.refused(403, "insufficient_scope");
     let outside = Principal { credential: Credential::Member(members_id), ..other.clone() };
     let with = Principal { credential: Credential::Grant(owners.id), ..other.clone() };
@@ -220,7 +224,7 @@ async fn people_see_and_end_their_own_grants_and_admins_everybodys() {
     server.advance(5);
     let again = acme.client.delete(&path(&members)).await.expect(200).json;
     assert_eq!(again["revokedAt"], ended["revokedAt"], "doing it again changes nothing");
-    assert_eq!(rotate(app, token.expose_secret()).await, Err(Code::Unauthenticated));
+    assert_eq!(rotate(app, &token).await, Err(Code::Unauthenticated));
     acme.client.delete(&path(&owners)).await.expect(200);
     let narrow = ["projects.read".parse().unwrap()];
     let narrow = server.key(acme.id, NewKey { scopes: Some(narrow.into()), ..any_key() }).await;
@@ -232,8 +236,7 @@ async fn what_is_of_no_use_any_more_is_forgotten() {
     let server = Server::start().await;
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
     let given = grant(app, &person).await;
-    code(app, &given).await;
-    refresh::issue(app, &given).await.unwrap();
+    first_token(app, &given).await;
     let database = server.database().await;
     let left = async || {
         let mut left = Vec::new();
@@ -273,8 +276,8 @@ async fn a_client_that_asks_well_comes_by_a_grant_and_a_code() {
     let to = reqwest::Url::parse(&asked.back.with_code(&code)).unwrap();
     let back: std::collections::HashMap<_, _> = to.query_pairs().into_owned().collect();
     assert_eq!((&*back["state"], &*back["iss"]), ("s-1", &*app.public_url()));
-    let redeemed = codes::redeem(app, &back["code"], "our-ide", CALLBACK, VERIFIER).await.unwrap();
-    assert_eq!((redeemed.id, redeemed.client_name), (given.id, "Visitor".to_owned()));
+    let shown = codes::look_up(app, &back["code"], "our-ide", CALLBACK, VERIFIER).await.unwrap();
+    assert_eq!((shown.grant.id, shown.grant.client_name), (given.id, "Visitor".to_owned()));
     for unknown in [query.replace("our-ide", "nobody"), query.replace("51234%2F", "51234%2Fother%2F")] {
         let refused = authorize::understand(app, &unknown).await.unwrap_err();
         assert!(matches!(refused, Refused::Shown(error) if error.code == Code::InvalidRequest));

@@ -3,10 +3,9 @@
 use chrono::TimeDelta;
 use futures::future::join_all;
 use proptest::{prelude::*, test_runner::TestRunner};
-use secrecy::ExposeSecret as _;
 use trackside::{accounts::oauth::refresh, clock::Time, error::Code};
 
-use super::{grant, has_ended, noted, rotate, signed_in, visitor};
+use super::{first_token, grant, has_ended, noted, rotate, signed_in, visitor};
 use crate::support::{Server, number};
 
 #[tokio::test]
@@ -14,17 +13,17 @@ async fn two_who_refresh_at_once_go_on_with_the_same_token() {
     let server = Server::start().await;
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
     let given = grant(app, &person).await;
-    let first = refresh::issue(app, &given).await.unwrap();
-    let all = join_all((0..8).map(|_| rotate(app, first.expose_secret()))).await;
+    let first = first_token(app, &given).await;
+    let all = join_all((0..8).map(|_| rotate(app, &first))).await;
     let next = all[0].clone().expect("good");
     assert!(all.iter().all(|token| token.as_ref() == Ok(&next)), "one successor for all");
     server.advance(61);
     rotate(app, &next).await.expect("good");
     let kept = server.database().await;
     assert_eq!(number(&kept, "SELECT count(*) FROM refresh_token").await, 3);
-    assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated), "a minute is over");
+    assert_eq!(rotate(app, &first).await, Err(Code::Unauthenticated), "a minute is over");
     assert!(has_ended(app, &person, &given).await, "somebody else has it");
-    assert_eq!(rotate(app, first.expose_secret()).await, Err(Code::Unauthenticated));
+    assert_eq!(rotate(app, &first).await, Err(Code::Unauthenticated));
     assert_eq!(noted(&server, "refresh_token_reused").await, 1, "the grant has ended once");
 }
 
@@ -32,13 +31,12 @@ async fn two_who_refresh_at_once_go_on_with_the_same_token() {
 async fn a_refresh_token_is_of_no_use_to_another_client() {
     let server = Server::start().await;
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
-    let token = refresh::issue(app, &grant(app, &person).await).await.unwrap();
-    for (token, client) in [(token.expose_secret(), "other"), ("tsr_x", &*visitor().id), ("", &visitor().id)]
-    {
-        let refused = refresh::rotate(app, token, client).await.expect_err("not good");
+    let token = first_token(app, &grant(app, &person).await).await;
+    for (token, client) in [(&*token, "other"), ("tsr_x", &*visitor().id), ("", &visitor().id)] {
+        let refused = refresh::look_up(app, token, client).await.expect_err("not good");
         assert_eq!(refused.code, Code::Unauthenticated);
     }
-    rotate(app, token.expose_secret()).await.expect("still good for its own");
+    rotate(app, &token).await.expect("still good for its own");
 }
 
 /// What is known of a refresh token, in the simplest terms.
@@ -101,7 +99,7 @@ fn refresh_tokens_do_as_their_model_does() {
 async fn bring_in_turn(server: &Server, steps: Vec<(prop::sample::Index, bool, i64)>) {
     let (app, person) = (&server.service.app, signed_in(&server.tenant("Acme").await).await);
     let given = grant(app, &person).await;
-    let token = refresh::issue(app, &given).await.unwrap().expose_secret().to_owned();
+    let token = first_token(app, &given).await;
     let expires_at = app.clock.now() + TimeDelta::days(30);
     let mut model = Model { tokens: vec![Known { token, expires_at, used: None }], has_ended: false };
     for (which, newest, seconds) in steps {
