@@ -5,8 +5,9 @@
 //! deactivation is noticed within a second. Somebody who belongs to several tenants needs one that says which, in the
 //! claim `tenant`, as our own do.
 //!
-//! It is checked as our own are: a key that the issuer publishes, an algorithm for which there is a public key, issuer,
-//! audience and times. Why one whose signature is good is of no use here is said; what is wrong with another is not.
+//! What is checked: a key that the issuer publishes, an algorithm for which there is a public key, issuer, audience and
+//! times, and that it is no token of another kind. Issuers write access tokens in different ways, so a header may say more
+//! than ours do and its type may be missing; but an ID token, by which somebody signs in, is none. Why one whose signature is good is of no use here is said; what is wrong with another is not.
 
 use std::sync::Arc;
 
@@ -40,7 +41,12 @@ struct Claims {
     #[serde(alias = "scp")]
     scope: Option<OneOrMany>,
     tenant: Option<Uuid>,
+    /// What only an ID token has (OpenID Connect Core 1.0, 2).
+    nonce: Option<Value>,
 }
+
+/// What an access token may call itself (RFC 9068, RFC 7519).
+const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
 
 #[derive(Deserialize)]
 struct Named {
@@ -70,6 +76,10 @@ pub(super) async fn examine(
     if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
         return Ok(Err("its algorithm is one for which there is no public key"));
     }
+    let has_type = |kind: &String| TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
+    if !header.typ.as_ref().is_none_or(has_type) {
+        return Ok(Err("it is a token of another kind"));
+    }
     let issuer = known(app, &settings.issuer, Some(kid)).await?;
     let Some(key) = key(&issuer, kid, header.alg) else {
         return Ok(Err("the issuer has no such key for this algorithm"));
@@ -80,6 +90,9 @@ pub(super) async fn examine(
     let Some(claims): Option<Claims> = claims else {
         return Ok(Err("its signature, issuer, audience or form is wrong"));
     };
+    if claims.nonce.is_some() {
+        return Ok(Err("it is an ID token"));
+    }
     let times = Times { exp: claims.exp, iat: claims.iat, nbf: claims.nbf };
     if let Err(why) = times.check(app) {
         return Ok(Err(why));

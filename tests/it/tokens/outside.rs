@@ -106,7 +106,9 @@ async fn whatever_is_wrong_with_such_a_token_is_refused_in_the_same_words() {
     };
     let hs = but(&header, json!({"alg": "HS256"}));
     server.client(&forge(&header, &claims, theirs())).get(OPEN).await.expect(200);
-    server.client(&with_header(json!({"typ": "at+jwt"}))).get(OPEN).await.expect(200);
+    for typ in ["at+jwt", "application/AT+JWT", "jwt"].map(Value::from).into_iter().chain([Value::Null]) {
+        server.client(&with_header(json!({"typ": typ}))).get(OPEN).await.expect(200);
+    }
     server.client(&with_claims(json!({"iat": null, "nbf": now}))).get(OPEN).await.expect(200);
     let mine = jwk("x", &key(9));
     let cases = [
@@ -135,6 +137,9 @@ async fn whatever_is_wrong_with_such_a_token_is_refused_in_the_same_words() {
             "a key elsewhere",
             forge(&but(&header, json!({"jku": "https://thief.example/x"})), &claims, es256(key(9))),
         ),
+        ("a logout token", with_header(json!({"typ": "logout+jwt"}))),
+        ("another type", with_header(json!({"typ": "dpop+jwt"}))),
+        ("an ID token", with_claims(json!({"nonce": "n-1"}))),
         ("something critical", with_header(json!({"crit": ["exp"]}))),
         ("another issuer", with_claims(json!({"iss": "https://idp.example.org"}))),
         ("the issuer with a slash", with_claims(json!({"iss": format!("{}/", provider.issuer)}))),
