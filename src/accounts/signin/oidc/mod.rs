@@ -128,7 +128,6 @@ pub(crate) async fn end_oidc(app: Data<&Arc<App>>, request: &Request) -> Respons
 async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) -> Result<Response> {
     let settings = settings(app)?;
     cookie::check_way(app, sender)?;
-    attempts::count_anywhere(app, sender).await?;
     let flow = flow.ok_or_else(|| {
         let why = "this sign-in was begun too long ago, or in another browser";
         Error::new(Code::Unprocessable, why)
@@ -138,6 +137,8 @@ async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) 
         let why = "this sign-in is not the last one that was begun in this browser";
         return Err(Error::new(Code::Unprocessable, why));
     }
+    // Now it is somebody who began here, and no page elsewhere that sends its visitors.
+    attempts::count_anywhere(app, sender).await?;
     let must_say = provider::names_itself(app, settings).await?;
     if from != settings.issuer.as_str() && (must_say || !from.is_empty()) {
         return Err(Error::new(Code::Unprocessable, "this answer is from somebody else than was asked"));
