@@ -166,8 +166,11 @@ fn places(issuer: &IssuerUrl) -> Vec<Url> {
 }
 
 async fn document(app: &App, place: &Url) -> Result<Value, String> {
-    let answer =
-        app.fetch.get(place, MAX_BYTES).await.map_err(|error| format!("{place}: {}", chain(&error)))?;
+    let answer = app
+        .fetch
+        .get_of_issuer(place, MAX_BYTES)
+        .await
+        .map_err(|error| format!("{place}: {}", chain(&error)))?;
     if answer.status() != StatusCode::OK {
         return Err(format!("{place}: it answered {}", answer.status().as_u16()));
     }

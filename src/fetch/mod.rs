@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1024 * 1024;
 /// Bytes of an answer's head.
 const MAX_HEAD: usize = 16 * 1024;
-/// Fetches at once; more wait, within their time.
+/// Fetches at once from hosts that anybody may name, and as many from issuers; more wait, within their time.
 const AT_ONCE: usize = 32;
 
 /// What fetches.
@@ -60,6 +60,8 @@ pub struct Fetch {
     /// Made by the first fetch: reading the machine's certificate authorities takes a while.
     tls: OnceCell<TlsConnector>,
     turns: Semaphore,
+    /// Those of issuers: whoever names hosts that do not answer keeps nobody from signing in.
+    turns_of_issuers: Semaphore,
 }
 
 /// Why a fetch failed. What is displayed may be shown to whoever named the address; the cause is for the log.
@@ -107,6 +109,7 @@ impl Fetch {
             own_roots: config.authorities.clone(),
             tls: OnceCell::new(),
             turns: Semaphore::new(AT_ONCE),
+            turns_of_issuers: Semaphore::new(AT_ONCE),
         }
     }
 
@@ -115,31 +118,53 @@ impl Fetch {
     /// # Errors
     /// Whatever keeps it from being fetched, a redirect among it.
     pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Response<Vec<u8>>> {
+        self.get_in_turn(&self.turns, url, max_bytes).await
+    }
+
+    /// Gets a document as [`Fetch::get`] does, for an issuer that the settings name: it waits for no one else's.
+    ///
+    /// # Errors
+    /// As [`Fetch::get`].
+    pub async fn get_of_issuer(&self, url: &Url, max_bytes: usize) -> Result<Response<Vec<u8>>> {
+        self.get_in_turn(&self.turns_of_issuers, url, max_bytes).await
+    }
+
+    async fn get_in_turn(&self, turns: &Semaphore, url: &Url, max_bytes: usize) -> Result<Response<Vec<u8>>> {
         if url.fragment().is_some() {
             return Err(FetchError::new("the address has a fragment; leave out what begins with #"));
         }
         let request = Request::get(url.as_str()).header(header::ACCEPT, "application/json").body(Vec::new());
-        self.in_time(request.map_err(FetchError::why(BAD_ADDRESS))?, max_bytes).await
+        self.in_time(turns, request.map_err(FetchError::why(BAD_ADDRESS))?, max_bytes).await
     }
 
-    /// Sends a request, and takes an answer of at most 1 MiB, whatever its status.
+    /// Sends a request to an issuer that the settings name, and takes an answer of at most 1 MiB, whatever its status.
     ///
     /// # Errors
     /// As [`Fetch::get`].
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>> {
-        self.in_time(request, MAX_BYTES).await
+        self.in_time(&self.turns_of_issuers, request, MAX_BYTES).await
     }
 
-    async fn in_time(&self, request: Request<Vec<u8>>, max_bytes: usize) -> Result<Response<Vec<u8>>> {
-        let exchange = Box::pin(self.exchange(request, max_bytes));
+    async fn in_time(
+        &self,
+        turns: &Semaphore,
+        request: Request<Vec<u8>>,
+        max_bytes: usize,
+    ) -> Result<Response<Vec<u8>>> {
+        let exchange = Box::pin(self.exchange(turns, request, max_bytes));
         timeout(PATIENCE, exchange)
             .await
             .unwrap_or(Err(FetchError::new("the host did not answer within 5 s")))
     }
 
-    async fn exchange(&self, request: Request<Vec<u8>>, max_bytes: usize) -> Result<Response<Vec<u8>>> {
+    async fn exchange(
+        &self,
+        turns: &Semaphore,
+        request: Request<Vec<u8>>,
+        max_bytes: usize,
+    ) -> Result<Response<Vec<u8>>> {
         let target = Target::parse(&request.uri().to_string(), &self.allowed)?;
-        let _turn = self.turns.acquire().await.map_err(FetchError::why(UNREACHABLE))?;
+        let _turn = turns.acquire().await.map_err(FetchError::why(UNREACHABLE))?;
         let addresses = target.addresses().await?;
         let stream = TcpStream::connect(&*addresses).await;
         let stream = stream.map_err(FetchError::why(UNREACHABLE))?;

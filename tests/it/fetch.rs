@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use futures::future::join_all;
 use trackside::{
     config::{Config, Sources},
     fetch::Fetch,
 };
 use url::Url;
 
-use crate::support::tls::{Reply, TlsHost};
+use crate::support::{
+    eventually,
+    tls::{Reply, TlsHost},
+};
 
 fn fetch_with(settings: &[(&str, &str)]) -> Fetch {
     let environment: BTreeMap<_, _> =
@@ -152,4 +156,22 @@ async fn a_host_that_sends_too_much_or_too_slowly_is_left() {
     let why = refusal(&fetch, &host.url("/drip")).await;
     assert!(why.contains("within 5 s"), "{why}");
     assert!(began.elapsed().as_secs() < 10);
+}
+
+#[tokio::test]
+async fn hosts_that_do_not_answer_keep_no_issuer_waiting() {
+    let host = TlsHost::start().await;
+    host.at("/drip", Reply::Drip);
+    host.at("/keys", Reply::Whole(200, Vec::new(), "hello".to_owned()));
+    let (fetch, silent) = (fetch_from(&host), Url::parse(&host.url("/drip")).unwrap());
+    let keys = Url::parse(&host.url("/keys")).unwrap();
+    let all = join_all((0..40).map(|_| fetch.get(&silent, 1024)));
+    let issuer = async {
+        eventually("every turn is taken", async || host.connections() >= 32).await;
+        fetch.get_of_issuer(&keys, 1024).await.expect("it answers").status().as_u16()
+    };
+    tokio::select! {
+        _ = all => panic!("the issuer waited for the others"),
+        status = issuer => assert_eq!(status, 200),
+    }
 }

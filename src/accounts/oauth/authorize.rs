@@ -3,7 +3,10 @@
 //! As long as it is not known who the client is and that it may be reached at the address it names, what is wrong is
 //! shown to the user, here, and the browser goes nowhere: an address that nobody vouches for may be anybody's. From then
 //! on the client is told, by a redirect with `error`, the client's `state`, and `iss`, by which it knows who answers
-//! (RFC 9207). A client that cannot show later that it began what it ends (RFC 7636, S256) is refused.
+//! (RFC 9207). Anybody can be a client by a document of their own, and would so lead people from here to any page of
+//! theirs: so the browser goes by itself only where the operator registered the client, or to the user's own machine, and
+//! elsewhere by a link (RFC 9700, 4.11.2). A client that cannot show later that it began what it ends (RFC 7636, S256)
+//! is refused.
 
 use std::collections::BTreeSet;
 
@@ -53,6 +56,8 @@ pub struct WayBack {
     /// What the client wants back as it is.
     state: Option<String>,
     issuer: String,
+    /// Whether a browser goes there without anybody having said so.
+    is_trusted: bool,
 }
 
 impl WayBack {
@@ -65,6 +70,19 @@ impl WayBack {
     /// backslash.
     pub fn refused(&self, reason: Reason, why: &str) -> String {
         self.with(&[("error", reason.as_str()), ("error_description", why)])
+    }
+
+    /// What is wrong with a request, told to its client.
+    pub fn refusal(&self, reason: Reason, why: &str) -> Refused {
+        let to = self.refused(reason, why);
+        if self.is_trusted {
+            return Refused::Redirected(to);
+        }
+        Refused::Linked {
+            to,
+            place: self.redirect_uri.shown().to_owned(),
+            why: Error::invalid(why.to_owned()),
+        }
     }
 
     fn with(&self, answer: &[(&str, &str)]) -> String {
@@ -81,6 +99,15 @@ pub enum Refused {
     Shown(Error),
     /// The client: where the browser is to be sent.
     Redirected(String),
+    /// The person, who may then tell the client by a link.
+    Linked {
+        /// Where it leads.
+        to: String,
+        /// What they are shown of that.
+        place: String,
+        /// What is wrong.
+        why: Error,
+    },
 }
 
 /// Why a client gets no code (RFC 6749, 4.1.2.1, and RFC 8707).
@@ -96,8 +123,6 @@ pub enum Reason {
     InvalidTarget,
     /// Something else than a code is asked for.
     UnsupportedResponseType,
-    /// Something failed on our side.
-    ServerError,
 }
 
 impl Reason {
@@ -109,7 +134,6 @@ impl Reason {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::ServerError => "server_error",
         }
     }
 }
@@ -165,8 +189,10 @@ impl Parameters {
     /// What `client`, which [`Parameters::client_id`] named, asks of `issuer`.
     fn check(&self, client: Client, issuer: &str) -> Result<AuthorizeRequest, Refused> {
         let redirect_uri = self.needed("redirect_uri").and_then(|asked| client.redirect(asked));
+        let redirect_uri = redirect_uri.map_err(Refused::Shown)?;
         let back = WayBack {
-            redirect_uri: redirect_uri.map_err(Refused::Shown)?,
+            is_trusted: client.is_registered || redirect_uri.is_loopback(),
+            redirect_uri,
             state: self.needed("state").ok().map(str::to_owned),
             issuer: issuer.to_owned(),
         };
@@ -174,7 +200,7 @@ impl Parameters {
             Ok((scopes, resources, challenge)) => {
                 Ok(AuthorizeRequest { client, scopes, resources, challenge, back })
             }
-            Err((reason, why)) => Err(Refused::Redirected(back.refused(reason, &why))),
+            Err((reason, why)) => Err(back.refusal(reason, &why)),
         }
     }
 

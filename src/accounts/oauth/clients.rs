@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{grants, redirect::RedirectUri, store};
+use super::{BATCH, grants, redirect::RedirectUri, store};
 use crate::{
     accounts::{list_tenants, parse_name},
     app::App,
@@ -51,11 +51,6 @@ impl Client {
     /// The host that vouches for it: that of its document's address. A registered client may have none.
     pub fn host(&self) -> Option<String> {
         Url::parse(&self.id).ok()?.host_str().map(str::to_owned)
-    }
-
-    /// Whether it is reached on the user's own machine alone, so that any program there may claim to be it.
-    pub fn is_loopback_only(&self) -> bool {
-        self.redirect_uris.iter().all(RedirectUri::is_loopback)
     }
 
     /// A redirect address, if the client may ask for it.
@@ -287,7 +282,13 @@ pub async fn remove(app: &App, client_id: &str) -> Result<()> {
 pub(super) async fn forget_stale(app: &App) -> Result<()> {
     let now = app.clock.now();
     let database = app.database.in_background();
-    database.write_through(Door::OauthClients, move |tx| Box::pin(store::forget_clients(tx, now))).await
+    let forget = async || {
+        database
+            .write_through(Door::OauthClients, move |tx| Box::pin(store::forget_clients(tx, now, BATCH)))
+            .await
+    };
+    while !app.shutdown.is_cancelled() && forget().await? > 0 {}
+    Ok(())
 }
 
 #[cfg(test)]
@@ -352,7 +353,7 @@ mod tests {
             with("logo_uri", json!("https://client.example.org/logo.png")),
         ] {
             let client = read(ID, good.clone(), false).unwrap_or_else(|error| panic!("{good}: {error}"));
-            assert_eq!((&*client.name, client.is_loopback_only()), ("Claude Code", true));
+            assert_eq!(client.name, "Claude Code");
         }
         for bad in [
             json!([]),

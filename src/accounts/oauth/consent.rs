@@ -1,7 +1,9 @@
 //! The consent page: where a person sees what a client asks for, and lets it or does not.
 //!
 //! Whoever is not signed in signs in first and is led back here. What was asked is checked when the page is shown, and
-//! again when its form comes back, which carries it as it was sent: nothing is kept in between.
+//! again when its form comes back, which carries it as it was sent: nothing is kept in between. The form also tells to
+//! whom the page was shown, and what of the client and its scopes: who allows something agrees to that, and where it is
+//! not the same any more they see the page anew.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,10 +15,10 @@ use super::{
     codes, grants,
 };
 use crate::{
-    accounts::{Principal, Scope, Tenant, get_tenant, signin},
+    accounts::{Principal, Scope, Tenant, get_tenant, signin, tokens::words},
     app::App,
-    error::{Error, Result},
-    pages::{Form, Page, go_to, shown},
+    error::{Code, Error, Result},
+    pages::{Form, Page, go_to, refusal, sentence, shown},
     sender::Sender,
 };
 
@@ -30,10 +32,10 @@ pub(crate) async fn show_consent(app: Data<&Arc<App>>, request: &Request) -> Res
     shown(
         async {
             Ok(match ready(&app, request, query).await? {
-                Ready::Elsewhere(address) => go_to(&address),
+                Ready::Answered(response) => response,
                 Ready::Asked(asked, principal) => {
                     let tenant = get_tenant(&app, &principal).await?;
-                    page(query, &asked, &principal, &tenant).into_response()
+                    page(query, &asked, &principal, &tenant, None).into_response()
                 }
             })
         }
@@ -46,10 +48,20 @@ pub(crate) async fn show_consent(app: Data<&Arc<App>>, request: &Request) -> Res
 pub(crate) async fn take_consent(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let (asked, principal) = match ready(&app, request, form.text("asked")).await? {
-                Ready::Elsewhere(address) => return Ok(go_to(&address)),
+            let query = form.text("asked");
+            let (asked, principal) = match ready(&app, request, query).await? {
+                Ready::Answered(response) => return Ok(response),
                 Ready::Asked(asked, principal) => (asked, principal),
             };
+            let is_as_shown = told(&asked, &principal).iter().all(|(name, value)| form.text(name) == value);
+            if form.text("answer") == "allow" && !is_as_shown {
+                let why = Error::new(
+                    Code::Conflict,
+                    "what you saw before is not what would happen now; look again",
+                );
+                let tenant = get_tenant(&app, &principal).await?;
+                return Ok(refusal(page(query, &asked, &principal, &tenant, Some(&why)), &why));
+            }
             let AuthorizeRequest { client, scopes, resources, challenge, back } = *asked;
             match form.text("answer") {
                 "allow" => {
@@ -75,8 +87,8 @@ pub(crate) async fn take_consent(app: Data<&Arc<App>>, request: &Request, form: 
 
 /// What becomes of a browser that a client sent.
 enum Ready {
-    /// It goes on to somewhere else: back to the client, or to sign in.
-    Elsewhere(String),
+    /// There is nothing to ask: it goes on to sign in or back to the client, or sees why it does not.
+    Answered(Response),
     /// Somebody is there to answer. Of the scopes, those are left that they have themselves.
     Asked(Box<AuthorizeRequest>, Arc<Principal>),
 }
@@ -84,24 +96,56 @@ enum Ready {
 async fn ready(app: &App, request: &Request, query: &str) -> Result<Ready> {
     let Some(principal) = signin::who_is_there(app, request).await? else {
         // Nobody has a client's document fetched who is not known here.
-        return Ok(Ready::Elsewhere(signin::on_the_way_to(&format!("{PATH}?{query}"))?));
+        return Ok(Ready::Answered(go_to(&signin::on_the_way_to(&format!("{PATH}?{query}"))?)));
     };
+    app.limits.rest.take(&principal.id).await.1?; // of what may make us fetch a document
     let mut asked = match authorize::understand(app, query).await {
         Ok(asked) => Box::new(asked),
-        Err(Refused::Shown(error)) => return Err(error),
-        Err(Refused::Redirected(address)) => return Ok(Ready::Elsewhere(address)),
+        Err(refused) => return answer(refused),
     };
     asked.scopes = &asked.scopes & &principal.scopes;
     if asked.scopes.is_empty() {
         let why = "the person has none of these scopes";
-        return Ok(Ready::Elsewhere(asked.back.refused(Reason::InvalidScope, why)));
+        return answer(asked.back.refusal(Reason::InvalidScope, why));
     }
     Ok(Ready::Asked(asked, principal))
 }
 
-fn page(query: &str, asked: &AuthorizeRequest, principal: &Principal, tenant: &Tenant) -> Page {
+/// Tells whoever is to be told what is wrong with a request.
+fn answer(refused: Refused) -> Result<Ready> {
+    let (to, place, why) = match refused {
+        Refused::Shown(error) => return Err(error),
+        Refused::Redirected(address) => return Ok(Ready::Answered(go_to(&address))),
+        Refused::Linked { to, place, why } => (to, place, why),
+    };
+    let body = html! {
+        p { "The program that sent you here asked for something that cannot be had. " (sentence(&why.detail)) }
+        p { a href=(to) rel="noreferrer" { "Go back to " (place) } }
+    };
+    Ok(Ready::Answered(refusal(Page::new("That did not work", body), &why)))
+}
+
+/// What a page tells, and its form brings back.
+fn told(asked: &AuthorizeRequest, principal: &Principal) -> [(&'static str, String); 4] {
+    let AuthorizeRequest { client, scopes, .. } = asked;
+    [
+        ("person", principal.id.to_string()),
+        ("scopes", words(scopes)),
+        ("client", client.name.clone()),
+        ("registered", client.is_registered.to_string()),
+    ]
+}
+
+fn page(
+    query: &str,
+    asked: &AuthorizeRequest,
+    principal: &Principal,
+    tenant: &Tenant,
+    notice: Option<&Error>,
+) -> Page {
     let AuthorizeRequest { client, scopes, back, .. } = asked;
     let body = html! {
+        @if let Some(notice) = notice { p class="wrong" role="alert" { (sentence(&notice.detail)) } }
         p { strong { (client.name) } " wants to act for you in " strong { (tenant.name) } "." }
         h2 { "What it may do then" }
         (in_words(scopes))
@@ -118,6 +162,7 @@ fn page(query: &str, asked: &AuthorizeRequest, principal: &Principal, tenant: &T
         }
         form class="choices" method="post" action=(PATH) {
             input type="hidden" name="asked" value=(query);
+            @for (name, value) in told(asked, principal) { input type="hidden" name=(name) value=(value); }
             button type="submit" name="answer" value="allow" { "Allow" }
             button class="quiet" type="submit" name="answer" value="deny" { "Do not allow" }
         }

@@ -71,13 +71,17 @@ pub(super) async fn remove_client(tx: &DoorTx<'_>, client_id: &str) -> Result<bo
     Ok(removed.rows_affected == 1)
 }
 
-pub(super) async fn forget_clients(tx: &DoorTx<'_>, now: Time) -> Result<()> {
-    oauth_client::Entity::delete_many()
+/// Forgets up to `limit` fetched documents that would be fetched anew; gives their number.
+pub(super) async fn forget_clients(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
+    let old = oauth_client::Entity::find()
         .filter(oauth_client::Column::Registered.eq(false))
-        .filter(oauth_client::Column::FreshUntil.lte(now))
+        .filter(oauth_client::Column::FreshUntil.lte(now));
+    let some = old.select_only().column(oauth_client::Column::Id).limit(limit);
+    let forgotten = oauth_client::Entity::delete_many()
+        .filter(oauth_client::Column::Id.in_subquery(some.into_query()))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(forgotten.rows_affected)
 }
 
 pub(super) async fn insert_grant(tx: &Tx<'_>, new: Grant) -> Result<()> {

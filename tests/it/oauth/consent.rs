@@ -11,6 +11,7 @@ use crate::support::{
     Answer, Client, Server, Tenant, Visitor,
     client::answer,
     dawn, number, sabotage, text,
+    tls::{Reply, TlsHost},
     visitor::{EMAIL, PASSWORD, form},
 };
 
@@ -51,8 +52,22 @@ async fn look(person: &Visitor, query: &str) -> Answer {
     person.open(&format!("/oauth/authorize?{query}")).await
 }
 
-async fn say(person: &Visitor, query: &str, said: &str) -> Answer {
-    person.send("/oauth/authorize", &[("asked", query), ("answer", said)]).await
+/// Looks, and answers with the form that is there.
+pub(crate) async fn say(person: &Visitor, query: &str, said: &str) -> Answer {
+    let page = look(person, query).await;
+    answer_to(&page, person, query, said).await
+}
+
+/// Answers with the form of a page that was opened before.
+async fn answer_to(page: &Answer, person: &Visitor, query: &str, said: &str) -> Answer {
+    let form = page.body.split("</form>").next().unwrap_or_default();
+    let hidden = form.split("<input type=\"hidden\" name=\"").skip(1).map(|input| {
+        let (name, rest) = input.split_once("\" value=\"").expect("a field with a value");
+        (name, rest.split('"').next().unwrap_or_default())
+    });
+    let told = hidden.filter(|(name, _)| *name != "asked"); // which alone is written in another way there
+    let fields: Vec<_> = told.chain([("asked", query), ("answer", said)]).collect();
+    person.send("/oauth/authorize", &fields).await
 }
 
 /// What the browser brings back to the client.
@@ -317,4 +332,71 @@ async fn an_outage_costs_nobody_their_code_or_token() {
     fails(&[&mine[..1], &[("grant_type", "refresh_token"), ("refresh_token", &token)]].concat()).await;
     server.advance(62);
     refresh(&stranger, &bought["refresh_token"], &[]).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_agreed_to_is_what_was_seen() {
+    let (server, acme, person) = place().await;
+    let app = &server.service.app;
+    let query = request(&[("scope", Some("projects.read projects.write"))]);
+    acme.client.patch(&ada(&acme).await, json!({"role": "viewer"})).await.expect(200);
+    let as_viewer = look(&person, &query).await.expect(200);
+    assert!(!as_viewer.body.contains("Change: "), "{}", as_viewer.body);
+    acme.client.patch(&ada(&acme).await, json!({"role": "owner"})).await.expect(200);
+    let anew = answer_to(&as_viewer, &person, &query, "allow").await.expect(409);
+    for told in ["look again", "Change: ", "value=\"allow\""] {
+        assert!(anew.is_page() && anew.body.contains(told), "{told}: {}", anew.body);
+    }
+    let mut renamed = document("our-ide");
+    renamed["client_name"] = json!("Renamed");
+    clients::register(app, renamed).await.unwrap();
+    answer_to(&anew, &person, &query, "allow").await.expect(409);
+    let bare = [("asked", &*query), ("answer", "allow")];
+    person.send("/oauth/authorize", &bare).await.expect(409);
+    assert_eq!(number(&server.database().await, "SELECT count(*) FROM oauth_grant").await, 0);
+    brought(&answer_to(&as_viewer, &person, &query, "deny").await.expect(303));
+    brought(&say(&person, &query, "allow").await.expect(303));
+}
+
+#[tokio::test]
+async fn nobody_is_led_elsewhere_by_a_client_that_only_they_vouch_for() {
+    let host = TlsHost::start().await;
+    let (allowed, authority) = (host.allowed(), host.authority().display().to_string());
+    let settings = [("TRACKSIDE_FETCH_ALLOW", &*allowed), ("TRACKSIDE_CA_FILE", &authority)];
+    let server = Server::start_with(&settings).await;
+    server.tenant("Acme").await;
+    let (owner, id) = (Visitor::owner(&server).await, host.url("/client.json"));
+    let mut document = document(&id);
+    document["redirect_uris"] = json!(["https://evil.example/signin", CALLBACK]);
+    host.at("/client.json", Reply::json(&document));
+    let wrong =
+        |to| request(&[("client_id", Some(&id)), ("redirect_uri", Some(to)), ("response_type", Some("x"))]);
+    let elsewhere = "https://evil.example/signin";
+    let told = look(&owner, &wrong(elsewhere)).await.expect(400);
+    assert!(told.headers.get("location").is_none() && told.is_page());
+    for part in
+        ["Go back to evil.example", "href=\"https://evil.example/signin?error=unsupported_response_type"]
+    {
+        assert!(told.body.contains(part), "{part}: {}", told.body);
+    }
+    let back = brought(&look(&owner, &wrong(CALLBACK)).await.expect(303)); // a program of the user's own waits there
+    assert_eq!(back["error"], "unsupported_response_type");
+    let right = request(&[("client_id", Some(&id)), ("redirect_uri", Some(elsewhere))]);
+    let denied = say(&owner, &right, "deny").await.expect(303);
+    let to = denied.headers["location"].to_str().unwrap();
+    assert!(to.starts_with("https://evil.example/signin?error=access_denied"), "they said so: {to}");
+    clients::register(&server.service.app, document).await.unwrap();
+    look(&owner, &wrong(elsewhere)).await.expect(303);
+}
+
+#[tokio::test]
+async fn nobody_has_more_documents_fetched_than_they_may_ask_for() {
+    let server = Server::start_with(&[("TRACKSIDE_REST_PER_MINUTE", "3")]).await;
+    server.tenant("Acme").await;
+    let owner = Visitor::owner(&server).await;
+    let query = request(&[("client_id", Some("https://127.0.0.1:1/client.json"))]);
+    for _ in 0..3 {
+        look(&owner, &query).await.expect(400);
+    }
+    look(&owner, &query).await.expect(429);
 }

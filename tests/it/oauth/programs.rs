@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::document;
+use super::{consent::say, document};
 use crate::support::{
     PATIENCE, Server, Visitor,
     programs::{node, python},
@@ -62,8 +62,7 @@ async fn signs_in(mut program: Command) {
     let asked = Url::parse(&text(&next().await["open"])).unwrap();
     let page = owner.open(&asked[url::Position::BeforePath..]).await.expect(200);
     assert!(page.body.contains("Visitor") && page.body.contains("localhost"), "{}", page.body);
-    let fields = [("asked", asked.query().unwrap()), ("answer", "allow")];
-    let back = owner.send("/oauth/authorize", &fields).await.expect(303);
+    let back = say(&owner, asked.query().unwrap(), "allow").await.expect(303);
     let back = back.headers["location"].to_str().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(format!("{back}\n").as_bytes()).await.unwrap();
