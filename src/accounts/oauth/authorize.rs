@@ -81,7 +81,7 @@ impl WayBack {
         Refused::Linked {
             to,
             place: self.redirect_uri.shown().to_owned(),
-            why: Error::invalid(why.to_owned()),
+            why: Box::new(Error::invalid(why.to_owned())),
         }
     }
 
@@ -106,7 +106,7 @@ pub enum Refused {
         /// What they are shown of that.
         place: String,
         /// What is wrong.
-        why: Error,
+        why: Box<Error>,
     },
 }
 

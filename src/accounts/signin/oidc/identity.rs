@@ -97,17 +97,12 @@ async fn link(app: &App, told: &Told, person: PersonId, new: Option<Person>) -> 
     let (issuer, subject) = (told.issuer.clone(), told.subject.clone());
     let linked = app.database.write_through(Door::People, move |tx| {
         Box::pin(async move {
-            match new {
-                Some(new) => {
-                    if !store::insert_person(tx, new).await? {
-                        let why = "somebody took this e-mail address at this moment; sign in again";
-                        return Err(Error::new(Code::Conflict, why));
-                    }
-                }
-                None if store::has_identity(tx, person, &issuer).await? => {
-                    return Err(taken_address());
-                }
-                None => {}
+            let is_free = match new {
+                Some(new) => store::insert_person(tx, new).await?,
+                None => !store::has_identity(tx, person, &issuer).await?,
+            };
+            if !is_free {
+                return Err(taken_address());
             }
             store::insert_identity(tx, id, person, &issuer, &subject, now).await?;
             store::person_by_identity(tx, &issuer, &subject).await
