@@ -125,6 +125,10 @@ pub async fn rotate_master_key(
         Ok(old) => Some(Vault::new(old.bytes(), ids.clone())?.key_id().to_owned()),
         Err(_) => None,
     };
+    if !master_key::next(folder).exists() {
+        // Nothing is made where the present key is not the right one.
+        own_key(&MasterKey::of(config)?, &recorded, config, ids)?;
+    }
     let new = MasterKey::next(folder, ids)?;
     if own_key(&new, &recorded, config, ids).is_err() {
         let own = own_key(&old?, &recorded, config, ids)?;

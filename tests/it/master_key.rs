@@ -73,6 +73,10 @@ async fn another_master_key_takes_its_place_while_everything_runs_on() {
     is_understood(&server.again(&project), "4").await;
     fs::write(folder.join("master.key"), first).unwrap();
     assert!(installation::examine(&config, &ids).await.is_err(), "the old one opens nothing");
+    let told = |_: &_| panic!("it lies in a file");
+    let refused = installation::rotate_master_key(&config, &database, &ids, told).await;
+    assert!(refused.err().unwrap().to_string().contains("give the right key"));
+    assert!(!folder.join("master.key.next").exists(), "and nothing is made of it");
 }
 
 #[tokio::test]

@@ -99,8 +99,7 @@ fn sign_in_first(secret: &str) -> String {
 fn form_page(app: &App, invited: &Invited, secret: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
     let body = html! {
         (what_it_is(invited))
-        p { "You have an account here already? " a href=(sign_in_first(secret)) { "Sign in" } ", or give its password \
-            below." }
+        p { "You have an account here already? " a href=(sign_in_first(secret)) { "Sign in" } " first." }
         @if let Some(provider) = &app.config.oidc {
             p { a class="button" href=(with_next(oidc::BEGIN, &back(secret))) { "Join with " (provider.name) } }
         }
