@@ -55,7 +55,7 @@ pub(crate) async fn falsify(
 
 fn trigger(table: &str, what: &str, body: &str) -> String {
     format!(
-        "CREATE FUNCTION {what}_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$; \
+        "CREATE OR REPLACE FUNCTION {what}_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$; \
          CREATE TRIGGER {what}_{table} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {what}_{table}()"
     )
 }
