@@ -189,9 +189,14 @@ pub(super) async fn end_shown(app: &App, request: &Request) -> Result<()> {
         app.database.read_through(Door::Credentials, move |tx| Box::pin(store::session_by_hash(tx, hash)));
     let Some((tenant, principal, id)) = found.await? else { return Ok(()) };
     let deed = Deed::new(app, principal, &Sender::of(app, request), SecurityAction::SignedOut);
-    app.database.write(tenant, move |tx| Box::pin(end(tx, principal, id, now, deed))).await?;
-    app.accounts.forget();
-    Ok(())
+    match app.database.write(tenant, move |tx| Box::pin(end(tx, principal, id, now, deed))).await {
+        // One that was over may have been forgotten since it was found.
+        Err(error) if error.code != Code::NotFound => Err(error),
+        _ => {
+            app.accounts.forget();
+            Ok(())
+        }
+    }
 }
 
 /// Ends a session, and notes it; one that is over stays as it is.
