@@ -5,7 +5,7 @@
 //! refused before anything is written that nobody could read again. So another master key takes the present one's place
 //! by writing that row anew ([`rotate_master_key`]), while everything runs on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use entity::{instance, tenant};
 use sea_orm::{
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Ids},
-    config::Config,
+    config::{Config, DatabaseUrl},
     database::{Database, Door, Migrate},
     error::{Code, Error, Result},
     master_key::{self, MasterKey},
@@ -47,6 +47,52 @@ pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<(Database
         None => found(config, clock, ids, &database).await?,
     };
     Ok((database, vault))
+}
+
+/// Refuses where nothing was made yet, and makes nothing.
+///
+/// # Errors
+/// No installation there; the message says where that is and what to do. Also a database that cannot be asked.
+pub async fn expect(config: &Config) -> Result<()> {
+    expect_schema(config).await?;
+    let database = Database::open(config).await?;
+    let recorded = recorded_key(&database).await;
+    database.close().await;
+    match recorded? {
+        Some(_) => Ok(()),
+        None => Err(none_at(config, "its tables are there, and no service has begun to use them")),
+    }
+}
+
+/// Refuses where there are no tables yet, and makes none.
+///
+/// # Errors
+/// As [`expect`].
+pub async fn expect_schema(config: &Config) -> Result<()> {
+    if let DatabaseUrl::Sqlite(path) = &config.database
+        && !path.exists()
+    {
+        return Err(none_at(config, &format!("there is no file {}", shown(path))));
+    }
+    let steps = Database::migrate(&config.database, Migrate::Status).await?;
+    match steps.iter().any(|step| step.applied) {
+        true => Ok(()),
+        false => Err(none_at(config, "it has no tables of Trackside")),
+    }
+}
+
+/// The database that the settings name is not one of an installation.
+fn none_at(config: &Config, why: &str) -> Error {
+    Error::invalid(format!(
+        "there is no installation at {}: {why}. If there is one elsewhere, go to its folder or name it: its database with \
+         --database-url or DATABASE_URL, or its settings with --config. To make one here, start the service once: \
+         trackside serve",
+        config.database
+    ))
+}
+
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Whether the key that a start would use is the one that the installation was made with; false if none is recorded

@@ -43,7 +43,7 @@ use crate::{
     config::{Config, Sources},
     database::{Database, Migrate},
     error::{Error, Result, chain},
-    http, logs,
+    http, installation, logs,
     projects::ProjectId,
 };
 use say::{RED, RESET};
@@ -307,67 +307,48 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Health) => health::run(&configure(&cli.settings)?, json).await?,
         Some(Command::Copy(args)) => copy::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Tenant(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = manage::tenant(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, matches!(command, TenantCommand::Create { .. }), async |app| {
+                manage::tenant(app, command, json).await
+            })
+            .await?;
         }
         Some(Command::Project(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = manage::project(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, matches!(command, ProjectCommand::Create { .. }), async |app| {
+                manage::project(app, command, json).await
+            })
+            .await?;
         }
         Some(Command::Key(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = manage::key(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, matches!(command, KeyCommand::Create { .. }), async |app| {
+                manage::key(app, command, json).await
+            })
+            .await?;
         }
         Some(Command::Principal(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = members::principal(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| members::principal(app, command, json).await).await?;
         }
         Some(Command::Invitation(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = members::invitation(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| members::invitation(app, command, json).await).await?;
         }
         Some(Command::Client(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = clients::run(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| clients::run(app, command, json).await).await?;
         }
         Some(Command::MasterKey(command)) => {
-            master_key::run(&configure(&cli.settings)?, &command, json).await?;
+            let config = configure(&cli.settings)?;
+            installation::expect(&config).await?;
+            master_key::run(&config, &command, json).await?;
         }
         Some(Command::Token(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = token::run(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| token::run(app, command, json).await).await?;
         }
         Some(Command::Delivery(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = delivery::run(&app, command, json).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| delivery::run(app, command, json).await).await?;
         }
         Some(Command::Mcp(args)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = mcp::run(&app, args).await;
-            app.database.close().await;
-            outcome?;
+            within(&cli.settings, false, async |app| mcp::run(app, args).await).await?;
         }
         Some(Command::Audit(command)) => {
-            let app = open(&cli.settings).await?;
-            let outcome = audit::run(&app, command, json).await;
-            app.database.close().await;
-            return Ok(outcome?);
+            return within(&cli.settings, false, async |app| audit::run(app, command, json).await).await;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -395,17 +376,29 @@ fn configure(flags: &SettingFlags) -> std::result::Result<Config, crate::config:
     Ok(config)
 }
 
-/// Opens the installation for a command that does not listen.
-async fn open(flags: &SettingFlags) -> std::result::Result<Arc<App>, Box<dyn std::error::Error>> {
+/// Does what a command does within the installation, which it opens without listening, and closes. Few commands are how
+/// an installation begins; any other, called in the wrong folder or with the wrong address, is refused and makes nothing.
+async fn within<T>(
+    flags: &SettingFlags,
+    may_begin_one: bool,
+    act: impl AsyncFnOnce(&Arc<App>) -> Result<T>,
+) -> std::result::Result<T, Box<dyn std::error::Error>> {
     let config = configure(flags)?;
+    if !may_begin_one {
+        installation::expect(&config).await?;
+    }
     let (clock, address) = (Clock::system(), config.listen);
-    Ok(App::open(config, clock.clone(), Ids::system(clock), address).await?)
+    let app = App::open(config, clock.clone(), Ids::system(clock), address).await?;
+    let outcome = act(&app).await;
+    app.database.close().await;
+    Ok(outcome?)
 }
 
 async fn migrate(config: &Config, command: &MigrateCommand, json: bool) -> Result<()> {
     let direction = match command {
         MigrateCommand::Up => Migrate::Up,
         MigrateCommand::Down { steps, yes } => {
+            installation::expect_schema(config).await?;
             if !yes {
                 confirm(&format!(
                     "This undoes {steps} steps of {} and drops what they hold.",

@@ -83,6 +83,78 @@ fn tenants_are_named_where_there_are_several() {
     assert_eq!(run(at, &["key", "create", "--name", "x", "--role", "king"]).status.code(), Some(2));
 }
 
+/// Commands that work on an installation, and are not how one begins.
+const LATER: [&[&str]; 16] = [
+    &["tenant", "list"],
+    &["project", "list"],
+    &["key", "list"],
+    &["key", "revoke", "tsk_000000000000"],
+    &["principal", "list"],
+    &["principal", "reset-password", "ada@example.org"],
+    &["invitation", "list"],
+    &["invitation", "create", "--role", "owner"],
+    &["client", "list"],
+    &["token", "rotate"],
+    &["master-key", "rotate"],
+    &["delivery", "list"],
+    &["delivery", "rejected"],
+    &["audit", "verify"],
+    &["mcp", "--key", "tsk_0"],
+    &["migrate", "down", "--yes"],
+];
+
+#[track_caller]
+fn refused(at: &std::path::Path, arguments: &[&str]) -> String {
+    let refused = run(at, arguments);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{arguments:?}: {words}");
+    words
+}
+
+#[test]
+fn a_command_in_the_wrong_folder_says_where_it_looked_and_makes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    for command in LATER {
+        let words = refused(at, command);
+        let place = at.canonicalize().unwrap().join("data/trackside.db").display().to_string();
+        for told in
+            ["no installation", &place, "--database-url", "DATABASE_URL", "--config", "trackside serve"]
+        {
+            assert!(words.contains(told), "{command:?} does not say {told}: {words}");
+        }
+        assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "{command:?} left something behind");
+    }
+    let words =
+        refused(at, &["key", "list", "--database-url", "postgres://ada:hunter2@127.0.0.1:1/trackside"]);
+    assert!(!words.contains("hunter2"), "{words}");
+}
+
+#[test]
+fn a_command_on_a_database_that_no_service_has_used_makes_nothing_there() {
+    let folder = Scratch::new();
+    let at = folder.path();
+    let applied = || {
+        let steps = json(&output(at, &["--json", "migrate", "status"]));
+        steps.as_array().unwrap().iter().filter(|step| step["applied"] == true).count()
+    };
+    output(at, &["migrate", "up"]);
+    let all = applied();
+    for command in LATER.iter().filter(|command| command[0] != "migrate") {
+        let words = refused(at, command);
+        assert!(words.contains("no service has begun to use them"), "{command:?}: {words}");
+    }
+    assert!(!at.join("master.key").exists());
+    output(at, &["migrate", "down", "--yes", "--steps", &all.to_string()]);
+    for command in LATER {
+        let words = refused(at, command);
+        assert!(words.contains("no tables of Trackside"), "{command:?}: {words}");
+    }
+    assert!(applied() == 0 && !at.join("master.key").exists());
+    let key = output(at, &["key", "create", "--name", "me", "--role", "owner"]);
+    assert!(key.starts_with("tsk_"), "a first key is how an installation may begin: {key}");
+}
+
 #[test]
 fn people_are_invited_and_principals_changed_at_the_command_line() {
     let folder = Scratch::new();
@@ -147,7 +219,7 @@ fn first_starts_at_once_make_one_installation_and_one_tenant() {
 fn a_start_with_another_key_or_none_is_refused_and_says_what_to_do() {
     let folder = Scratch::new();
     let at = folder.path();
-    output(at, &["tenant", "list"]);
+    output(at, &["tenant", "create", "--name", "A"]);
     let key = at.join("master.key");
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let refused = trackside(at).args(["tenant", "list"]).env("TRACKSIDE_MASTER_KEY", other).output().unwrap();
@@ -169,7 +241,7 @@ fn a_start_with_another_key_or_none_is_refused_and_says_what_to_do() {
 fn what_a_first_start_makes_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = TempDir::new().unwrap();
-    output(folder.path(), &["tenant", "list"]);
+    output(folder.path(), &["tenant", "create", "--name", "A"]);
     let data = folder.path().join("data");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
@@ -273,7 +345,7 @@ fn what_is_wrong_is_told_in_the_words_of_the_command_line() {
 fn settings_that_would_not_do_what_was_meant_are_told() {
     let folder = TempDir::new().unwrap();
     let told = trackside(folder.path())
-        .args(["tenant", "list"])
+        .args(["tenant", "create", "--name", "A"])
         .env("TRACKSIDE_PUBLIC_ULR", "https://x")
         .env("HOST", "localhost")
         .output()
