@@ -3,10 +3,7 @@
 //! Architecture invariant: this is the composition root and the only spine module that knows slices. Parts are
 //! concrete; what a test replaces (time, randomness, settings) comes in from outside.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -132,17 +129,8 @@ impl App {
         Ok(())
     }
 
-    /// Where clients reach the service, without a trailing slash. Of one that takes every address of its machine
-    /// and was not told, only this machine knows where that is.
+    /// Where clients reach the service, without a trailing slash.
     pub fn public_url(&self) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                Ipv4Addr::LOCALHOST.into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            });
-        }
-        self.config.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+        self.config.public_url_at(self.address)
     }
 }

@@ -108,6 +108,9 @@ impl Code {
     }
 }
 
+/// What is said of a thing that is not there to whoever came with a credential.
+pub const OUT_OF_REACH: &str = ", or this credential does not reach it";
+
 /// One part of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -156,7 +159,7 @@ impl Error {
 
     /// There is no such thing, or none that the caller may know of.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Code::NotFound, format!("there is no such {what}, or this credential does not reach it"))
+        Self::new(Code::NotFound, format!("there is no such {what}{OUT_OF_REACH}"))
     }
 
     /// A defect: the cause is logged, the client sees none of it.
@@ -178,6 +181,14 @@ impl Error {
     /// Too much at once, or shutting down: the same request may succeed after `retry_after`.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, detail) }
+    }
+
+    /// What is wrong, without the fields' names: for who knows them by other names.
+    pub fn field_details(&self) -> String {
+        match &*self.fields {
+            [] => self.detail.to_string(),
+            fields => fields.iter().map(|field| &*field.detail).collect::<Vec<_>>().join("; "),
+        }
     }
 
     /// Keeps the internal cause beside the public text.

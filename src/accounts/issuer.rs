@@ -17,8 +17,9 @@ use url::Url;
 use crate::{
     app::App,
     clock::Time,
-    config::IssuerUrl,
+    config::{Config, IssuerUrl},
     error::{Error, Result, chain},
+    fetch::Fetch,
 };
 
 /// For how long it is not asked again without need.
@@ -119,7 +120,7 @@ pub(super) async fn known(app: &App, issuer: &IssuerUrl, kid: Option<&str>) -> R
     if let Some(answer) = slot.answer(issuer, kid, now) {
         return answer; // somebody asked meanwhile
     }
-    let asked = timeout(PATIENCE, ask(app, issuer)).await.unwrap_or_else(|_| Err("it took too long".into()));
+    let asked = ask(&app.fetch, issuer).await;
     if let Err(why) = &asked {
         tracing::warn!(issuer = issuer.as_str(), why, "an issuer cannot be asked");
     }
@@ -133,20 +134,43 @@ pub(super) fn unavailable(issuer: &IssuerUrl, pause: TimeDelta) -> Error {
     Error::unavailable(why, pause.to_std().unwrap_or_default())
 }
 
-/// Asks an issuer; what is wrong with its answer is for the log.
-async fn ask(app: &App, issuer: &IssuerUrl) -> Result<Issuer, String> {
+/// Asks the issuers that the settings name, so that the log of a start tells of one that cannot be asked.
+pub async fn meet_issuers(app: Arc<App>) {
+    for issuer in app.config.issuers() {
+        let _ = known(&app, issuer, None).await; // it has logged why
+    }
+}
+
+/// What is wrong with an issuer that other programs' tokens come from, for whoever operates the service.
+///
+/// # Errors
+/// Why it cannot be asked, or is not the one that the settings name.
+pub async fn check_issuer(config: &Config, issuer: &IssuerUrl) -> Result<(), String> {
+    ask(&Fetch::new(config), issuer).await.map(|_| ())
+}
+
+/// Asks an issuer; what is wrong with its answer is for who operates the service.
+pub(super) async fn ask(fetch: &Fetch, issuer: &IssuerUrl) -> Result<Issuer, String> {
+    timeout(PATIENCE, look_up(fetch, issuer)).await.unwrap_or_else(|_| Err("it took too long".into()))
+}
+
+async fn look_up(fetch: &Fetch, issuer: &IssuerUrl) -> Result<Issuer, String> {
     let mut problems = Vec::new();
     for place in places(issuer) {
-        match document(app, &place).await {
+        match document(fetch, &place).await {
             Ok(metadata) if metadata["issuer"] == issuer.as_str() => {
                 let place = metadata["jwks_uri"].as_str().and_then(|place| Url::parse(place).ok());
-                let keys = document(app, &place.ok_or("its metadata have no jwks_uri")?).await?;
+                let keys = document(fetch, &place.ok_or("its metadata have no jwks_uri")?).await?;
                 if !keys["keys"].is_array() {
                     return Err("its keys are no JSON Web Key Set".to_owned());
                 }
                 return Ok(Issuer { metadata, keys });
             }
-            Ok(metadata) => problems.push(format!("{place}: it names itself {}", metadata["issuer"])),
+            Ok(metadata) => problems.push(format!(
+                "{place}: it names itself {}, and the settings \"{}\"",
+                metadata["issuer"],
+                issuer.as_str()
+            )),
             Err(why) => problems.push(why),
         }
     }
@@ -165,12 +189,9 @@ fn places(issuer: &IssuerUrl) -> Vec<Url> {
     openid.into_iter().chain(oauth).collect()
 }
 
-async fn document(app: &App, place: &Url) -> Result<Value, String> {
-    let answer = app
-        .fetch
-        .get_of_issuer(place, MAX_BYTES)
-        .await
-        .map_err(|error| format!("{place}: {}", chain(&error)))?;
+async fn document(fetch: &Fetch, place: &Url) -> Result<Value, String> {
+    let answer =
+        fetch.get_of_issuer(place, MAX_BYTES).await.map_err(|error| format!("{place}: {}", chain(&error)))?;
     if answer.status() != StatusCode::OK {
         return Err(format!("{place}: it answered {}", answer.status().as_u16()));
     }

@@ -39,6 +39,7 @@ pub use self::{
     },
     authority::Authority,
     credential::{Accounts, authenticate},
+    issuer::{check_issuer, meet_issuers},
     key::ApiKey,
     keys::{KeyRecord, NewKey, issue_key},
     principal::{Credential, GrantId, Level, Limits, Principal, PrincipalKind, PrincipalRecord, SessionId},
@@ -51,7 +52,7 @@ use crate::{
     app::App,
     clock::Time,
     database::{Door, TenantId},
-    error::{Error, Result},
+    error::{Code, Error, Result},
     wire::id_type,
 };
 
@@ -82,14 +83,22 @@ pub struct Tenant {
 /// Makes a tenant.
 ///
 /// # Errors
-/// `invalid_request` for an empty or overlong name.
+/// `invalid_request` for an empty or overlong name, `conflict` for one that another tenant has.
 pub async fn create_tenant(app: &App, name: &str) -> Result<Tenant> {
     let name = parse_name("/name", name)?;
     let tenant = Tenant { id: TenantId(app.ids.uuid()), name, created_at: app.clock.now() };
     let row = tenant.clone();
-    app.database
-        .write_through(Door::Installation, |tx| Box::pin(async move { store::insert_tenant(tx, row).await }))
-        .await?;
+    let made = app.database.write_through(Door::Installation, |tx| {
+        Box::pin(async move {
+            tx.lock(Uuid::nil()).await?;
+            if let Some(known) = store::tenants(tx).await?.iter().find(|known| known.name == row.name) {
+                let why = format!("there is a tenant of this name already, with the id {}", known.id);
+                return Err(Error::new(Code::Conflict, why));
+            }
+            store::insert_tenant(tx, row).await
+        })
+    });
+    made.await?;
     Ok(tenant)
 }
 

@@ -4,11 +4,7 @@
 //! largest thing in the binary for the one command that is used from elsewhere. An `https` address is refused
 //! with advice.
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -18,7 +14,7 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    config::Config,
+    config::{Config, from_here},
     error::{Code, Error, Result},
 };
 
@@ -29,6 +25,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// A stream that says nothing for longer than this is dead: no heartbeat can be set further apart than 300 s.
 const SILENCE: Duration = Duration::from_secs(310);
 
+/// How commands are told where the service is that take an address.
+const URL: &str = "say with --url where it is";
+
 /// Where a service is.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
@@ -36,20 +35,16 @@ pub(super) struct Server {
     port: u16,
     /// What a proxy puts in front of every path.
     prefix: String,
+    /// How the caller says that it is elsewhere.
+    how: &'static str,
 }
 
 impl Server {
     /// The service at an address of this machine.
     pub(super) fn at(address: SocketAddr) -> Self {
-        let mut address = address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                Ipv4Addr::LOCALHOST.into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            });
-        }
-        Self { host: address.ip().to_string(), port: address.port(), prefix: String::new() }
+        let address = from_here(address);
+        let how = "say with --host and --port (HOST and PORT) where it listens";
+        Self { host: address.ip().to_string(), port: address.port(), prefix: String::new(), how }
     }
 
     /// The service at `url` or, without one, where the settings say that it is: its public address if that is
@@ -61,7 +56,7 @@ impl Server {
         match (url, &config.public_url) {
             (Some(url), _) => Self::parse(url),
             (None, Some(url)) if url.starts_with("http://") => Self::parse(url),
-            (None, _) => Ok(Self::at(config.listen)),
+            (None, _) => Ok(Self { how: URL, ..Self::at(config.listen) }),
         }
     }
 
@@ -73,6 +68,7 @@ impl Server {
                 host: host.trim_matches(['[', ']']).to_owned(),
                 port: url.port().unwrap_or(80),
                 prefix: url.path().trim_end_matches('/').to_owned(),
+                how: URL,
             }),
             ("https", _) => Err(bad(
                 "this command speaks plain http only; run it on the machine of the service, with the address \
@@ -95,7 +91,8 @@ impl Server {
     ) -> Result<Response<Incoming>> {
         let silent = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let words = format!(
-                "nothing answers at {self}; start the service with `trackside serve`, or say with --url where it is"
+                "nothing answers at {self}; start the service with `trackside serve`, or {}",
+                self.how
             );
             Error::new(Code::Unavailable, words).because(cause)
         };

@@ -12,8 +12,9 @@ use super::{
     serve,
 };
 use crate::{
+    accounts::{self, signin},
     clock::{Clock, Ids},
-    config::{Config, DatabaseUrl, Sources},
+    config::{Config, DatabaseUrl, IssuerUrl, Sources},
     database::{Database, Migrate},
     error::chain,
     installation,
@@ -89,6 +90,7 @@ async fn examine(config: &Config, findings: &mut Findings) {
             Err(error) => findings.note(State::Bad, "redis", format!("{url}: {error}")),
         }
     }
+    examine_issuers(config, findings).await;
     let folder = &config.data_dir;
     match writable(folder) {
         Ok(true) => findings.note(State::Good, "folder", format!("{} can be written to", folder.display())),
@@ -149,6 +151,33 @@ async fn examine(config: &Config, findings: &mut Findings) {
             findings.note(State::Notice, "master key", "not recorded yet; the first start does that")
         }
         Err(error) => findings.note(State::Bad, "master key", chain(&error)),
+    }
+}
+
+/// Asks those that people or other programs' tokens come from.
+async fn examine_issuers(config: &Config, findings: &mut Findings) {
+    let bad = |setting: &str, issuer: &IssuerUrl, why: &str| {
+        format!(
+            "{} cannot be used: {why}; see that this machine reaches it, and that {setting} is to the letter what its \
+             metadata say as `issuer`",
+            issuer.as_str()
+        )
+    };
+    if let Some(oidc) = &config.oidc {
+        let back = signin::redirect_address(&config.public_url_at(config.listen));
+        let (state, words) = match signin::check_provider(config, oidc).await {
+            Ok(()) => (State::Good, format!("{} answers", oidc.issuer.as_str())),
+            Err(why) => (State::Bad, bad("TRACKSIDE_OIDC_ISSUER", &oidc.issuer, &why)),
+        };
+        findings.note(state, "sign-in", words);
+        findings.note(State::Good, "sign-in", format!("the redirect address to register there is {back}"));
+    }
+    if let Some(outside) = &config.tokens.outside {
+        let (state, words) = match accounts::check_issuer(config, &outside.issuer).await {
+            Ok(()) => (State::Good, format!("{} answers", outside.issuer.as_str())),
+            Err(why) => (State::Bad, bad("TRACKSIDE_OAUTH_ISSUER", &outside.issuer, &why)),
+        };
+        findings.note(state, "tokens", words);
     }
 }
 

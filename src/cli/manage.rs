@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     KeyCommand, ProjectCommand, TenantArg, TenantCommand,
     choose::Choice,
-    say::{BOLD, DIM, RESET, YELLOW, is_watched},
+    say::{BOLD, DIM, RESET, YELLOW, is_watched, moment, note, supposed},
     serve,
 };
 use crate::{
@@ -61,8 +61,9 @@ pub(super) async fn project(app: &Arc<App>, command: ProjectCommand, json: bool)
             println!("id              {}", project.id);
             println!("webhook secret  {}", secret.expose_secret());
             urls.iter().for_each(|(host, url)| println!("{host:<14}  {url}"));
-            if let Some(hint) = serve::unreachable(&app.config) {
-                eprintln!("\n{YELLOW}{hint}{RESET}");
+            match serve::unreachable(&app.config) {
+                Some(hint) => eprintln!("\n{YELLOW}{hint}{RESET}"),
+                None => supposed(app),
             }
             if is_watched() {
                 eprintln!(
@@ -115,15 +116,7 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
             if json {
                 println!("{:#}", keys.iter().map(show_key).collect::<Value>());
             } else {
-                keys.iter().for_each(|key| {
-                    let (bold, reset) = if key.revoked_at.is_none() { (BOLD, RESET) } else { (DIM, RESET) };
-                    let state = match (key.revoked_at, key.last_used_at) {
-                        (Some(_), _) => "revoked".to_owned(),
-                        (None, Some(at)) => format!("used {}", at.format("%Y-%m-%d %H:%M")),
-                        (None, None) => "never used".to_owned(),
-                    };
-                    println!("{bold}{}{reset}  {}  {:<7}{}  {state}", key.prefix, key.id, key.role, key.name);
-                });
+                keys.iter().for_each(|key| list_key(app, key));
             }
         }
         KeyCommand::Rotate { key, overlap_seconds, tenant } => {
@@ -133,8 +126,8 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
             let (record, key, ends) =
                 keys::rotate_key(app, tenant.id, Authority::system(), found, overlap).await?;
             print_key(&record, &key, json);
-            if !json && is_watched() {
-                eprintln!("{DIM}The old key is accepted until {ends}.{RESET}");
+            if !json {
+                note(&format!("The old key is accepted until {}.", moment(ends)));
             }
         }
         KeyCommand::Revoke { key, tenant } => {
@@ -145,6 +138,19 @@ pub(super) async fn key(app: &Arc<App>, command: KeyCommand, json: bool) -> Resu
         }
     }
     Ok(())
+}
+
+/// Prints a key on one line.
+fn list_key(app: &App, key: &KeyRecord) {
+    let ends = key.expires_at.map(|at| (at <= app.clock.now(), moment(at)));
+    let (look, state) = match (key.revoked_at, ends) {
+        (Some(at), _) => (DIM, format!("revoked {}", moment(at))),
+        (None, Some((true, at))) => (DIM, format!("expired {at}")),
+        (None, Some((false, at))) => (BOLD, format!("expires {at}")),
+        (None, None) => (BOLD, "never expires".to_owned()),
+    };
+    let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("used {}", moment(at)));
+    println!("{look}{}{RESET}  {}  {:<7}{}  {used}  {state}", key.prefix, key.id, key.role, key.name);
 }
 
 /// Prints a key that was just made.

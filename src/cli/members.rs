@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use anstream::{eprintln, println};
+use anstream::println;
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -10,17 +11,18 @@ use super::{
     TenantArg,
     manage::{every, find_tenant},
     parse,
-    say::{BOLD, DIM, RESET, is_watched},
+    say::{BOLD, DIM, RESET, moment, note, supposed},
 };
 use crate::{
     accounts::{
-        Authority, PrincipalId, PrincipalRecord, Role,
+        Authority, Level, Limits, PrincipalId, PrincipalRecord, Role,
         invitation::{self, Invitation, InvitationId, NewInvitation},
         members::{self, PrincipalPatch},
-        signin,
+        signin::{self, Email},
     },
     app::App,
     error::Result,
+    projects::ProjectId,
     wire::Expected,
 };
 
@@ -44,7 +46,8 @@ pub(super) enum PrincipalCommand {
     /// Make a link by which somebody who forgot their password takes a new one; prints it, this once
     ResetPassword {
         /// Their e-mail address
-        email: String,
+        #[arg(value_name = "ADDRESS", value_parser = parse::email)]
+        email: Email,
     },
     /// End all that a principal may do, its keys and sessions too
     Deactivate {
@@ -72,8 +75,14 @@ pub(super) enum InvitationCommand {
         #[arg(long)]
         role: Role,
         /// Whom it is for [default: whoever has the link]
-        #[arg(long, value_name = "ADDRESS")]
-        email: Option<String>,
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::email)]
+        email: Option<Email>,
+        /// The projects to limit them to, by id, each with =viewer behind it where they may only look [default: all]
+        #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = parse::limit)]
+        projects: Option<Vec<(ProjectId, Level)>>,
+        /// From when on the link is refused, such as 2030-01-31, within 30 days [default: in 7 days]
+        #[arg(long, value_name = "TIME", value_parser = parse::time)]
+        expires_at: Option<DateTime<Utc>>,
         #[command(flatten)]
         tenant: TenantArg,
     },
@@ -98,24 +107,20 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
         PrincipalCommand::List { tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
             let all = every(|page| members::list_principals(app, tenant.id, page), |one| one.id).await?;
-            if json {
-                println!("{:#}", all.iter().map(show_principal).collect::<Value>());
-            } else {
-                all.iter().for_each(print_principal);
-            }
+            show(app, &all, true, json).await?;
             return Ok(());
         }
         PrincipalCommand::ResetPassword { email } => {
-            let link = signin::offer_reset(app, &email).await?;
+            let link = signin::offer_reset(app, email).await?;
             if json {
                 println!("{:#}", json!({"link": link.url, "expiresAt": link.expires_at}));
             } else {
                 println!("{}", link.url);
-            }
-            if is_watched() && !json {
-                eprintln!(
-                    "{DIM}It works once, for an hour. Hand it to them over a way that you trust.{RESET}"
-                );
+                note(&format!(
+                    "The link works once, until {}. Hand it to them over a way that you trust.",
+                    moment(link.expires_at)
+                ));
+                supposed(app);
             }
             return Ok(());
         }
@@ -133,20 +138,16 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
             members::reactivate_principal(app, tenant, authority, principal).await?
         }
     };
-    if json {
-        println!("{:#}", show_principal(&changed))
-    } else {
-        print_principal(&changed)
-    }
-    Ok(())
+    show(app, &[changed], false, json).await
 }
 
 pub(super) async fn invitation(app: &Arc<App>, command: InvitationCommand, json: bool) -> Result<()> {
     let authority = Authority::system();
     match command {
-        InvitationCommand::Create { role, email, tenant } => {
+        InvitationCommand::Create { role, email, projects, expires_at, tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
-            let new = NewInvitation { role, email, projects: None, expires_at: None };
+            let projects = projects.map(|projects| projects.into_iter().collect());
+            let new = NewInvitation { role, email: email.map(Email::into_string), projects, expires_at };
             let (made, secret) = invitation::create_invitation(app, tenant.id, authority, new).await?;
             let link = invitation::link(app, &secret);
             if json {
@@ -155,12 +156,9 @@ pub(super) async fn invitation(app: &Arc<App>, command: InvitationCommand, json:
                 println!("{shown:#}");
             } else {
                 println!("{link}");
-                if is_watched() {
-                    let until = made.expires_at;
-                    eprintln!(
-                        "{DIM}The link is shown this once, and good for one person until {until}.{RESET}"
-                    );
-                }
+                let until = moment(made.expires_at);
+                note(&format!("The link is shown this once, and good for one person, until {until}."));
+                supposed(app);
             }
         }
         InvitationCommand::List { tenant } => {
@@ -181,38 +179,55 @@ pub(super) async fn invitation(app: &Arc<App>, command: InvitationCommand, json:
     Ok(())
 }
 
-fn print_principal(one: &PrincipalRecord) {
-    let (look, state) = if one.deactivated_at.is_none() { (BOLD, "") } else { (DIM, "  deactivated") };
-    println!("{look}{}{RESET}  {:<16}{:<7}{}{state}", one.id, one.kind, one.role, one.name);
+/// Prints principals, with the addresses of those who are people.
+async fn show(app: &App, all: &[PrincipalRecord], is_list: bool, json: bool) -> Result<()> {
+    let emails = signin::addresses(app, all.iter().map(|one| one.id).collect()).await?;
+    let email = |one: &PrincipalRecord| emails.get(&one.id).map(Email::as_str);
+    if json {
+        let mut shown = all.iter().map(|one| show_principal(one, email(one)));
+        let shown = if is_list { shown.collect() } else { shown.next().unwrap_or_default() };
+        println!("{shown:#}");
+    } else {
+        all.iter().for_each(|one| print_principal(one, email(one)));
+    }
+    Ok(())
 }
 
-fn show_principal(one: &PrincipalRecord) -> Value {
-    let access = one.projects.as_ref().map(|projects| {
-        let levels = projects.iter().map(|(project, level)| (project.to_string(), json!(level)));
-        Value::Object(levels.collect())
-    });
+fn print_principal(one: &PrincipalRecord, email: Option<&str>) {
+    let (look, state) = if one.deactivated_at.is_none() { (BOLD, "") } else { (DIM, "  deactivated") };
+    let email = email.map(|email| format!("  {email}")).unwrap_or_default();
+    println!("{look}{}{RESET}  {:<16}{:<7}{}{email}{state}", one.id, one.kind, one.role, one.name);
+}
+
+fn show_principal(one: &PrincipalRecord, email: Option<&str>) -> Value {
     json!({
         "id": one.id.0,
         "kind": one.kind,
         "name": one.name,
+        "email": email,
         "role": one.role,
         "agentRole": one.agent_role,
-        "projectAccess": access,
+        "projectAccess": show_limits(&one.projects),
         "createdAt": one.created_at,
         "deactivatedAt": one.deactivated_at,
     })
 }
 
+fn show_limits(limits: &Limits) -> Option<Value> {
+    let levels = limits.as_ref()?.iter().map(|(project, level)| (project.to_string(), json!(level)));
+    Some(Value::Object(levels.collect()))
+}
+
 fn print_invitation(app: &App, one: &Invitation) {
-    let state = match one {
-        _ if one.accepted_at.is_some() => "accepted",
-        _ if one.revoked_at.is_some() => "withdrawn",
-        _ if one.expires_at <= app.clock.now() => "expired",
-        _ => "open",
+    let ends = one.expires_at;
+    let (look, state, at) = match (one.accepted_at, one.revoked_at) {
+        (Some(at), _) => (DIM, "accepted", at),
+        (None, Some(at)) => (DIM, "withdrawn", at),
+        (None, None) if ends <= app.clock.now() => (DIM, "expired", ends),
+        (None, None) => (BOLD, "open until", ends),
     };
-    let look = if state == "open" { BOLD } else { DIM };
     let email = one.email.as_deref().unwrap_or("whoever has the link");
-    println!("{look}{}{RESET}  {:<7}{email}  {state}", one.id, one.role);
+    println!("{look}{}{RESET}  {:<7}{email}  {state} {}", one.id, one.role, moment(at));
 }
 
 fn show_invitation(one: &Invitation) -> Value {
@@ -220,6 +235,7 @@ fn show_invitation(one: &Invitation) -> Value {
         "id": one.id.0,
         "role": one.role,
         "email": one.email,
+        "projectAccess": show_limits(&one.projects),
         "createdAt": one.created_at,
         "expiresAt": one.expires_at,
         "acceptedAt": one.accepted_at,

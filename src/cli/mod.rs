@@ -42,7 +42,7 @@ use crate::{
     clock::{Clock, Ids},
     config::{Config, Sources},
     database::{Database, Migrate},
-    error::{Error, Result, chain},
+    error::{Error, OUT_OF_REACH, Result, chain},
     http, installation, logs,
     projects::ProjectId,
 };
@@ -269,7 +269,8 @@ pub fn main() -> ExitCode {
 fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let fields = error.downcast_ref::<Error>().map_or(&[][..], |error| &error.fields);
     match fields {
-        [] => eprintln!("{RED}error:{RESET} {}", chain(error)),
+        // Whoever owns the database comes with no credential.
+        [] => eprintln!("{RED}error:{RESET} {}", chain(error).replace(OUT_OF_REACH, "")),
         // What a field is to a client is a flag to whoever types.
         fields => fields.iter().for_each(|field| {
             eprintln!("{RED}error:{RESET} {}: {}", parse::flag(&field.pointer), field.detail);

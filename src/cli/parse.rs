@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use crate::{
-    accounts::{PrincipalId, invitation::InvitationId},
+    accounts::{Level, PrincipalId, invitation::InvitationId, signin::Email},
     projects::ProjectId,
 };
 
@@ -39,8 +39,22 @@ pub(super) fn invitation(text: &str) -> Result<InvitationId, String> {
     text.trim().parse().map_err(|_| why.to_owned())
 }
 
+/// A project that somebody is to be limited to, by its id, with their level there behind it if they may only look.
+pub(super) fn limit(text: &str) -> Result<(ProjectId, Level), String> {
+    let (id, level) = text.split_once('=').unwrap_or((text, Level::Editor.as_str()));
+    Ok((project(id)?, level.trim().parse()?))
+}
+
+/// An e-mail address.
+pub(super) fn email(text: &str) -> Result<Email, String> {
+    Email::parse("", text).map_err(|error| error.field_details())
+}
+
 /// The flag for a field of a request: `--repo-url` for `/repoUrl`.
 pub(super) fn flag(pointer: &str) -> String {
+    if matches!(pointer, "/projectIds" | "/projectAccess") {
+        return "--projects".to_owned();
+    }
     let mut flag = "--".to_owned();
     for c in pointer.trim_start_matches('/').chars() {
         match c {
@@ -67,5 +81,16 @@ mod tests {
     fn a_field_is_known_by_its_flag() {
         assert_eq!(flag("/repoUrl"), "--repo-url");
         assert_eq!(flag("/name"), "--name");
+        assert_eq!((&*flag("/projectIds"), &*flag("/projectAccess")), ("--projects", "--projects"));
+    }
+
+    #[test]
+    fn a_limit_is_a_project_and_a_level() {
+        let id = "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c";
+        let level = |behind: &str| limit(&format!("{id}{behind}")).map(|(_, level)| level);
+        assert_eq!((level(""), level("=editor")), (Ok(Level::Editor), Ok(Level::Editor)));
+        assert_eq!(level("=viewer"), Ok(Level::Viewer));
+        assert!(level("=owner").expect_err("no level").contains("viewer"));
+        assert!(limit("rocket").expect_err("no id").contains("trackside project list"));
     }
 }

@@ -1,8 +1,14 @@
 //! How the command line speaks: colours, and events on one line.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    fmt::Display,
+    io::{IsTerminal as _, Write as _},
+};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
+
+use crate::app::App;
 
 pub(super) const BOLD: &str = "\x1b[1m";
 pub(super) const DIM: &str = "\x1b[2m";
@@ -15,6 +21,27 @@ pub(super) const RESET: &str = "\x1b[0m";
 /// Whether somebody is watching, who wants words rather than one value.
 pub(super) fn is_watched() -> bool {
     std::io::stdout().is_terminal()
+}
+
+/// Says something beside a command's answer.
+pub(super) fn note(text: &str) {
+    anstream::eprintln!("{DIM}{text}{RESET}");
+}
+
+/// A time, for people.
+pub(super) fn moment(time: DateTime<Utc>) -> impl Display {
+    time.format("%Y-%m-%d %H:%M UTC")
+}
+
+/// Says where an address leads that was just printed, unless the settings say where the service is: this process does not
+/// know with which settings that runs.
+pub(super) fn supposed(app: &App) {
+    if app.config.public_url.is_none() {
+        note(&format!(
+            "This supposes the service at {}; where it is elsewhere, set TRACKSIDE_PUBLIC_URL.",
+            app.public_url()
+        ));
+    }
 }
 
 /// This program as it was called, for commands that people copy.

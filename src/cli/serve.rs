@@ -1,5 +1,7 @@
 //! `trackside serve`: the service until it is told to stop.
 
+use std::sync::Arc;
+
 use anstream::eprintln;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -37,6 +39,10 @@ pub(super) async fn run(config: Config) -> Result<()> {
     );
     if let Some(hint) = unreachable(&service.app.config) {
         tracing::warn!("{hint}");
+    }
+    if service.app.config.role.serves() {
+        let meeting = accounts::meet_issuers(Arc::clone(&service.app));
+        tokio::spawn(service.app.shutdown.clone().run_until_cancelled_owned(meeting));
     }
     until_told_to_stop().await?;
     tracing::info!("stopping: requests in flight finish, streams are told to come back");

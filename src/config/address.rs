@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -13,6 +13,25 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use url::{Host, Url};
+
+use super::Config;
+
+/// Where this machine reaches what listens on an address of its own.
+pub fn from_here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let here = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(here);
+    }
+    address
+}
+
+impl Config {
+    /// Where clients reach a service that listens there, without a trailing slash. Of one that takes every address of its
+    /// machine and was not told, only this machine knows where that is.
+    pub fn public_url_at(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", from_here(address)))
+    }
+}
 
 /// Where the data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use secrecy::SecretString;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 pub use self::{
-    address::{AllowedHost, DatabaseUrl, IssuerUrl, SecretUrl},
+    address::{AllowedHost, DatabaseUrl, IssuerUrl, SecretUrl, from_here},
     people::OidcSettings,
     settings::{DEFAULT_LOG, SETTINGS, Setting},
     tokens::{LegacySettings, OutsideSettings, TokenSettings},

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use trackside::samples::sign;
 
 use crate::support::{
-    process::{Process, free_port, output, run, trackside},
+    process::{Process, free_port, output, refused, run, trackside},
     text,
 };
 
@@ -69,6 +69,8 @@ fn tenants_are_named_where_there_are_several() {
     let only = output(at, &["--json", "key", "create", "--name", "x", "--role", "VIEWER"]);
     assert_eq!(json(&only)["role"], "viewer");
     output(at, &["tenant", "create", "--name", "B"]);
+    let twice = refused(at, &["tenant", "create", "--name", " A "]);
+    assert!(twice.contains(&a), "names are how tenants are told apart: {twice}");
     let unclear = run(at, &["key", "create", "--name", "x", "--role", "viewer"]);
     assert_eq!(unclear.status.code(), Some(1));
     let words = String::from_utf8_lossy(&unclear.stderr).into_owned();
@@ -102,14 +104,6 @@ const LATER: [&[&str]; 16] = [
     &["mcp", "--key", "tsk_0"],
     &["migrate", "down", "--yes"],
 ];
-
-#[track_caller]
-fn refused(at: &std::path::Path, arguments: &[&str]) -> String {
-    let refused = run(at, arguments);
-    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{arguments:?}: {words}");
-    words
-}
 
 #[test]
 fn a_command_in_the_wrong_folder_says_where_it_looked_and_makes_nothing() {
@@ -153,32 +147,6 @@ fn a_command_on_a_database_that_no_service_has_used_makes_nothing_there() {
     assert!(applied() == 0 && !at.join("master.key").exists());
     let key = output(at, &["key", "create", "--name", "me", "--role", "owner"]);
     assert!(key.starts_with("tsk_"), "a first key is how an installation may begin: {key}");
-}
-
-#[test]
-fn people_are_invited_and_principals_changed_at_the_command_line() {
-    let folder = Scratch::new();
-    let at = folder.path();
-    let made = json(&output(at, &["--json", "key", "create", "--name", "ci", "--role", "owner"]));
-    let id = text(&made["principalId"]);
-    let another = output(at, &["key", "create", "--name", "ci, too", "--principal", &id]);
-    assert!(another.starts_with("tsk_"), "{another}");
-    let last = run(at, &["principal", "set-role", &id, "viewer"]);
-    assert_eq!(last.status.code(), Some(1), "it is the last owner");
-    output(at, &["key", "create", "--name", "me", "--role", "owner"]);
-    assert!(output(at, &["principal", "set-role", &id, "viewer"]).contains("viewer"));
-    assert!(output(at, &["principal", "deactivate", &id]).contains("deactivated"));
-    assert!(output(at, &["key", "list"]).contains("revoked"));
-    assert!(!output(at, &["principal", "reactivate", &id]).contains("deactivated"));
-    let listed = json(&output(at, &["--json", "principal", "list"]));
-    assert_eq!(listed.as_array().unwrap().len(), 2);
-    let link = output(at, &["invitation", "create", "--role", "member", "--email", "ada@example.org"]);
-    assert!(link.contains("/join?invitation=tsi_"), "the link alone: {link}");
-    let invitation = json(&output(at, &["--json", "invitation", "list"]))[0].clone();
-    assert_eq!(invitation["email"], "ada@example.org");
-    let withdrawn = output(at, &["invitation", "revoke", &text(&invitation["id"])]);
-    assert!(withdrawn.ends_with("withdrawn"), "{withdrawn}");
-    assert_eq!(run(at, &["key", "create", "--name", "x"]).status.code(), Some(2), "a role or a principal");
 }
 
 #[test]
@@ -335,6 +303,15 @@ fn what_is_wrong_is_told_in_the_words_of_the_command_line() {
     let words = refused(&["project", "create", "--name", "x", "--repo-url", "rocket"], 1);
     assert!(words.contains("--repo-url: ") && !words.contains("/repoUrl"), "{words}");
     let key = ["key", "create", "--name", "x", "--role", "viewer"];
+    let nowhere = "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3c";
+    let words = refused(&[&key[..], &["--projects", nowhere]].concat(), 1);
+    assert!(words.contains("--projects: there is no project"), "{words}");
+    let words = refused(&["principal", "deactivate", nowhere], 1);
+    assert!(words.ends_with("there is no such principal\n"), "nobody came with a credential: {words}");
+    let words = refused(&["principal", "reset-password", "ada"], 2);
+    assert!(words.contains("<ADDRESS>") && words.contains("name@example.org"), "{words}");
+    let words = refused(&["health", "--port", &free_port().to_string()], 1);
+    assert!(words.contains("--port") && !words.contains("--url"), "{words}");
     let words = refused(&[&key[..], &["--expires-at", "soon"]].concat(), 2);
     assert!(words.contains("2030-01-31T18:00:00Z"), "{words}");
     let words = refused(&[&key[..], &["--projects", "rocket"]].concat(), 2);

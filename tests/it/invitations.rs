@@ -81,6 +81,8 @@ async fn somebody_with_the_link_joins_once_as_what_it_says() {
     assert_eq!(actions, ["invitation_accepted", "invitation_created"]);
     assert_eq!(events["items"][0]["actorName"], "Person 1");
     assert!(!events.to_string().contains(&secret));
+    let late = acme.client.delete(&format!("/api/v1/invitations/{}", text(&made["id"]))).await.expect(409);
+    assert!(late.body.contains(&principal.to_string()), "whom to deactivate: {}", late.body);
 }
 
 #[tokio::test]

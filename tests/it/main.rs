@@ -30,6 +30,7 @@ mod members;
 mod oauth;
 mod oidc;
 mod operation;
+mod operator;
 mod postgres;
 mod processing;
 mod projects;

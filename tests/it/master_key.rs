@@ -109,7 +109,7 @@ fn the_command_line_says_what_the_next_start_needs() {
         String::from_utf8_lossy(&run(at, &["master-key", "rotate"]).stderr)
             .contains("there is no installation")
     );
-    output(at, &["tenant", "list"]);
+    output(at, &["tenant", "create", "--name", "Acme"]);
     let rotated = run(at, &["master-key", "rotate"]);
     assert!(String::from_utf8_lossy(&rotated.stderr).contains("backups of before need it"));
     output(at, &["tenant", "list"]);

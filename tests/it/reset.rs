@@ -2,7 +2,10 @@
 
 use scratch::Scratch;
 use serde_json::json;
-use trackside::{accounts::signin, error::Code};
+use trackside::{
+    accounts::signin::{self, Email},
+    error::Code,
+};
 
 use crate::support::{
     Server, Visitor, eventually,
@@ -11,6 +14,10 @@ use crate::support::{
     visitor::{EMAIL, PASSWORD, set_up_code},
 };
 
+fn address(text: &str) -> Email {
+    Email::parse("/email", text).unwrap()
+}
+
 #[tokio::test]
 async fn somebody_who_forgot_their_password_takes_a_new_one_by_a_link_that_works_once() {
     let server = Server::start().await;
@@ -18,7 +25,7 @@ async fn somebody_who_forgot_their_password_takes_a_new_one_by_a_link_that_works
     let visitor = Visitor::owner(&server).await;
     let app = &server.service.app;
     let offer = async || {
-        let link = signin::offer_reset(app, " ADA@example.org").await.unwrap().url;
+        let link = signin::offer_reset(app, address(" ADA@example.org")).await.unwrap().url;
         link.split_once("/reset?code=").expect("a link to the page").1.to_owned()
     };
     let take = async |by: &Visitor, code: &str, password: &str| {
@@ -55,7 +62,7 @@ async fn somebody_who_forgot_their_password_takes_a_new_one_by_a_link_that_works
         events["items"].as_array().unwrap().iter().filter(|event| event["action"] == action).count()
     };
     assert_eq!((told("password_reset_offered"), told("password_changed")), (5, 2));
-    let unknown = signin::offer_reset(app, "eve@example.org").await.err().expect("nobody");
+    let unknown = signin::offer_reset(app, address("eve@example.org")).await.err().expect("nobody");
     assert_eq!(unknown.code, Code::NotFound);
 }
 
@@ -73,7 +80,7 @@ async fn whoever_showed_an_old_password_is_shut_out_by_a_new_one() {
     let intruder = Visitor::new(&server);
     let page = intruder.sign_in(EMAIL, PASSWORD).await.expect(200).body;
     let proof = page.split("name=\"proof\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let link = signin::offer_reset(&server.service.app, EMAIL).await.unwrap().url;
+    let link = signin::offer_reset(&server.service.app, address(EMAIL)).await.unwrap().url;
     let code = link.split_once("/reset?code=").unwrap().1;
     let fields = [("code", code), ("password", "a dozen dry herons"), ("repeat", "a dozen dry herons")];
     let chooser = Visitor::new(&server);

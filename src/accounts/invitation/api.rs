@@ -64,7 +64,8 @@ impl InvitationsApi {
 
     /// Withdraw an invitation
     ///
-    /// Its link is refused from now on. One that was used or withdrawn before stays as it is.
+    /// Its link is refused from now on. One that was withdrawn before stays as it is; one by which somebody has joined is
+    /// refused with 409.
     #[oai(path = "/invitations/:invitation_id", method = "delete", operation_id = "revoke_invitation")]
     async fn revoke_invitation(
         &self,

@@ -191,10 +191,10 @@ pub async fn list_invitations(
     app.database.read(tenant, |tx| Box::pin(async move { store::list(tx, &page).await })).await
 }
 
-/// Withdraws an invitation. One that was used or withdrawn before stays as it is.
+/// Withdraws an invitation. One that was withdrawn before stays as it is.
 ///
 /// # Errors
-/// `not_found` for one of another tenant or none.
+/// `not_found` for one of another tenant or none, `conflict` for one by which somebody has joined.
 pub async fn revoke_invitation(
     app: &App,
     tenant: TenantId,
@@ -207,6 +207,15 @@ pub async fn revoke_invitation(
         Box::pin(async move {
             let is_news = store::revoke(tx, id, now).await?;
             let invitation = store::find(tx, id).await?;
+            if let Some(joined) = invitation.principal {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!(
+                        "somebody has joined by this invitation already; to end their access, deactivate the principal \
+                         {joined}: trackside principal deactivate, or POST /api/v1/principals/{joined}/deactivate"
+                    ),
+                ));
+            }
             if is_news {
                 security::note(tx, about(event, &invitation)).await?;
             }

@@ -1,6 +1,9 @@
 //! Principals over REST.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use poem::web::Data;
 use poem_openapi::{
@@ -11,7 +14,10 @@ use serde::Deserialize;
 
 use super::PrincipalPatch;
 use crate::{
-    accounts::{Caller, Level, PrincipalId, PrincipalKind, PrincipalRecord, Role, scope},
+    accounts::{
+        Caller, Level, PrincipalId, PrincipalKind, PrincipalRecord, Role, scope,
+        signin::{self, Email},
+    },
     app::App,
     error::Result,
     rest::{self, Input, Listed, Tag, Versioned, given},
@@ -38,7 +44,8 @@ impl MembersApi {
     ) -> Result<Listed<PrincipalOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = super::list_principals(&app, caller.principal.tenant, page.clone()).await?;
-        Ok(Listed(page.cut(rows, |row| row.id, PrincipalOut::from)))
+        let emails = signin::addresses(&app, rows.iter().map(|row| row.id).collect()).await?;
+        Ok(Listed(page.cut(rows, |row| row.id, |row| PrincipalOut::of(row, &emails))))
     }
 
     /// Show a principal
@@ -52,7 +59,7 @@ impl MembersApi {
         /// The principal.
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
-        Ok(versioned(super::get_principal(&app, caller.principal.tenant, principal_id.0).await?))
+        versioned(&app, super::get_principal(&app, caller.principal.tenant, principal_id.0).await?).await
     }
 
     /// Change a principal
@@ -76,7 +83,7 @@ impl MembersApi {
         let (tenant, authority) = (caller.principal.tenant, caller.authority());
         let expected = rest::if_match(if_match.0);
         let id = principal_id.0;
-        Ok(versioned(super::update_principal(&app, tenant, authority, id, patch, expected).await?))
+        versioned(&app, super::update_principal(&app, tenant, authority, id, patch, expected).await?).await
     }
 
     /// Deactivate a principal
@@ -96,7 +103,7 @@ impl MembersApi {
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
         let (tenant, authority) = (caller.principal.tenant, caller.authority());
-        Ok(versioned(super::deactivate_principal(&app, tenant, authority, principal_id.0).await?))
+        versioned(&app, super::deactivate_principal(&app, tenant, authority, principal_id.0).await?).await
     }
 
     /// Reactivate a principal
@@ -115,7 +122,7 @@ impl MembersApi {
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
         let (tenant, authority) = (caller.principal.tenant, caller.authority());
-        Ok(versioned(super::reactivate_principal(&app, tenant, authority, principal_id.0).await?))
+        versioned(&app, super::reactivate_principal(&app, tenant, authority, principal_id.0).await?).await
     }
 }
 
@@ -149,6 +156,8 @@ struct PrincipalOut {
     kind: PrincipalKind,
     /// The name people see.
     name: String,
+    /// The address under which a person signs in; absent for a service account.
+    email: Option<String>,
     /// What it is in the tenant.
     role: Role,
     /// What an agent does among others, such as `developer`.
@@ -173,13 +182,15 @@ example!(PrincipalOut, {
     "createdAt": "2026-11-21T09:00:00Z"
 });
 
-fn versioned(record: PrincipalRecord) -> Versioned<PrincipalOut> {
-    Versioned { version: record.version, body: record.into() }
+async fn versioned(app: &App, record: PrincipalRecord) -> Result<Versioned<PrincipalOut>> {
+    let emails = signin::addresses(app, vec![record.id]).await?;
+    Ok(Versioned { version: record.version, body: PrincipalOut::of(record, &emails) })
 }
 
-impl From<PrincipalRecord> for PrincipalOut {
-    fn from(record: PrincipalRecord) -> Self {
+impl PrincipalOut {
+    fn of(record: PrincipalRecord, emails: &HashMap<PrincipalId, Email>) -> Self {
         Self {
+            email: emails.get(&record.id).map(Email::to_string),
             id: record.id,
             kind: record.kind,
             name: record.name,

@@ -244,7 +244,9 @@ pub async fn register(app: &App, document: Value) -> Result<Client> {
     }
     let client = read(&id, document.clone(), true)?;
     let now = app.clock.now();
-    keep(app, Kept { client_id: id, document, registered: true, fetched_at: now, fresh_until: now }).await?;
+    keep(app, Kept { client_id: id.clone(), document, registered: true, fetched_at: now, fresh_until: now })
+        .await?;
+    tracing::info!(client = id, name = client.name, "a client that signs people in was registered");
     Ok(client)
 }
 
@@ -275,6 +277,7 @@ pub async fn remove(app: &App, client_id: &str) -> Result<()> {
         let why = format!("no client `{client_id}` is registered; see: trackside client list");
         return Err(Error::new(Code::NotFound, why));
     }
+    tracing::info!(client = client_id, "a client that signs people in was removed");
     Ok(())
 }
 

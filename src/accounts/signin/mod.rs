@@ -25,7 +25,7 @@ mod session;
 mod setup;
 mod store;
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use secrecy::SecretString;
 
@@ -38,6 +38,7 @@ pub(crate) use self::{
 };
 pub use self::{
     api::SessionsApi,
+    oidc::{check_provider, redirect_address},
     password::NewPassword,
     reset::{ResetLink, offer_reset},
     session::{Method, Session, forget_sessions, list_sessions, revoke_session},
@@ -216,6 +217,16 @@ async fn find_person(app: &App, email: Email) -> Result<Option<Person>> {
 /// The tenants that a person belongs to, oldest first.
 async fn memberships(app: &App, person: PersonId) -> Result<Vec<Membership>> {
     app.database.read_through(Door::People, move |tx| Box::pin(store::memberships(tx, person))).await
+}
+
+/// The addresses of those of these principals who are people.
+///
+/// # Errors
+/// The database's.
+pub async fn addresses(app: &App, of: Vec<PrincipalId>) -> Result<HashMap<PrincipalId, Email>> {
+    app.database
+        .read_through(Door::People, |tx| Box::pin(async move { store::addresses(tx, &of).await }))
+        .await
 }
 
 /// Who somebody is whom an issuer knows, in the tenants that they belong to.

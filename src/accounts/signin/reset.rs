@@ -34,12 +34,18 @@ pub struct ResetLink {
 /// Makes a link for the person with an address, and notes that in each of their tenants.
 ///
 /// # Errors
-/// `not_found` for nobody.
-pub async fn offer_reset(app: &App, email: &str) -> Result<ResetLink> {
+/// `not_found` for nobody, `conflict` for somebody who may act in no tenant: the link would let them in nowhere.
+pub async fn offer_reset(app: &App, email: Email) -> Result<ResetLink> {
     let nobody = || Error::new(Code::NotFound, "nobody with this e-mail address signs in here");
-    let person = find_person(app, Email::parse("/email", email)?).await?.ok_or_else(nobody)?;
+    let person = find_person(app, email).await?.ok_or_else(nobody)?;
+    let memberships = memberships(app, person.id).await?;
+    if memberships.is_empty() {
+        let why = "whoever has this e-mail address was deactivated wherever they belong: let them act again first, with \
+                   `trackside principal reactivate`, or invite them anew with `trackside invitation create`";
+        return Err(Error::new(Code::Conflict, why));
+    }
     let (proof, expires_at) = prove(app, &RESET, &person, Method::Password)?;
-    for member in memberships(app, person.id).await? {
+    for member in memberships {
         let event = SecurityEvent::new(app, Actor::system(), SecurityAction::PasswordResetOffered);
         let noted = app.database.write(member.tenant.id, move |tx| {
             Box::pin(async move {

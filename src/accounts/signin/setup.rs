@@ -47,7 +47,8 @@ pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
     }
     let Some(tenant) = list_tenants(app).await?.into_iter().next() else { return Ok(None) };
     if let Some((email, password)) = &app.config.admin {
-        let named = |setting: &str, error: Error| Error::invalid(format!("{setting}: {}", error.detail));
+        let named =
+            |setting: &str, error: Error| Error::invalid(format!("{setting}: {}", error.field_details()));
         let email = Email::parse("/email", email).map_err(|error| named("TRACKSIDE_ADMIN_EMAIL", error))?;
         let password = NewPassword::parse("/password", password.clone())
             .map_err(|error| named("TRACKSIDE_ADMIN_PASSWORD", error))?;

@@ -1,5 +1,7 @@
 //! The rows of people and their sessions.
 
+use std::collections::HashMap;
+
 use entity::{identity, person, principal, session, tenant};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -14,6 +16,9 @@ use crate::{
     error::{Error, Result},
     wire::Page,
 };
+
+/// Rows that one query names by their ids, at most.
+const MANY: usize = 500;
 
 pub(super) async fn person_by_email(tx: &DoorTx<'_>, email: &Email) -> Result<Option<Person>> {
     let row = person::Entity::find().filter(person::Column::Email.eq(email.as_str())).one(tx.conn()).await?;
@@ -123,6 +128,28 @@ pub(super) async fn memberships(tx: &DoorTx<'_>, person: PersonId) -> Result<Vec
         Some(Membership { tenant, principal })
     };
     Ok(tenants.into_iter().filter_map(membership).collect())
+}
+
+/// The addresses of those of these principals who are people.
+pub(super) async fn addresses(tx: &DoorTx<'_>, of: &[PrincipalId]) -> Result<HashMap<PrincipalId, Email>> {
+    let mut known = HashMap::new();
+    for some in of.chunks(MANY) {
+        let mine = principal::Entity::find()
+            .filter(principal::Column::Id.is_in(some.iter().map(|id| id.0)))
+            .filter(principal::Column::PersonId.is_not_null())
+            .all(tx.conn())
+            .await?;
+        let people = person::Entity::find()
+            .filter(person::Column::Id.is_in(mine.iter().filter_map(|row| row.person_id)))
+            .all(tx.conn())
+            .await?;
+        for row in people {
+            let person = to_person(row)?;
+            let theirs = mine.iter().filter(|row| row.person_id == Some(person.id.0));
+            known.extend(theirs.map(|row| (PrincipalId(row.id), person.email.clone())));
+        }
+    }
+    Ok(known)
 }
 
 /// Whether anywhere in the installation a person is an owner.

@@ -103,9 +103,13 @@ impl Server {
         Project { client, tenant, ..project.clone() }
     }
 
-    /// A new tenant, with an owner's key.
+    /// A new tenant, with an owner's key; where the name is taken, it gets a number behind it.
     pub(crate) async fn tenant(&self, name: &str) -> Tenant {
-        let tenant = accounts::create_tenant(&self.service.app, name).await.unwrap().id;
+        let app = &self.service.app;
+        let others = accounts::list_tenants(app).await.unwrap();
+        let is_taken = others.iter().any(|other| other.name == name);
+        let name = if is_taken { format!("{name} {}", others.len()) } else { name.to_owned() };
+        let tenant = accounts::create_tenant(app, &name).await.unwrap().id;
         let key = self.key(tenant, NewKey { name: "owner".into(), role: Role::Owner, ..any_key() }).await;
         Tenant { id: tenant, client: self.client(&key) }
     }

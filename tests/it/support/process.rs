@@ -37,6 +37,15 @@ pub(crate) fn output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }
 
+/// What a command that does not work says about it; it answers nothing.
+#[track_caller]
+pub(crate) fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let refused = run(folder, arguments);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{arguments:?}: {words}");
+    words
+}
+
 /// What a served process says, in its folder.
 pub(crate) const LOG: &str = "serve.log";
 

@@ -19,6 +19,7 @@ use poem::{IntoResponse as _, Request, Response, handler, http::HeaderMap, web::
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::provider::{check_provider, redirect_address};
 use super::{
     Method, PersonId, Welcome, attempts, cookie,
     pages::{HOME, SIGN_IN, choice_page, enter, query, with_cookie, with_next},

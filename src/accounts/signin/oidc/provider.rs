@@ -19,11 +19,11 @@ use secrecy::ExposeSecret as _;
 
 use super::{super::Email, CALLBACK, Flow};
 use crate::{
-    accounts::issuer::{Issuer, known, unavailable},
+    accounts::issuer::{Issuer, ask, known, unavailable},
     app::App,
-    config::OidcSettings,
+    config::{Config, OidcSettings},
     error::{Code, Error, Result, chain},
-    fetch::FetchError,
+    fetch::{Fetch, FetchError},
 };
 
 /// What ID tokens may be signed by: all that take a key which only the provider has.
@@ -79,6 +79,21 @@ pub(super) async fn address(app: &App, settings: &OidcSettings, flow: &Flow) -> 
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
         .url();
     Ok(url.into())
+}
+
+/// What keeps people from signing in at the provider, for whoever operates the service.
+///
+/// # Errors
+/// Why it cannot be asked, or is not the one that the settings name, or not one of OpenID Connect.
+pub async fn check_provider(config: &Config, settings: &OidcSettings) -> Result<(), String> {
+    let issuer = ask(&Fetch::new(config), &settings.issuer).await?;
+    let metadata: Result<CoreProviderMetadata, _> = serde_json::from_value(issuer.metadata);
+    metadata.map(|_| ()).map_err(|error| format!("its metadata are not those of an OpenID provider: {error}"))
+}
+
+/// Where the provider sends people back to, at a service that is there: what it has to be told.
+pub fn redirect_address(public_url: &str) -> String {
+    format!("{public_url}{CALLBACK}")
 }
 
 /// Whether the provider says with every answer that it is from it (RFC 9207).
@@ -156,7 +171,7 @@ fn client(app: &App, settings: &OidcSettings, issuer: &Issuer) -> Result<Client>
     let takes_basic =
         metadata.token_endpoint_auth_methods_supported().is_none_or(|methods| methods.contains(&basic));
     let (id, secret) = (settings.client_id.clone(), settings.client_secret.expose_secret().to_owned());
-    let back = RedirectUrl::new(format!("{}{CALLBACK}", app.public_url())).map_err(Error::internal)?;
+    let back = RedirectUrl::new(redirect_address(&app.public_url())).map_err(Error::internal)?;
     let client =
         CoreClient::from_provider_metadata(metadata, ClientId::new(id), Some(ClientSecret::new(secret)));
     let kind = if takes_basic { AuthType::BasicAuth } else { AuthType::RequestBody };
