@@ -38,7 +38,7 @@ pub struct App {
     pub ids: Ids,
     /// The database.
     pub database: Database,
-    /// The master key.
+    /// What seals secrets at rest.
     pub vault: Vault,
     /// Durable jobs.
     pub jobs: Jobs,

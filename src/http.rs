@@ -159,6 +159,7 @@ pub fn endpoint_with(
             let app = Arc::clone(&app);
             move |endpoint, request| admission::admit(Arc::clone(&app), endpoint, request)
         })
+        .around(lead_home)
         .around(explain)
         .with(cors)
         .before(move |request| {
@@ -243,6 +244,15 @@ async fn observe<E: Endpoint>(
 /// The id of a request, beside it.
 #[derive(Clone)]
 struct RequestId(String);
+
+/// The address alone leads to one's account: a route for it would be behind what is nested there.
+async fn lead_home<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+    let is_home = request.uri().path() == "/" && matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_home {
+        return Ok(pages::go_to(signin::HOME));
+    }
+    Ok(endpoint.call(request).await?.into_response())
+}
 
 /// Gives errors their shape before the cross-origin rules see them, which would make plain text of them.
 async fn explain<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {

@@ -145,7 +145,7 @@ pub enum NewKey {
     File(PathBuf),
 }
 
-/// Seals the installation's own key with another master key. Instances that run go on; a start takes the new one. A key
+/// Seals the installation's own key with another master key, one at a time. Instances that run go on; a start takes the new one. A key
 /// that came from a setting is given to `tell` before it counts; one in a file is put in its place, and the old one kept
 /// under its id. Interrupted, it goes on where it was when it is asked again.
 ///
@@ -158,10 +158,14 @@ pub async fn rotate_master_key(
     ids: &Ids,
     tell: impl FnOnce(&MasterKey) -> Result<()>,
 ) -> Result<NewKey> {
-    let recorded = recorded_key(database).await?.ok_or_else(nothing)?;
+    let _alone = match &config.master_key {
+        Some(_) => None,
+        None => Some(master_key::hold(&config.data_dir)?),
+    };
     let old = MasterKey::of(config);
+    let recorded = recorded_key(database).await?.ok_or_else(nothing)?;
     if config.master_key.is_some() {
-        let (own, new) = (own_key(&old?, &recorded, config, ids)?, MasterKey::generate(ids));
+        let (own, new) = (leaving_key(&old?, &recorded, config, ids)?, MasterKey::generate(ids));
         tell(&new)?;
         record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
         return Ok(NewKey::Told);
@@ -177,7 +181,7 @@ pub async fn rotate_master_key(
     }
     let new = MasterKey::next(folder, ids)?;
     if own_key(&new, &recorded, config, ids).is_err() {
-        let own = own_key(&old?, &recorded, config, ids)?;
+        let own = leaving_key(&old?, &recorded, config, ids)?;
         record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
     }
     master_key::take_place(folder, old_id.as_deref()).map(NewKey::File)
@@ -223,6 +227,18 @@ fn own_key(key: &MasterKey, recorded: &instance::Model, config: &Config, ids: &I
         recorded.key_id,
         vault.key_id(),
     )))
+}
+
+/// The same, of a master key that another one takes the place of. What it was itself, it stays.
+fn leaving_key(key: &MasterKey, recorded: &instance::Model, config: &Config, ids: &Ids) -> Result<[u8; 32]> {
+    let own = own_key(key, recorded, config, ids)?;
+    if own == key.bytes() {
+        tracing::warn!(
+            "this installation is of before data had a key of its own: it stays sealed with its first master key, which \
+             is to be guarded on"
+        );
+    }
+    Ok(own)
 }
 
 fn nothing() -> Error {

@@ -5,19 +5,20 @@
 //! old one is kept under its id, because backups from before still need it.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    fs::{self, DirBuilder, File, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::NamedTempFile;
 
 use crate::{
     clock::Ids,
     config::Config,
-    error::{Error, Result},
+    error::{Code, Error, Result},
 };
 
 /// Name of the key file beside the database.
@@ -70,13 +71,10 @@ impl MasterKey {
     /// # Errors
     /// Those of [`MasterKey::of`], and a folder that cannot be written to.
     pub fn found(config: &Config, ids: &Ids) -> Result<Self> {
-        let path = config.data_dir.join(KEY_FILE);
-        if config.master_key.is_some() || path.exists() {
-            return Self::of(config);
+        match &config.master_key {
+            Some(text) => Self::parse(text),
+            None => Self::kept(&config.data_dir.join(KEY_FILE), ids),
         }
-        let key = Self::generate(ids);
-        key.write(&path)?;
-        Ok(key)
     }
 
     /// The key that is to take the place of the one in the folder; made if it is not there yet.
@@ -84,13 +82,15 @@ impl MasterKey {
     /// # Errors
     /// A file that cannot be read or made.
     pub fn next(folder: &Path, ids: &Ids) -> Result<Self> {
-        let path = next(folder);
-        if path.exists() {
-            return Self::read(&path);
+        Self::kept(&next(folder), ids)
+    }
+
+    /// The key in a file, made if that is not there.
+    fn kept(path: &Path, ids: &Ids) -> Result<Self> {
+        if !path.exists() {
+            Self::generate(ids).write(path)?;
         }
-        let key = Self::generate(ids);
-        key.write(&path)?;
-        Ok(key)
+        Self::read(path)
     }
 
     /// Reads a key file.
@@ -114,19 +114,46 @@ impl MasterKey {
         Self::parse(&text.into())
     }
 
-    /// Makes a key file that its owner alone can read, and never overwrites one.
+    /// Makes a key file that its owner alone can read: all of it, or nothing. One that is there by then stays.
     fn write(&self, path: &Path) -> Result<()> {
         let write = || {
-            if let Some(folder) = path.parent() {
-                DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            let folder = path.parent().unwrap_or(Path::new("."));
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            let mut file = NamedTempFile::with_prefix_in(format!(".{KEY_FILE}."), folder)?; // mode 0600
             writeln!(file, "{}", self.to_text().expose_secret())?;
-            file.sync_all()
+            file.as_file().sync_all()?;
+            match file.persist_noclobber(path) {
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Err(error) => Err(error.error),
+                Ok(_) => keep(folder),
+            }
         };
         let shown = path.display();
         write()
             .map_err(|error| Error::invalid(format!("the master key file {shown} cannot be made: {error}")))
+    }
+}
+
+/// Sees to it that the names of files outlive a loss of power.
+fn keep(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Keeps others on this machine from renaming keys in the folder, for as long as what it gives lives.
+///
+/// # Errors
+/// `conflict` while another does, and a folder that cannot be read.
+pub fn hold(folder: &Path) -> Result<File> {
+    let shown = folder.display();
+    let bad = |error: io::Error| Error::invalid(format!("the folder {shown} cannot be locked: {error}"));
+    let held = File::open(folder).map_err(bad)?;
+    match held.try_lock() {
+        Ok(()) => Ok(held),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            Code::Conflict,
+            format!("another master key takes its place in {shown} right now"),
+        )),
+        Err(TryLockError::Error(error)) => Err(bad(error)),
     }
 }
 
@@ -151,6 +178,7 @@ pub fn take_place(folder: &Path, old_id: Option<&str>) -> Result<PathBuf> {
         rename(&present, &folder.join(format!("{KEY_FILE}.{id}")))?;
     }
     rename(&next(folder), &present)?;
+    keep(folder).map_err(|error| Error::invalid(format!("{} cannot be kept: {error}", present.display())))?;
     Ok(present)
 }
 

@@ -103,7 +103,10 @@ pub fn shown(page: Result<Response>) -> Response {
             Code::Unprocessable | Code::Conflict => "That did not work",
             code => code.title(),
         };
-        let body = html! { p { (sentence(&error.detail)) } };
+        let body = html! {
+            p { (sentence(&error.detail)) }
+            p { a href="/" { "Your account" } }
+        };
         refusal(Page::new(title, body), &error)
     })
 }
@@ -117,8 +120,11 @@ pub fn refusal(page: Page, error: &Error) -> Response {
     response
 }
 
-/// What an error says, as a sentence.
+/// What an error says, as a sentence. What begins with the name of a parameter, such as `client_id`, stays as it is.
 pub fn sentence(text: &str) -> String {
+    if text.split([' ', ':']).next().is_some_and(|word| word.contains('_')) {
+        return format!("{text}.");
+    }
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
@@ -233,6 +239,12 @@ mod tests {
         ] {
             assert_eq!(local_path(elsewhere), None, "{elsewhere:?}");
         }
+    }
+
+    #[test]
+    fn an_error_is_a_sentence_but_for_the_names_in_it() {
+        assert_eq!(sentence("this is over"), "This is over.");
+        assert_eq!(sentence("client_id: it is missing"), "client_id: it is missing.");
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub async fn keep_tidy(app: Arc<App>) {
                 ("idempotency keys", idempotency::forget_old(&app).await),
                 ("stream tickets", accounts::forget_tickets(&app).await),
                 ("sessions", accounts::signin::forget_sessions(&app).await),
+                ("people who belong nowhere", accounts::signin::forget_strangers(&app).await),
                 ("codes and grants", oauth::forget_old(&app).await),
                 ("invitations", accounts::invitation::forget_invitations(&app).await),
                 ("tool calls", audit::prune(&app).await),

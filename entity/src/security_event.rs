@@ -19,6 +19,8 @@ pub struct Model {
     pub actor_id: Option<Uuid>,
     /// What it was called then.
     pub actor_name: String,
+    /// What it came with: `key:`, `session:`, `grant:` or `member:`, and the id of that.
+    pub credential: Option<String>,
     /// What was done.
     pub action: String,
     /// `success` or `refused`.

@@ -23,6 +23,7 @@ mod m20261121_000012_stored_headers;
 mod m20261121_000013_audit;
 mod m20261121_000014_access;
 mod m20261121_000015_master_key;
+mod m20261122_000016_traces;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_audit::Migration),
             Box::new(m20261121_000014_access::Migration),
             Box::new(m20261121_000015_master_key::Migration),
+            Box::new(m20261122_000016_traces::Migration),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! Another master key may take the present one's place: the installation's row may be written anew.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use crate::tenancy::run;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -17,13 +19,5 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
         run(m, "REVOKE UPDATE (key_id, key_check) ON instance FROM trackside_installation").await
-    }
-}
-
-/// SQLite has no roles.
-async fn run(m: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
-    match m.get_database_backend() {
-        DbBackend::Postgres => m.get_connection().execute_unprepared(sql).await.map(drop),
-        _ => Ok(()),
     }
 }

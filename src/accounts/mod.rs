@@ -51,9 +51,9 @@ pub use self::{
 use crate::{
     app::App,
     clock::Time,
-    database::{Door, TenantId},
+    database::{Database, Door, TenantId},
     error::{Code, Error, Result},
-    wire::id_type,
+    wire::{id_type, is_visible},
 };
 
 id_type! {
@@ -128,7 +128,15 @@ pub async fn make_first_tenant(app: &App, name: &str) -> Result<Option<Tenant>> 
 /// # Errors
 /// The database's.
 pub async fn list_tenants(app: &App) -> Result<Vec<Tenant>> {
-    app.database.read_through(Door::Installation, |tx| Box::pin(store::tenants(tx))).await
+    tenants_of(&app.database).await
+}
+
+/// Every tenant of a database, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn tenants_of(database: &Database) -> Result<Vec<Tenant>> {
+    database.read_through(Door::Installation, |tx| Box::pin(store::tenants(tx))).await
 }
 
 /// The caller's tenant.
@@ -145,11 +153,32 @@ pub async fn get_tenant(app: &App, principal: &Principal) -> Result<Tenant> {
 /// `invalid_request`, pointing at the field.
 pub fn parse_name(pointer: &str, text: &str) -> Result<String> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+    // Persian and emoji are joined by what cannot be seen itself.
+    let is_fit = |letter: char| {
+        (is_visible(letter) && !letter.is_control())
+            || matches!(letter, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
+    };
+    let is_seen = name.chars().any(|letter| is_visible(letter) && !letter.is_whitespace());
+    if !is_seen || name.chars().count() > 200 || !name.chars().all(is_fit) {
         return Err(Error::invalid_field(
             pointer,
-            "a name has 1 to 200 characters, none of them control characters",
+            "a name has 1 to 200 characters, none of them control characters or others that cannot be seen",
         ));
     }
     Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_seen_and_hides_nothing() {
+        for good in ["Ada", " Ada Lovelace ", "می\u{200c}خواهم", "👩\u{200d}🚀", "❤\u{fe0f}"] {
+            assert_eq!(parse_name("/name", good).ok().as_deref(), Some(good.trim()));
+        }
+        for bad in ["", " ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{200d}", "\u{e0041}", &"x".repeat(201)] {
+            assert!(parse_name("/name", bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -170,12 +170,15 @@ impl Principal {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
-        Err(Error::new(
-            Code::InsufficientScope,
-            format!(
-                "this needs the scope `{scope}`, which this key does not have; ask an admin for a key that does"
-            ),
-        ))
+        let lacking = match self.credential {
+            Credential::Key(_) => "this key does not have; ask an admin for a key that does",
+            Credential::Session(_) => "your role does not have; ask an admin for another one",
+            Credential::Grant(_) => {
+                "this client was not given or your role does not have; sign in with it again and agree to it"
+            }
+            Credential::Member(_) => "this token or your role does not have; ask an admin",
+        };
+        Err(Error::new(Code::InsufficientScope, format!("this needs the scope `{scope}`, which {lacking}")))
     }
 
     /// Refuses to end access of its own, such as a session or a grant, for who came with something that may not change

@@ -1,6 +1,6 @@
 //! Tickets: how a client that cannot send headers shows its key, in an address, without showing the key.
 //!
-//! A ticket is sealed with the master key: nobody can make or read one. It has to be used within [`FIRST_USE`]; from
+//! A ticket is sealed as secrets at rest are: nobody can make or read one. It has to be used within [`FIRST_USE`]; from
 //! then on it is good for as long as the key behind it is, so that a stream can reconnect, to any instance. Every use
 //! looks the key up: a ticket may never do more than its key may do now, and ends with it. One that was bought with a
 //! token ends when the token would have, and so do its streams; and it reaches no project that the token did not. Of its
@@ -187,6 +187,6 @@ pub async fn forget_tickets(app: &App) -> Result<()> {
 fn refused() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this ticket is not, or no longer, valid; make a new one with POST /api/v1/stream-tickets",
+        "this ticket is not valid, or not any more; make a new one with POST /api/v1/stream-tickets",
     )
 }

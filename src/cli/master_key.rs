@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     installation::{self, NewKey},
     master_key::MasterKey,
+    security::{self, Actor, SecurityAction, SecurityEvent},
 };
 
 #[derive(Subcommand)]
@@ -39,8 +40,14 @@ pub(super) async fn run(config: &Config, command: &MasterKeyCommand, json: bool)
         }
         Ok(())
     };
-    let rotated =
-        installation::rotate_master_key(config, &database, &Ids::system(Clock::system()), tell).await;
+    let clock = Clock::system();
+    let ids = Ids::system(clock.clone());
+    let rotated = installation::rotate_master_key(config, &database, &ids, tell).await;
+    if rotated.is_ok() {
+        let event =
+            || SecurityEvent::at(&ids, clock.now(), Actor::system(), SecurityAction::MasterKeyRotated);
+        security::note_everywhere(&database, event).await;
+    }
     database.close().await;
     match rotated? {
         NewKey::Told => {

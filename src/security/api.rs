@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{SecurityAction, SecurityEventId, SecurityFilter, SecurityRecord};
 use crate::{
-    accounts::{Caller, PrincipalId, scope},
+    accounts::{Caller, Credential, PrincipalId, scope},
     app::App,
-    error::Result,
+    error::{Error, Result},
     rest::{Listed, Tag},
     wire::{Page, Timestamp, example},
 };
@@ -31,6 +31,8 @@ impl SecurityApi {
         caller: Caller<scope::AuditRead>,
         /// Only what this principal did.
         actor: Query<Option<PrincipalId>>,
+        /// Only what was done with this credential, such as `key:` and the id of an API key.
+        credential: Query<Option<String>>,
         /// Only this action.
         action: Query<Option<SecurityAction>>,
         /// Only what happened from then on.
@@ -45,10 +47,16 @@ impl SecurityApi {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let time = |time: Option<Timestamp>| time.map(|Timestamp(time)| time);
         let (from, until) = (time(from.0), time(until.0));
-        let filter = SecurityFilter { actor: actor.0, action: action.0, from, until };
+        let credential = credential.0.map(|text| parse_credential(&text)).transpose()?;
+        let filter = SecurityFilter { actor: actor.0, credential, action: action.0, from, until };
         let rows = super::list_security_events(&app, &caller.principal, filter, page.clone()).await?;
         Ok(Listed(page.cut(rows, |row| row.id, SecurityEventOut::from)))
     }
+}
+
+fn parse_credential(text: &str) -> Result<Credential> {
+    let why = "credential must be `key:`, `session:`, `grant:` or `member:` with an id behind it";
+    text.parse().map_err(|_| Error::invalid(why))
 }
 
 /// Something that happened to who may do what.
@@ -70,6 +78,9 @@ struct SecurityEventOut {
     actor_id: Option<PrincipalId>,
     /// What it was called then.
     actor_name: String,
+    /// What it came with: `key:` and the id of an API key, `session:` and that of a browser's session, `grant:` and that
+    /// of what somebody lets a client do, or `member:` and its own for a token of another issuer.
+    credential: Option<String>,
     /// What kind of thing it was done to.
     target_kind: Option<String>,
     /// Which one.
@@ -92,6 +103,7 @@ example!(SecurityEventOut, {
     "actorKind": "user",
     "actorId": "01936f8e-3c20-7b11-9a2d-1e2f3a4b5c6d",
     "actorName": "Ada",
+    "credential": "session:01936f8e-4d10-7a22-8b1c-2d3e4f5a6b7c",
     "targetKind": "principal",
     "targetId": "01936f8e-3c21-7e90-a4b3-5c6d7e8f9a0b",
     "targetName": "developer-1",
@@ -110,6 +122,7 @@ impl From<SecurityRecord> for SecurityEventOut {
             actor_kind: record.actor_kind,
             actor_id: record.actor,
             actor_name: record.actor_name,
+            credential: record.credential,
             target_kind: record.target_kind,
             target_id: record.target,
             target_name: record.target_name,

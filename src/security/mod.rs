@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 pub use self::api::SecurityApi;
 use crate::{
-    accounts::{Principal, PrincipalId, PrincipalKind},
+    accounts::{self, Credential, Principal, PrincipalId, PrincipalKind},
     app::App,
     clock::{Ids, Time, oldest_id_of},
-    database::Tx,
-    error::{Code, Error, Result},
+    database::{Database, Tx},
+    error::{Code, Error, Result, chain},
     sender::Sender,
     wire::{Page, id_type, wire_enum},
 };
@@ -84,6 +84,12 @@ wire_enum! {
         CodeReused = "code_reused",
         /// Tokens are signed with another key.
         SigningKeyRotated = "signing_key_rotated",
+        /// The installation has another master key.
+        MasterKeyRotated = "master_key_rotated",
+        /// A client that signs people in was registered, or registered anew.
+        ClientRegistered = "client_registered",
+        /// A client is registered no more, and what people let it do has ended.
+        ClientRemoved = "client_removed",
         /// A project was made.
         ProjectCreated = "project_created",
         /// A project was deleted.
@@ -144,6 +150,8 @@ pub struct Actor {
     pub id: Option<PrincipalId>,
     /// Its name, as it is now.
     pub name: String,
+    /// What it came with, if that was a credential.
+    pub credential: Option<Credential>,
     /// Where it is.
     pub sender: Sender,
 }
@@ -155,12 +163,29 @@ impl Actor {
             PrincipalKind::User => ActorKind::User,
             PrincipalKind::ServiceAccount => ActorKind::ServiceAccount,
         };
-        Self { kind, id: Some(principal.id), name: principal.name.clone(), sender: sender.clone() }
+        Self {
+            kind,
+            id: Some(principal.id),
+            name: principal.name.clone(),
+            credential: Some(principal.credential),
+            sender: sender.clone(),
+        }
     }
 
     /// The command line, whose user owns the database, and what happens by itself.
     pub fn system() -> Self {
-        Self { kind: ActorKind::System, id: None, name: "system".into(), sender: Sender::default() }
+        Self::provoked(&Sender::default())
+    }
+
+    /// What happens by itself, because of what somebody sent of whom no more is known.
+    pub fn provoked(sender: &Sender) -> Self {
+        Self {
+            kind: ActorKind::System,
+            id: None,
+            name: "system".into(),
+            credential: None,
+            sender: sender.clone(),
+        }
     }
 }
 
@@ -206,6 +231,13 @@ impl SecurityEvent {
         self
     }
 
+    /// The same, by who came with a credential.
+    #[must_use]
+    pub fn with_credential(mut self, credential: Credential) -> Self {
+        self.actor.credential = Some(credential);
+        self
+    }
+
     /// The same, done to something.
     #[must_use]
     pub fn on(self, kind: TargetKind, id: Uuid, name: impl Into<String>) -> Self {
@@ -233,6 +265,22 @@ pub async fn note(tx: &Tx<'_>, event: SecurityEvent) -> Result<()> {
     store::insert(tx, event).await
 }
 
+/// Notes in every tenant what is done to something that belongs to none and all rest on. It comes after that was done;
+/// what cannot be noted is in the service's log.
+pub async fn note_everywhere(database: &Database, event: impl Fn() -> SecurityEvent) {
+    let noted = async {
+        for tenant in accounts::tenants_of(database).await? {
+            let event = event();
+            database.write(tenant.id, |tx| Box::pin(note(tx, event))).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = noted.await {
+        let what = event();
+        tracing::warn!(error = %chain(&error), action = %what.action, "what was done is not noted in every tenant");
+    }
+}
+
 /// An event as it was noted: words as they stand there, so that those of a newer version can be shown too.
 #[derive(Clone, Debug)]
 pub struct SecurityRecord {
@@ -246,6 +294,8 @@ pub struct SecurityRecord {
     pub actor: Option<PrincipalId>,
     /// What it was called then.
     pub actor_name: String,
+    /// The [`Credential`] that it came with.
+    pub credential: Option<String>,
     /// The [`SecurityAction`].
     pub action: String,
     /// The [`SecurityOutcome`].
@@ -269,6 +319,8 @@ pub struct SecurityRecord {
 pub struct SecurityFilter {
     /// Only what this principal did.
     pub actor: Option<PrincipalId>,
+    /// Only what was done with this credential.
+    pub credential: Option<Credential>,
     /// Only this action.
     pub action: Option<SecurityAction>,
     /// Only what happened from then on.

@@ -23,6 +23,7 @@ pub(super) async fn insert(tx: &Tx<'_>, event: SecurityEvent) -> Result<()> {
         actor_kind: Set(actor.kind.as_str().to_owned()),
         actor_id: Set(actor.id.map(|id| id.0)),
         actor_name: Set(bounded(&actor.name, NAME)),
+        credential: Set(actor.credential.map(|credential| credential.to_string())),
         action: Set(action.as_str().to_owned()),
         outcome: Set(outcome.as_str().to_owned()),
         target_kind: Set(target.as_ref().map(|target| target.kind.as_str().to_owned())),
@@ -43,9 +44,10 @@ pub(super) async fn list(
     page: &Page<SecurityEventId>,
 ) -> Result<Vec<SecurityRecord>> {
     use security_event::Column;
-    let SecurityFilter { actor, action, from, until } = filter;
+    let SecurityFilter { actor, credential, action, from, until } = filter;
     let narrow = Condition::all()
         .add_option(actor.map(|actor| Column::ActorId.eq(actor.0)))
+        .add_option(credential.map(|credential| Column::Credential.eq(credential.to_string())))
         .add_option(action.map(|action| Column::Action.eq(action.as_str())))
         .add_option(from.map(|from| Column::At.gte(from)))
         .add_option(until.map(|until| Column::At.lt(until)))
@@ -62,6 +64,7 @@ fn to_record(row: security_event::Model) -> SecurityRecord {
         actor_kind: row.actor_kind,
         actor: row.actor_id.map(PrincipalId),
         actor_name: row.actor_name,
+        credential: row.credential,
         action: row.action,
         outcome: row.outcome,
         target_kind: row.target_kind,

@@ -44,7 +44,7 @@ async fn somebody_is_asked_by_a_client_and_lets_it_in() {
     for (label, typed) in [("E-mail address", EMAIL), ("Name", "Ada"), ("Password", PASSWORD)] {
         browser.fill(label, typed).await;
     }
-    browser.fill("The same once more", PASSWORD).await;
+    browser.fill("Repeat the password", PASSWORD).await;
     browser.press("Set up").await;
     browser.press("Sign out").await;
 
@@ -105,16 +105,16 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     for (label, typed) in [("E-mail address", EMAIL), ("Name", "Ada"), ("Password", PASSWORD)] {
         browser.fill(label, typed).await;
     }
-    browser.fill("The same once more", "something else").await;
+    browser.fill("Repeat the password", "something else").await;
     browser.press("Set up").await;
     let heard = browser.read_aloud().await;
-    let repeat = heard.iter().find(|(_, name, _)| name == "The same once more").expect("the field");
+    let repeat = heard.iter().find(|(_, name, _)| name == "Repeat the password").expect("the field");
     assert_eq!(repeat.2, "This is not the same password.", "it is read out with its field");
     assert_eq!(browser.ask("document.activeElement.id").await, "repeat", "where it is to be mended");
     assert_eq!(browser.ask("document.getElementById('email').value").await, EMAIL);
     browser.keep("set-up-mend").await;
     browser.fill("Password", PASSWORD).await;
-    browser.fill("The same once more", PASSWORD).await;
+    browser.fill("Repeat the password", PASSWORD).await;
     browser.press("Set up").await;
 
     assert_eq!(browser.heading().await, "Your account");
@@ -140,9 +140,9 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     browser.press("Sign in").await;
     assert_eq!(browser.heading().await, "Your account");
 
-    browser.fill("Present password", PASSWORD).await;
+    browser.fill("Current password", PASSWORD).await;
     browser.fill("New password", "thirteen dry herons").await;
-    browser.fill("The same once more", "thirteen dry herons").await;
+    browser.fill("Repeat the password", "thirteen dry herons").await;
     browser.press("Change the password").await;
     assert!(browser.words().await.contains("You have a new password"), "{}", browser.words().await);
     browser.prefer("dark").await;
@@ -154,7 +154,7 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     assert_eq!(browser.heading().await, "Your account");
 
     browser.open(&link).await;
-    assert!(browser.words().await.contains("This link is not, or no longer, valid"));
+    assert!(browser.words().await.contains("This link is not valid any more"));
     browser.keep("set-up-over").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -173,7 +173,7 @@ async fn somebody_who_is_invited_joins_and_joins_elsewhere_with_one_button() {
     browser.prefer("dark").await;
     browser.keep("join-dark").await;
     browser.prefer("light").await;
-    for (label, typed) in [("Name", "Ada"), ("Password", PASSWORD), ("The same once more", PASSWORD)] {
+    for (label, typed) in [("Name", "Ada"), ("Password", PASSWORD), ("Repeat the password", PASSWORD)] {
         browser.fill(label, typed).await;
     }
     browser.press("Join").await;

@@ -1,12 +1,13 @@
 //! The page that an invitation leads to: who joins there, as whom, and whom it sends away.
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     invitations::invited,
     support::{
-        Answer, Client, Server, Visitor, number, text,
+        Answer, Client, Server, Visitor, eventually, number, text,
         visitor::{EMAIL, PASSWORD},
     },
 };
@@ -50,6 +51,29 @@ async fn somebody_new_joins_by_the_page_and_is_signed_in_there() {
     visitor.open(&project.path("/events")).await.expect(200);
     visitor.send("/signout", &[]).await.expect(303);
     visitor.sign_in("bea@example.org", PASSWORD).await.expect(303);
+}
+
+#[tokio::test]
+async fn whoever_says_who_they_are_and_is_too_late_is_forgotten_and_their_address_is_free() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let (_, secret) = link(&acme.client, json!({"role": "viewer"})).await;
+    let visitors: Vec<_> = (0..8).map(|_| Visitor::new(&server)).collect();
+    let all = visitors.iter().enumerate().map(|(number, visitor)| {
+        let email = format!("person-{number}@example.org");
+        let secret = &secret;
+        async move { join(visitor, secret, &email, PASSWORD).await.status }
+    });
+    let joined = join_all(all).await.into_iter().filter(|status| *status == 303).count();
+    assert_eq!(joined, 1, "the link works once");
+    server.advance(2 * 3600);
+    let kept = server.database().await;
+    eventually("whoever joined is known alone", async || {
+        number(&kept, "SELECT count(*) FROM person").await == 1
+    })
+    .await;
+    let members = acme.client.get("/api/v1/principals").await.expect(200).json;
+    assert_eq!(members["items"].as_array().unwrap().len(), 2, "the owner and who joined");
 }
 
 #[tokio::test]

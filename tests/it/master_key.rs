@@ -8,8 +8,9 @@ use trackside::{
     clock::Ids,
     config::{Config, Sources},
     database::Database,
-    error::Error,
+    error::{Code, Error},
     installation::{self, NewKey},
+    master_key,
     samples::{Commit, Repository},
 };
 
@@ -77,6 +78,23 @@ async fn another_master_key_takes_its_place_while_everything_runs_on() {
     let refused = installation::rotate_master_key(&config, &database, &ids, told).await;
     assert!(refused.err().unwrap().to_string().contains("give the right key"));
     assert!(!folder.join("master.key.next").exists(), "and nothing is made of it");
+}
+
+#[tokio::test]
+async fn of_two_rotations_at_once_one_is_sent_away_and_no_key_is_lost() {
+    let server = Server::start().await;
+    let (folder, ids) = (server.service.app.config.data_dir.clone(), Ids::system(server.clock.clone()));
+    let config = config(&server.place, &[]);
+    let database = Database::open(&config).await.unwrap();
+    let first = fs::read(folder.join("master.key")).unwrap();
+    let held = master_key::hold(&folder).unwrap();
+    let told = |_: &_| panic!("it lies in a file");
+    let refused = installation::rotate_master_key(&config, &database, &ids, told).await;
+    assert_eq!(refused.err().unwrap().code, Code::Conflict);
+    assert_eq!(fs::read(folder.join("master.key")).unwrap(), first);
+    drop(held);
+    installation::rotate_master_key(&config, &database, &ids, told).await.unwrap();
+    assert!(installation::examine(&config, &ids).await.unwrap());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use trackside::accounts::{NewKey, Role};
 
 use crate::support::{
-    Client, EventStream, Server, Socket, Tenant, any_key, client::answer, dawn, eventually, text,
+    Client, EventStream, Server, Socket, Tenant, Visitor, any_key, client::answer, dawn, eventually, text,
 };
 
 /// A service account of some role, and somebody who comes with its key.
@@ -125,6 +125,19 @@ async fn a_tenant_keeps_an_owner_who_is_active() {
     let both = tokio::join!(acme.client.patch(&second, demote.clone()), other.patch(&first, demote));
     let demoted = [both.0.status, both.1.status].iter().filter(|status| **status == 200).count();
     assert_eq!(demoted, 1, "of two who demote each other, one stays: {both:?}");
+}
+
+#[tokio::test]
+async fn a_service_account_is_no_owner_in_the_place_of_the_last_person() {
+    let server = Server::start().await;
+    let machine = server.tenant("Acme").await;
+    Visitor::owner(&server).await;
+    let principals = machine.client.get("/api/v1/principals").await.expect(200).json;
+    let is_person = |one: &&Value| one["kind"] == "user";
+    let person = principals["items"].as_array().unwrap().iter().find(is_person).expect("who set it up");
+    let path = format!("/api/v1/principals/{}", text(&person["id"]));
+    machine.client.patch(&path, json!({"role": "admin"})).await.refused(409, "conflict");
+    machine.client.post(&format!("{path}/deactivate"), json!({})).await.refused(409, "conflict");
 }
 
 #[tokio::test]

@@ -109,21 +109,19 @@ async fn the_command_line_makes_the_link_beside_a_running_service() {
 
 #[tokio::test]
 async fn whoever_was_here_before_becomes_the_owner_by_the_set_up_link() {
-    let server = Server::start().await;
-    let acme = server.tenant("Acme").await;
-    let ada = Visitor::owner(&server).await;
-    let listed = acme.client.get("/api/v1/principals").await.expect(200).json;
-    let id =
-        text(&listed["items"].as_array().unwrap().iter().find(|one| one["name"] == "Ada").unwrap()["id"]);
-    for (path, body) in [("", json!({"role": "viewer"})), ("/deactivate", json!({}))] {
-        let path_of_ada = format!("/api/v1/principals/{id}{path}");
-        match path {
-            "" => acme.client.patch(&path_of_ada, body).await.expect(200),
-            _ => acme.client.post(&path_of_ada, body).await.expect(200),
-        };
-        ada.set_up(&set_up_code(&server).await, EMAIL).await.expect(303);
-        let shown = acme.client.get(&format!("/api/v1/principals/{id}")).await.expect(200).json;
+    for is_deactivated in [false, true] {
+        let server = Server::start().await;
+        let acme = server.tenant("Acme").await;
+        let bea = Visitor::joined(&server, &acme, "viewer", "bea@example.org").await;
+        let listed = acme.client.get("/api/v1/principals").await.expect(200).json;
+        let known = listed["items"].as_array().unwrap().iter().find(|one| one["name"] == "Bea").unwrap();
+        let path = format!("/api/v1/principals/{}", text(&known["id"]));
+        if is_deactivated {
+            acme.client.post(&format!("{path}/deactivate"), json!({})).await.expect(200);
+        }
+        bea.set_up(&set_up_code(&server).await, "bea@example.org").await.expect(303);
+        let shown = acme.client.get(&path).await.expect(200).json;
         assert_eq!((&shown["role"], &shown["deactivatedAt"]), (&json!("owner"), &json!(null)));
-        assert!(ada.open("/account").await.expect(200).body.contains("owner"));
+        assert!(bea.open("/account").await.expect(200).body.contains("owner"));
     }
 }

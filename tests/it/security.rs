@@ -4,11 +4,12 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use trackside::accounts::{
     NewKey, Role,
+    oauth::clients,
     tokens::{Rotation, rotate},
 };
 
 use crate::{
-    oauth::any_grant,
+    oauth::{any_grant, document},
     support::{
         Client, Server, Visitor, any_key, dawn, eventually, text,
         visitor::{EMAIL, PASSWORD},
@@ -95,6 +96,21 @@ async fn events_are_found_by_actor_action_and_time_and_come_page_by_page() {
     let rest = events(client, &format!("?limit=2&cursor={}", text(&first["nextCursor"]))).await;
     assert_eq!((first["items"].as_array().unwrap().len(), rest.len()), (2, 1));
     client.get("/api/v1/security-events?action=slept").await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn what_was_done_with_one_key_is_found() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let leaked = acme.client.post("/api/v1/api-keys", json!({"name": "leaked", "role": "admin"})).await;
+    let leaked = leaked.expect(201).json;
+    let thief = server.client(&text(&leaked["key"]));
+    thief.post("/api/v1/api-keys", json!({"name": "left behind", "role": "viewer"})).await.expect(201);
+    let found = events(&acme.client, &format!("?credential=key:{}", text(&leaked["id"]))).await;
+    assert_eq!(actions(&found), ["key_created"]);
+    assert_eq!(found[0]["targetName"], "left behind");
+    assert_eq!(text(&found[0]["credential"]), format!("key:{}", text(&leaked["id"])));
+    acme.client.get("/api/v1/security-events?credential=leaked").await.refused(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -227,6 +243,20 @@ async fn what_people_let_clients_do_is_noted_when_it_begins_and_when_it_ends() {
     for event in &found[..2] {
         assert_eq!((&event["targetKind"], text(&event["targetId"])), (&json!("grant"), grant.id.to_string()));
         assert_eq!(event["targetName"], grant.client_name);
+    }
+}
+
+#[tokio::test]
+async fn every_tenant_is_told_of_clients_that_the_operator_lets_in() {
+    let server = Server::start().await;
+    let (acme, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let app = &server.service.app;
+    clients::register(app, document("visitor")).await.unwrap();
+    clients::remove(app, "visitor").await.unwrap();
+    for tenant in [&acme, &other] {
+        let found = events(&tenant.client, "").await;
+        assert_eq!(actions(&found)[..2], ["client_removed", "client_registered"]);
+        assert!(found[..2].iter().all(|event| event["details"]["clientId"] == "visitor"));
     }
 }
 

@@ -264,7 +264,7 @@ pub async fn accept(
     invitation.check_address(&person.email)?;
     let (newcomer, now) = (PrincipalId(app.ids.uuid()), app.clock.now());
     let name = person.name.clone();
-    let actor = Actor { kind: ActorKind::User, id: None, name: name.clone(), sender: sender.clone() };
+    let actor = Actor { kind: ActorKind::User, name: name.clone(), ..Actor::provoked(sender) };
     let event = SecurityEvent::new(app, actor, SecurityAction::InvitationAccepted);
     let joined = app.database.write(tenant, move |tx| {
         Box::pin(async move {
@@ -332,6 +332,6 @@ fn about(event: SecurityEvent, invitation: &Invitation) -> SecurityEvent {
 
 /// One answer for all that may be wrong with a secret: whoever guesses learns nothing.
 fn refused() -> Error {
-    let why = "this invitation is not, or no longer, valid; ask whoever invited you for another one";
+    let why = "this invitation is not valid any more; ask whoever invited you for another one";
     Error::new(Code::Gone, why)
 }

@@ -225,13 +225,21 @@ async fn hold(tx: &Tx<'_>, id: PrincipalId) -> Result<PrincipalRecord> {
     find(tx, id).await
 }
 
-/// Refuses to take away the last owner who is active.
+/// Refuses to take away the last owner who is active, and of people the last one who can sign in: a service account that
+/// is an owner does not answer for the tenant in their place.
 async fn keep_an_owner(tx: &Tx<'_>, leaving: &PrincipalRecord) -> Result<()> {
     let is_owner = leaving.role == Role::Owner && leaving.deactivated_at.is_none();
-    if !is_owner || store::is_there_another_owner(tx, leaving.id).await? {
+    if !is_owner || store::is_there_another_owner(tx, leaving).await? {
         return Ok(());
     }
-    let why = "this is the tenant's last active owner; make somebody else an owner first";
+    let why = match leaving.kind {
+        PrincipalKind::User => {
+            "this is the last active owner of the tenant who is a person; make another person an owner first"
+        }
+        PrincipalKind::ServiceAccount => {
+            "this is the tenant's last active owner; make somebody else an owner first"
+        }
+    };
     Err(Error::new(Code::Conflict, why))
 }
 

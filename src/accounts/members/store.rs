@@ -3,13 +3,13 @@
 use entity::{oauth_grant, principal};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
 };
 use serde_json::json;
 
 use crate::{
-    accounts::{Limits, PersonId, PrincipalId, PrincipalRecord, Role, store::to_principal},
+    accounts::{Limits, PersonId, PrincipalId, PrincipalKind, PrincipalRecord, Role, store::to_principal},
     clock::Time,
     database::Tx,
     error::{Error, Result},
@@ -86,12 +86,15 @@ pub(in crate::accounts) async fn update(tx: &Tx<'_>, principal: &PrincipalRecord
     Ok(())
 }
 
-pub(super) async fn is_there_another_owner(tx: &Tx<'_>, than: PrincipalId) -> Result<bool> {
+pub(super) async fn is_there_another_owner(tx: &Tx<'_>, than: &PrincipalRecord) -> Result<bool> {
+    let is_person =
+        (than.kind == PrincipalKind::User).then(|| principal::Column::Kind.eq(PrincipalKind::User.as_str()));
     let other = tx
         .find::<principal::Entity>()
         .filter(principal::Column::Role.eq(Role::Owner.as_str()))
         .filter(principal::Column::DeactivatedAt.is_null())
-        .filter(principal::Column::Id.ne(than.0))
+        .filter(principal::Column::Id.ne(than.id.0))
+        .filter(Condition::all().add_option(is_person))
         .one(tx.conn())
         .await?;
     Ok(other.is_some())

@@ -12,7 +12,7 @@
 use chrono::TimeDelta;
 use hyper::{StatusCode, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{BATCH, grants, redirect::RedirectUri, store};
@@ -22,6 +22,7 @@ use crate::{
     clock::Time,
     database::Door,
     error::{Code, Error, Result, chain},
+    security::{self, Actor, SecurityAction, SecurityEvent},
     wire::is_visible,
 };
 
@@ -244,9 +245,9 @@ pub async fn register(app: &App, document: Value) -> Result<Client> {
     }
     let client = read(&id, document.clone(), true)?;
     let now = app.clock.now();
-    keep(app, Kept { client_id: id.clone(), document, registered: true, fetched_at: now, fresh_until: now })
-        .await?;
-    tracing::info!(client = id, name = client.name, "a client that signs people in was registered");
+    keep(app, Kept { client_id: id, document, registered: true, fetched_at: now, fresh_until: now }).await?;
+    note(app, SecurityAction::ClientRegistered, &json!({"clientId": client.id, "clientName": client.name}))
+        .await;
     Ok(client)
 }
 
@@ -277,8 +278,14 @@ pub async fn remove(app: &App, client_id: &str) -> Result<()> {
         let why = format!("no client `{client_id}` is registered; see: trackside client list");
         return Err(Error::new(Code::NotFound, why));
     }
-    tracing::info!(client = client_id, "a client that signs people in was removed");
+    note(app, SecurityAction::ClientRemoved, &json!({"clientId": client_id})).await;
     Ok(())
+}
+
+/// Notes what the operator did to a client, which may sign people in to every tenant.
+async fn note(app: &App, action: SecurityAction, details: &Value) {
+    let event = || SecurityEvent::new(app, Actor::system(), action).with(details.clone());
+    security::note_everywhere(&app.database, event).await;
 }
 
 /// Forgets documents that would be fetched anew.
@@ -296,8 +303,6 @@ pub(super) async fn forget_stale(app: &App) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const ID: &str = "https://client.example.org/oauth.json";

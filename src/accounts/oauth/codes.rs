@@ -23,6 +23,7 @@ use crate::{
     database::Door,
     error::{Error, Result},
     security::{Actor, SecurityAction, SecurityEvent},
+    sender::Sender,
 };
 
 /// For how long a code is good.
@@ -133,12 +134,12 @@ pub async fn look_up(
 ///
 /// # Errors
 /// `unauthenticated` for a code that was used, whose grant ends by it, and for one whose grant has ended.
-pub async fn redeem(app: &App, shown: Shown) -> Result<SecretString> {
+pub async fn redeem(app: &App, shown: Shown, sender: &Sender) -> Result<SecretString> {
     let Shown { grant, code, .. } = shown;
     let (id, tenant, now) = (grant.id, grant.tenant, app.clock.now());
     let (token, row) = refresh::generate(app, now);
     let hash = secret::hash(token.expose_secret());
-    let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::CodeReused);
+    let reused = SecurityEvent::new(app, Actor::provoked(sender), SecurityAction::CodeReused);
     let is_redeemed = app
         .database
         .write(tenant, move |tx| {

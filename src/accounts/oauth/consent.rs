@@ -193,7 +193,8 @@ const ABOUT: [(&str, &str); 12] = [
     ("audit", "the record of what everybody did"),
 ];
 
-fn in_words(scopes: &BTreeSet<Scope>) -> Markup {
+/// What scopes allow, as people read it.
+pub(in crate::accounts) fn in_words(scopes: &BTreeSet<Scope>) -> Markup {
     let has =
         |resource: &str, may: &str| scopes.iter().any(|scope| scope.as_str() == format!("{resource}.{may}"));
     let lines = |may: &dyn Fn(&str) -> bool| {

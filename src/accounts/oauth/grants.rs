@@ -2,7 +2,7 @@
 //!
 //! A grant is given by a person in their own session. Its scopes are among theirs then, and never more than they may
 //! later: that is looked up with every use. Ending a grant ends its tokens, within a second on every instance. One that
-//! no token was made of for longer than a refresh token lives is forgotten.
+//! no token was made of for longer than a refresh token lives is forgotten, and so is one whose code nobody came to redeem.
 
 use std::collections::BTreeSet;
 

@@ -27,6 +27,7 @@ mod store;
 use chrono::TimeDelta;
 
 pub use self::api::GrantsApi;
+pub(super) use self::consent::in_words;
 pub(crate) use self::consent::{show_consent, take_consent};
 use crate::{
     app::App,
@@ -44,8 +45,8 @@ pub async fn forget_old(app: &App) -> Result<()> {
     let now = app.clock.now();
     app.clear_out(move |tx| Box::pin(store::forget_codes(tx, now, BATCH))).await?;
     app.clear_out(move |tx| Box::pin(store::forget_refresh_tokens(tx, now, BATCH))).await?;
-    let unused = now - refresh::LIFE - TimeDelta::days(1);
-    app.clear_out(move |tx| Box::pin(store::forget_grants(tx, unused, BATCH))).await?;
+    let (unused, never) = (now - refresh::LIFE - TimeDelta::days(1), now - codes::LIFE - TimeDelta::hours(1));
+    app.clear_out(move |tx| Box::pin(store::forget_grants(tx, unused, never, BATCH))).await?;
     clients::forget_stale(app).await
 }
 
@@ -53,6 +54,6 @@ pub async fn forget_old(app: &App) -> Result<()> {
 fn refused() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this code or refresh token is not, or no longer, valid for this client; sign in again",
+        "this code or refresh token is not valid for this client, or not any more; sign in again",
     )
 }

@@ -19,6 +19,7 @@ use crate::{
     database::{Door, TenantId},
     error::{Error, Result},
     security::{Actor, SecurityAction, SecurityEvent},
+    sender::Sender,
     vault::Place,
 };
 
@@ -95,14 +96,14 @@ enum Use {
 ///
 /// # Errors
 /// `unauthenticated` for a token that was used too long ago, whose grant ends by it, and for one whose grant has ended.
-pub async fn rotate(app: &App, shown: Shown) -> Result<SecretString> {
+pub async fn rotate(app: &App, shown: Shown, sender: &Sender) -> Result<SecretString> {
     let Shown { grant, token, .. } = shown;
     let (id, tenant, now) = (grant.id, grant.tenant, app.clock.now());
     let (next, row) = generate(app, now);
     let place = place(tenant, token);
     let sealed = app.vault.seal(place, next.expose_secret().as_bytes())?;
     let hash = secret::hash(next.expose_secret());
-    let reused = SecurityEvent::new(app, Actor::system(), SecurityAction::RefreshTokenReused);
+    let reused = SecurityEvent::new(app, Actor::provoked(sender), SecurityAction::RefreshTokenReused);
     let used = app
         .database
         .write(tenant, move |tx| {

@@ -305,10 +305,16 @@ pub(super) async fn forget_refresh_tokens(tx: &DoorTx<'_>, now: Time, limit: u64
     Ok(forgotten.rows_affected)
 }
 
-/// Forgets up to `limit` grants that no token was made of since, whoever they belong to; gives their number.
-pub(super) async fn forget_grants(tx: &DoorTx<'_>, since: Time, limit: u64) -> Result<u64> {
+/// Forgets up to `limit` grants that no token was made of since a time, or that are of before `never_since` and none was
+/// ever made of, whoever they belong to; gives their number.
+pub(super) async fn forget_grants(
+    tx: &DoorTx<'_>,
+    since: Time,
+    never_since: Time,
+    limit: u64,
+) -> Result<u64> {
     let unused = oauth_grant::Column::LastUsedAt.is_null();
-    let never = Condition::all().add(unused).add(oauth_grant::Column::CreatedAt.lte(since));
+    let never = Condition::all().add(unused).add(oauth_grant::Column::CreatedAt.lte(never_since));
     let old = Condition::any().add(oauth_grant::Column::LastUsedAt.lte(since)).add(never);
     let some = oauth_grant::Entity::find().filter(old).select_only().column(oauth_grant::Column::Id);
     let forgotten = oauth_grant::Entity::delete_many()

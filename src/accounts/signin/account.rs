@@ -17,7 +17,10 @@ use super::{
 use crate::{
     accounts::{
         Credential, GrantId, Principal, SessionId, get_tenant,
-        oauth::grants::{self, Grant},
+        oauth::{
+            grants::{self, Grant},
+            in_words,
+        },
     },
     app::App,
     clock::Time,
@@ -154,7 +157,7 @@ async fn account_page(
         form method="post" action="/account/password" {
             // For password managers, which keep a password with its name.
             input type="email" name="email" value=(person.email) autocomplete="username" readonly hidden;
-            (Field { name: "current", label: "Present password", kind: "password", autocomplete: "current-password",
+            (Field { name: "current", label: "Current password", kind: "password", autocomplete: "current-password",
                 wrong: wrong(error, "/current"), ..Field::default() }.render())
             (password_fields("New password", error))
             button type="submit" { "Change the password" }
@@ -168,13 +171,13 @@ async fn account_page(
                 tbody { @for session in &sessions { (row(session, principal)) } }
             }
         }
-        h2 { "What programs do for you" }
+        h2 { "Programs that act for you" }
         @if grants.is_empty() {
-            p { "You let no program act for you." }
+            p { "There are none. A program that you connect asks you first." }
         } @else {
             div class="wide" {
                 table {
-                    thead { tr { th scope="col" { "Program" } th scope="col" { "Since" } th scope="col" { "Last used" }
+                    thead { tr { th scope="col" { "Program" } th scope="col" { "May" } th scope="col" { "Since" } th scope="col" { "Last used" }
                         th scope="col" { "End" } } }
                     tbody { @for grant in &grants { (grant_row(grant)) } }
                 }
@@ -208,7 +211,8 @@ fn row(session: &Session, principal: &Principal) -> maud::Markup {
 fn grant_row(grant: &Grant) -> maud::Markup {
     html! {
         tr {
-            td class="long" { (grant.client_name) }
+            td class="long" { (grant.client_name) p class="hint" { (grant.client_id) } }
+            td { (in_words(&grant.scopes)) }
             td { (time(grant.created_at)) }
             td { (grant.last_used_at.map_or_else(|| "never".to_owned(), time)) }
             td {

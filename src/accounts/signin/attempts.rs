@@ -36,13 +36,13 @@ fn origin(sender: &Sender) -> String {
     sender.ip.map_or_else(|| "unknown".to_owned(), network)
 }
 
-/// What one customer has: an address, or of IPv6 a network of 64 bits.
+/// What one customer has at most, of most providers: an address, or of IPv6 a network that begins with the same 56 bits.
 fn network(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::")
+            format!("{a:x}:{b:x}:{c:x}:{:x}::", d & 0xff00)
         }
     }
 }

@@ -122,6 +122,7 @@ fn button_page(invited: &Invited, secret: &str, person: &Person) -> Page {
                 input type="hidden" name="invitation" value=(secret);
                 button type="submit" name="who" value="me" { "Join as " (person.name) }
             }
+            p { "You then work in " (invited.tenant.name) "; to work in another organisation of yours, sign in again." }
             p { "To join as somebody else, sign out and open the link again." }
         } @else {
             p class="wrong" role="alert" { "This invitation is for somebody with another e-mail address. If that is you \

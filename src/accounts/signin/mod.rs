@@ -7,8 +7,8 @@
 //! the link that [`setup`] prints, or what the operator has set.
 //!
 //! A wrong password and an account that is not there are answered alike, after the same time. [`attempts`] limits how
-//! often somebody may try, and shuts nobody else out; [`record`] notes what came of it. The pages (`pages.rs`, `join.rs`, `account.rs`) need no
-//! script.
+//! often somebody may try, and shuts nobody else out; [`record`] notes what came of it. The pages (`pages.rs`, `join.rs`,
+//! `account.rs`) need no script.
 
 mod account;
 mod api;
@@ -27,13 +27,14 @@ mod store;
 
 use std::{collections::HashMap, fmt};
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub(crate) use self::{
     account::{change_password_of, end_grant, end_session, show_account, sign_out},
     join::{join_tenant, show_join},
     oidc::{begin_oidc, end_oidc},
-    pages::{choose, set_up, show_set_up, show_sign_in, sign_in},
+    pages::{HOME, choose, set_up, show_set_up, show_sign_in, sign_in},
     reset::{reset_password, show_reset},
 };
 pub use self::{
@@ -54,9 +55,9 @@ use self::{
     password::{Hashing, Verdict},
     proof::{CHOICE, prove, proven},
     record::{Deed, Refusals, note_refusal, refused},
-    session::Seen,
+    session::BATCH,
 };
-use super::{PersonId, Principal, PrincipalId, SessionId, Tenant, parse_name};
+use super::{PersonId, Principal, PrincipalId, Tenant, parse_name};
 use crate::{
     app::App,
     clock::Time,
@@ -65,6 +66,9 @@ use crate::{
     security::SecurityAction,
     sender::Sender,
 };
+
+/// How long somebody is known who belongs nowhere.
+const STRANGE: TimeDelta = TimeDelta::hours(1);
 
 /// An e-mail address, in lower case: the name under which a person signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,13 +145,12 @@ pub struct Membership {
 #[derive(Clone)]
 pub(super) struct SignIn {
     hashing: Hashing,
-    seen: Seen<SessionId>,
     refusals: Refusals,
 }
 
 impl SignIn {
     pub(super) fn new() -> Self {
-        Self { hashing: Hashing::new(), seen: Seen::default(), refusals: Refusals::default() }
+        Self { hashing: Hashing::new(), refusals: Refusals::default() }
     }
 }
 
@@ -269,7 +272,7 @@ async fn person_with(app: &App, sender: &Sender, new: NewPerson) -> Result<Perso
         attempts::count(app, sender, email.as_str()).await?;
         let stored = known.password.clone();
         return match app.accounts.sign_in.hashing.verify(app, password.typed(), stored).await? {
-            Verdict::Right | Verdict::RightAndOld => Ok(known),
+            Verdict::Right | Verdict::RightAndOld => still_known(app, known).await,
             Verdict::Wrong => {
                 note_refusal(app, sender, Some(known.id));
                 let why = "somebody has this e-mail address here already; if it is you, give your password";
@@ -289,6 +292,33 @@ async fn person_with(app: &App, sender: &Sender, new: NewPerson) -> Result<Perso
         return Ok(person);
     }
     Err(Error::new(Code::Conflict, "somebody took this e-mail address at this moment; send the form again"))
+}
+
+/// Somebody who is about to join, and is not forgotten on the way there.
+async fn still_known(app: &App, person: Person) -> Result<Person> {
+    if !memberships(app, person.id).await?.is_empty() {
+        return Ok(person);
+    }
+    let (id, now) = (person.id, app.clock.now());
+    let restart = app.database.write_through(Door::People, move |tx| {
+        Box::pin(async move { store::restart_person(tx, id, now).await })
+    });
+    match restart.await? {
+        true => Ok(Person { created_at: now, ..person }),
+        false => {
+            Err(Error::new(Code::Conflict, "this account was forgotten at this moment; send the form again"))
+        }
+    }
+}
+
+/// Forgets people who said who they are more than an hour ago and came to belong nowhere, since somebody else was faster
+/// to use up what they came with. Their address is free again.
+///
+/// # Errors
+/// The database's; what is left goes the next time.
+pub async fn forget_strangers(app: &App) -> Result<()> {
+    let before = app.clock.now() - STRANGE;
+    app.clear_out(move |tx| Box::pin(store::forget_strangers(tx, before, BATCH))).await
 }
 
 /// Puts a password in the place of the one that a person has.
@@ -338,7 +368,8 @@ async fn change_password(
     attempts::count(app, sender, person.email.as_str()).await?;
     let verdict = app.accounts.sign_in.hashing.verify(app, current, person.password.clone()).await?;
     if verdict == Verdict::Wrong {
-        let deed = Deed::new(app, principal.id, sender, SecurityAction::PasswordChanged).refused();
+        let deed = Deed::new(app, principal.id, sender, SecurityAction::PasswordChanged);
+        let deed = deed.with(principal.credential).refused();
         app.database.write(principal.tenant, move |tx| Box::pin(deed.note(tx))).await?;
         return Err(Error::invalid_field("/current", "this is not your password"));
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Where people go who were on their way to nowhere in particular.
-pub(super) const HOME: &str = "/account";
+pub(crate) const HOME: &str = "/account";
 /// Where they sign in.
 pub(super) const SIGN_IN: &str = "/signin";
 /// What a browser can be sent to together with its headers: servers refuse longer ones.
@@ -100,7 +100,7 @@ pub(super) fn password_fields(label: &str, error: Option<&Error>) -> Markup {
         (Field { name: "password", label, kind: "password", autocomplete: "new-password",
             hint: Some("At least 12 characters; a few words are good."), wrong: wrong(error, "/password"),
             ..Field::default() }.render())
-        (Field { name: "repeat", label: "The same once more", kind: "password", autocomplete: "new-password",
+        (Field { name: "repeat", label: "Repeat the password", kind: "password", autocomplete: "new-password",
             wrong: wrong(error, "/repeat"), ..Field::default() }.render())
     }
 }
@@ -194,6 +194,7 @@ fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Pa
         @if let Some(oidc) = &app.config.oidc {
             p { a class="button" href=(with_next(oidc::BEGIN, next)) { "Sign in with " (oidc.name) } }
         }
+        p class="hint" { "Forgotten your password? Whoever runs this service can give you a link to take a new one." }
     };
     Page::new("Sign in", body)
 }

@@ -5,12 +5,15 @@
 //! Of refusals of one person one a minute is noted, so that nobody who guesses fills the log; the service's own log has
 //! each. They are noted behind the answer, which takes as long as for an account that is not there.
 
+use std::{collections::HashMap, sync::Arc};
+
 use chrono::TimeDelta;
+use parking_lot::Mutex;
 use serde_json::json;
 
-use super::{PersonId, Seen, store};
+use super::{PersonId, store};
 use crate::{
-    accounts::{PrincipalId, SessionId, members},
+    accounts::{Credential, PrincipalId, SessionId, members},
     app::App,
     clock::{Ids, Time},
     database::{Database, Door, Tx},
@@ -22,9 +25,27 @@ use crate::{
 /// How often refusals of one person are noted.
 const APART: TimeDelta = TimeDelta::minutes(1);
 
-/// The persons whose refusal was noted a moment ago.
+/// Persons that are remembered before those of long ago are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// The persons whose refusal was noted a moment ago, and when.
 #[derive(Clone, Default)]
-pub(super) struct Refusals(Seen<PersonId>);
+pub(super) struct Refusals(Arc<Mutex<HashMap<PersonId, Time>>>);
+
+impl Refusals {
+    /// Whether it is time to note another refusal of a person.
+    fn is_due(&self, person: PersonId, now: Time) -> bool {
+        let mut noted = self.0.lock();
+        if noted.get(&person).is_some_and(|at| now - *at < APART) {
+            return false;
+        }
+        if noted.len() >= REMEMBERED {
+            noted.retain(|_, at| now - *at < APART);
+        }
+        noted.insert(person, now);
+        true
+    }
+}
 
 /// Something that a person does in a tenant, or that is tried in their name.
 pub(super) struct Deed {
@@ -45,9 +66,13 @@ impl Deed {
         sender: &Sender,
         action: SecurityAction,
     ) -> Self {
-        let actor =
-            Actor { kind: ActorKind::User, id: Some(who), name: String::new(), sender: sender.clone() };
+        let actor = Actor { kind: ActorKind::User, id: Some(who), ..Actor::provoked(sender) };
         Self { who, event: SecurityEvent::at(ids, now, actor, action) }
+    }
+
+    /// The same, done with a credential.
+    pub(super) fn with(self, credential: Credential) -> Self {
+        Self { event: self.event.with_credential(credential), ..self }
     }
 
     /// The same, but it was refused.
@@ -88,7 +113,7 @@ pub(super) fn note_refusal(app: &App, sender: &Sender, known: Option<PersonId>) 
     tracing::info!(ip = sender.ip.map(tracing::field::display), "a sign-in was refused");
     let now = app.clock.now();
     if let Some(person) = known
-        && app.accounts.sign_in.refusals.0.is_due(person, now, APART)
+        && app.accounts.sign_in.refusals.is_due(person, now)
     {
         let (database, ids, sender) = (app.database.in_background(), app.ids.clone(), sender.clone());
         tokio::spawn(async move {

@@ -120,7 +120,7 @@ fn nowhere() -> Error {
 }
 
 fn gone() -> Error {
-    let why = "this link is not, or no longer, valid: it works once, for an hour; ask whoever operates this service for \
+    let why = "this link is not valid any more: it works once, for an hour; ask whoever operates this service for \
                another one";
     Error::new(Code::Gone, why)
 }

@@ -5,10 +5,9 @@
 //! after thirty. It is a credential like a key: what it may do is looked up with it, and streams that rest on it end
 //! with it.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
-use parking_lot::Mutex;
 use poem::{Request, http::Method as Verb};
 
 use super::{Deed, Membership, cookie, store};
@@ -17,7 +16,7 @@ use crate::{
     app::App,
     clock::Time,
     database::{Door, Tx},
-    error::{Code, Error, Result, chain},
+    error::{Code, Error, Result},
     security::SecurityAction,
     sender::{self, Sender},
     wire::{Page, wire_enum},
@@ -27,12 +26,8 @@ use crate::{
 pub(in crate::accounts) const IDLE: TimeDelta = TimeDelta::days(7);
 /// How long any lasts.
 pub(super) const LIFE: TimeDelta = TimeDelta::days(30);
-/// How exactly it is known when one was used last.
-const EXACTNESS: TimeDelta = TimeDelta::minutes(1);
-/// Entries that are remembered here before those of long ago are forgotten.
-const REMEMBERED: usize = 10_000;
-/// Sessions removed in one transaction.
-const BATCH: u64 = 500;
+/// Sessions, or people, removed in one transaction.
+pub(super) const BATCH: u64 = 500;
 
 wire_enum! {
     /// How somebody signed in.
@@ -67,31 +62,6 @@ pub struct Session {
     pub expires_at: Time,
     /// When it was ended.
     pub revoked_at: Option<Time>,
-}
-
-/// When something happened last to each of many, as far as this process has written it down.
-#[derive(Clone)]
-pub(super) struct Seen<Id>(Arc<Mutex<HashMap<Id, Time>>>);
-
-impl<Id> Default for Seen<Id> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<Id: Eq + Hash> Seen<Id> {
-    /// Whether it is time to write down that it happens again, which is not done twice within `apart`.
-    pub(super) fn is_due(&self, id: Id, now: Time, apart: TimeDelta) -> bool {
-        let mut seen = self.0.lock();
-        if seen.get(&id).is_some_and(|at| now - *at < apart) {
-            return false;
-        }
-        if seen.len() >= REMEMBERED {
-            seen.retain(|_, at| now - *at < apart);
-        }
-        seen.insert(id, now);
-        true
-    }
 }
 
 /// Begins a session in the browser that sends a request, and ends the one that it had. Gives the `Set-Cookie` for it.
@@ -138,7 +108,7 @@ pub(super) async fn begin(
 /// The database's.
 pub(in crate::accounts) async fn shown(app: &App, request: &Request) -> Result<Option<Arc<Principal>>> {
     let Some(secret) = cookie::read(app, request.headers()) else { return Ok(None) };
-    match authenticate(app, &secret).await {
+    match credential::authenticate_session(app, secret.hash()).await {
         Ok(principal) => Ok(Some(principal)),
         Err(error) if error.code == Code::Unauthenticated => Ok(None),
         Err(error) => Err(error),
@@ -161,24 +131,7 @@ pub(in crate::accounts) async fn authenticate_cookie(
             "with the cookie of a session only pages of this service may do this; others send an API key";
         return Err(Error::new(Code::ForeignOrigin, why));
     }
-    authenticate(app, secret).await
-}
-
-async fn authenticate(app: &App, secret: &cookie::Secret) -> Result<Arc<Principal>> {
-    let principal = credential::authenticate_session(app, secret.hash()).await?;
-    let now = app.clock.now();
-    if let Credential::Session(id) = principal.credential
-        && app.accounts.sign_in.seen.is_due(id, now, EXACTNESS)
-    {
-        let (database, tenant) = (app.database.in_background(), principal.tenant);
-        tokio::spawn(async move {
-            let write = database.write(tenant, move |tx| Box::pin(store::touch_session(tx, id, now)));
-            if let Err(error) = write.await {
-                tracing::debug!(error = %chain(&error), "it was not written down that a session is used");
-            }
-        });
-    }
-    Ok(principal)
+    credential::authenticate_session(app, secret.hash()).await
 }
 
 /// Ends the session in a request's cookie, if there is one: somebody signs out.
@@ -235,7 +188,7 @@ pub async fn revoke_session(
 ) -> Result<Session> {
     refuse_clients(principal)?;
     let (owner, now) = (principal.id, app.clock.now());
-    let deed = Deed::new(app, owner, sender, SecurityAction::SessionRevoked);
+    let deed = Deed::new(app, owner, sender, SecurityAction::SessionRevoked).with(principal.credential);
     let may_end = principal.may_end_own();
     let ended = app.database.write(principal.tenant, move |tx| {
         Box::pin(async move {

@@ -145,7 +145,7 @@ async fn own(
 }
 
 fn gone() -> Error {
-    let why = "this link is not, or no longer, valid: it works once, for 30 minutes; as long as nobody owns this \
+    let why = "this link is not valid any more: it works once, for 30 minutes; as long as nobody owns this \
                installation, starting the service again prints a new one";
     Error::new(Code::Gone, why)
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use entity::{identity, person, principal, session, tenant};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    prelude::*, sea_query::OnConflict,
+    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, prelude::*, sea_query::OnConflict,
 };
 
 use super::{Email, Membership, Person, PersonId, Session, session::IDLE};
@@ -154,25 +154,20 @@ pub(super) async fn addresses(tx: &DoorTx<'_>, of: &[PrincipalId]) -> Result<Has
 
 /// Whether anywhere in the installation a person is an owner.
 pub(super) async fn has_owner(tx: &DoorTx<'_>) -> Result<bool> {
-    let owner = principal::Entity::find()
-        .filter(principal::Column::Kind.eq(PrincipalKind::User.as_str()))
-        .filter(principal::Column::Role.eq(Role::Owner.as_str()))
-        .filter(principal::Column::DeactivatedAt.is_null())
-        .one(tx.conn())
-        .await?;
-    Ok(owner.is_some())
+    Ok(principal::Entity::find().filter(is_owner()).one(tx.conn()).await?.is_some())
 }
 
 /// Whether a person is an owner of this tenant.
 pub(super) async fn has_owner_here(tx: &Tx<'_>) -> Result<bool> {
-    let owner = tx
-        .find::<principal::Entity>()
-        .filter(principal::Column::Kind.eq(PrincipalKind::User.as_str()))
-        .filter(principal::Column::Role.eq(Role::Owner.as_str()))
-        .filter(principal::Column::DeactivatedAt.is_null())
-        .one(tx.conn())
-        .await?;
-    Ok(owner.is_some())
+    Ok(tx.find::<principal::Entity>().filter(is_owner()).one(tx.conn()).await?.is_some())
+}
+
+/// A person who is an owner, and has not been deactivated.
+fn is_owner() -> Condition {
+    Condition::all()
+        .add(principal::Column::Kind.eq(PrincipalKind::User.as_str()))
+        .add(principal::Column::Role.eq(Role::Owner.as_str()))
+        .add(principal::Column::DeactivatedAt.is_null())
 }
 
 /// The person that a principal is.
@@ -287,15 +282,37 @@ pub(in crate::accounts) async fn revoke_sessions(tx: &Tx<'_>, owner: PrincipalId
     Ok(revoked.rows_affected)
 }
 
-/// Writes down that a session was used.
-pub(super) async fn touch_session(tx: &Tx<'_>, id: SessionId, now: Time) -> Result<()> {
-    tx.update::<session::Entity>()
-        .col_expr(session::Column::LastSeenAt, Expr::value(now))
-        .filter(session::Column::Id.eq(id.0))
-        .filter(session::Column::LastSeenAt.lt(now))
+/// Starts a person anew who may not belong anywhere yet; false for one who is forgotten by now.
+pub(super) async fn restart_person(tx: &DoorTx<'_>, id: PersonId, now: Time) -> Result<bool> {
+    let restarted = person::Entity::update_many()
+        .col_expr(person::Column::CreatedAt, Expr::value(now))
+        .filter(person::Column::Id.eq(id.0))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(restarted.rows_affected == 1)
+}
+
+/// Removes up to `limit` people of before `then` who belong to no tenant, and are known to no issuer; gives their number.
+pub(super) async fn forget_strangers(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
+    let members = principal::Entity::find()
+        .select_only()
+        .column(principal::Column::PersonId)
+        .filter(principal::Column::PersonId.is_not_null());
+    let known = identity::Entity::find().select_only().column(identity::Column::PersonId);
+    let strangers = person::Entity::find()
+        .select_only()
+        .column(person::Column::Id)
+        .filter(person::Column::CreatedAt.lt(then))
+        .filter(person::Column::Id.not_in_subquery(members.into_query()))
+        .filter(person::Column::Id.not_in_subquery(known.into_query()))
+        .limit(limit);
+    // Said again for whoever came back while this looked: that row is looked at anew.
+    let removed = person::Entity::delete_many()
+        .filter(person::Column::Id.in_subquery(strangers.into_query()))
+        .filter(person::Column::CreatedAt.lt(then))
+        .exec(tx.conn())
+        .await?;
+    Ok(removed.rows_affected)
 }
 
 /// Removes up to `limit` sessions that ended before `then` at the latest, whoever they belong to; gives their number.

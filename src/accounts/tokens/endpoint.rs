@@ -23,6 +23,7 @@ use crate::{
     app::App,
     body,
     error::{Code, Error},
+    sender::Sender,
 };
 
 /// What a token may be asked for with.
@@ -45,11 +46,11 @@ pub(crate) async fn answer_token_request(
                 "this service issues no tokens; send the API key itself as `Authorization: Bearer tsk_…`";
             return Err(OAuthError::refused("unsupported_grant_type", why));
         }
-        let client = Client::of(request, &form)?;
+        let (client, sender) = (Client::of(request, &form)?, Sender::of(&app, request));
         match form.required("grant_type")? {
             "client_credentials" => client_credentials(&app, &client, &form).await,
-            "authorization_code" => grant::for_code(&app, &client, &form).await,
-            "refresh_token" => grant::for_refresh_token(&app, &client, &form).await,
+            "authorization_code" => grant::for_code(&app, &client, &form, &sender).await,
+            "refresh_token" => grant::for_refresh_token(&app, &client, &form, &sender).await,
             _ => Err(OAuthError::refused(
                 "unsupported_grant_type",
                 format!("the grant types here are {}", GRANT_TYPES.join(", ")),

@@ -19,17 +19,23 @@ use crate::{
     },
     app::App,
     error::{Code, Error},
+    sender::Sender,
 };
 
 /// A code that a browser brought back buys a client its first tokens.
-pub(super) async fn for_code(app: &App, client: &Client, form: &Form) -> Result<TokenAnswer, OAuthError> {
+pub(super) async fn for_code(
+    app: &App,
+    client: &Client,
+    form: &Form,
+    sender: &Sender,
+) -> Result<TokenAnswer, OAuthError> {
     let (code, address) = (form.required("code")?, form.required("redirect_uri")?);
     let verifier = form.required("code_verifier")?;
     let asked = asked(app, client, form)?;
     let shown = codes::look_up(app, code, &client.id, address, verifier).await.map_err(refused)?;
     let answer = answer(app, form, &asked, &shown.grant).await;
     let answer = if shown.was_used { answer } else { Ok(answer?) };
-    let next = codes::redeem(app, shown).await.map_err(refused)?;
+    let next = codes::redeem(app, shown, sender).await.map_err(refused)?;
     Ok(TokenAnswer { refresh_token: Some(next), ..answer? })
 }
 
@@ -38,13 +44,14 @@ pub(super) async fn for_refresh_token(
     app: &App,
     client: &Client,
     form: &Form,
+    sender: &Sender,
 ) -> Result<TokenAnswer, OAuthError> {
     let token = form.required("refresh_token")?;
     let asked = asked(app, client, form)?;
     let shown = refresh::look_up(app, token, &client.id).await.map_err(refused)?;
     let answer = answer(app, form, &asked, &shown.grant).await;
     let answer = if shown.was_used { answer } else { Ok(answer?) };
-    let next = refresh::rotate(app, shown).await.map_err(refused)?;
+    let next = refresh::rotate(app, shown, sender).await.map_err(refused)?;
     Ok(TokenAnswer { refresh_token: Some(next), ..answer? })
 }
 

@@ -5,9 +5,9 @@
 //! a rotation fails no request, on however many instances: each reads the keys again after a second, and at once when it
 //! meets one that it does not know.
 //!
-//! Keys lie in the database, sealed with the master key, and come into being at the first start. A key from the
+//! Keys lie in the database, sealed as all secrets there are, and come into being at the first start. A key from the
 //! settings is put there too, in place of the active one, whose tokens stay good. What verifies is derived from what is
-//! sealed: a row of somebody who can write to the database and has no master key verifies nothing.
+//! sealed: a row of somebody who can write to the database and cannot seal verifies nothing.
 
 use std::sync::Arc;
 
@@ -18,11 +18,10 @@ use uuid::Uuid;
 
 use super::{crypto::SigningKey, store};
 use crate::{
-    accounts::list_tenants,
     app::App,
     clock::{Ids, Time},
     database::Door,
-    error::{Error, Result, chain},
+    error::{Error, Result},
     security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
     vault::{Place, Vault},
     wire::wire_enum,
@@ -180,26 +179,15 @@ pub async fn rotate(app: &App, how: Rotation) -> Result<Option<Rotated>> {
     app.accounts.keyring.forget_all();
     let (rotated, news) = rotated;
     if let Some((key, rotated)) = news.zip(rotated.as_ref()) {
-        note(app, key, &rotated.kid, how).await;
+        let details = json!({"isLeaked": how == Rotation::Leaked});
+        let event = || {
+            SecurityEvent::new(app, Actor::system(), SecurityAction::SigningKeyRotated)
+                .on(TargetKind::SigningKey, key, &rotated.kid)
+                .with(details.clone())
+        };
+        security::note_everywhere(&app.database, event).await;
     }
     Ok(rotated)
-}
-
-/// Notes in every tenant that its tokens are signed with another key. The keys belong to no tenant, so this comes after
-/// their own transaction; what cannot be noted is in the service's log.
-async fn note(app: &App, key: Uuid, kid: &str, how: Rotation) {
-    let noted = async {
-        for tenant in list_tenants(app).await? {
-            let event = SecurityEvent::new(app, Actor::system(), SecurityAction::SigningKeyRotated)
-                .on(TargetKind::SigningKey, key, kid)
-                .with(json!({"isLeaked": how == Rotation::Leaked}));
-            app.database.write(tenant.id, |tx| Box::pin(security::note(tx, event))).await?;
-        }
-        Ok::<_, Error>(())
-    };
-    if let Err(error) = noted.await {
-        tracing::warn!(error = %chain(&error), kid, "the rotation of the signing key was not noted in every tenant");
-    }
 }
 
 /// The key that signs.

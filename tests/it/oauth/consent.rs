@@ -32,6 +32,11 @@ async fn ada(acme: &Tenant) -> String {
     format!("/api/v1/principals/{}", text(&ada["id"]))
 }
 
+/// Without whom the person who set the installation up stays an owner.
+async fn another_owner(server: &Server, acme: &Tenant) {
+    Visitor::joined(server, acme, "owner", "bea@example.org").await;
+}
+
 /// What the client asks for, with some parameters changed, left out or added.
 pub(crate) fn request(changes: &[(&str, Option<&str>)]) -> String {
     let usual = [
@@ -152,7 +157,14 @@ async fn somebody_lets_a_client_in_and_it_works_until_they_end_it() {
     owner.send("/account/grants/end", &[("grant", grant)]).await.expect(303);
     client.get("/api/v1/projects").await.refused(401, "unauthenticated");
     refused(&refresh(&stranger, &next.json["refresh_token"], &[]).await, "invalid_grant");
-    assert!(owner.open("/account").await.expect(200).body.contains("You let no program act for you"));
+    assert!(
+        owner
+            .open("/account")
+            .await
+            .expect(200)
+            .body
+            .contains("There are none. A program that you connect asks you first")
+    );
 }
 
 #[tokio::test]
@@ -242,6 +254,7 @@ async fn who_does_not_want_it_says_so_and_nothing_is_kept() {
 #[tokio::test]
 async fn a_client_is_given_what_the_person_has_and_what_was_agreed_to_and_no_more() {
     let (server, acme, person) = place().await;
+    another_owner(&server, &acme).await;
     let stranger = server.stranger();
     let everything = "projects.read projects.write keys.read keys.write moon.read";
     acme.client.patch(&ada(&acme).await, json!({"role": "member"})).await.expect(200);
@@ -263,6 +276,7 @@ async fn a_client_is_given_what_the_person_has_and_what_was_agreed_to_and_no_mor
 #[tokio::test]
 async fn what_is_wrong_with_a_code_is_told_in_the_words_of_oauth() {
     let (server, acme, owner) = place().await;
+    another_owner(&server, &acme).await;
     let stranger = server.stranger();
     let good = code(&owner, &request(&[])).await;
     for (more, error) in [
@@ -288,6 +302,8 @@ async fn what_is_wrong_with_a_code_is_told_in_the_words_of_oauth() {
     assert_eq!(secret.json["error"], "invalid_client");
     redeem(&stranger, &good, &[]).await.expect(200);
     refused(&redeem(&stranger, &good, &[]).await, "invalid_grant");
+    let reuse = acme.client.get("/api/v1/security-events?action=code_reused").await.expect(200).json;
+    assert_eq!(reuse["items"][0]["ip"], "127.0.0.1", "where it came from again is known");
     let next = code(&owner, &request(&[])).await;
     acme.client.post(&format!("{}/deactivate", ada(&acme).await), json!({})).await.expect(200);
     refused(&redeem(&stranger, &next, &[]).await, "invalid_grant");
@@ -296,6 +312,7 @@ async fn what_is_wrong_with_a_code_is_told_in_the_words_of_oauth() {
 #[tokio::test]
 async fn whoever_asks_for_too_much_may_ask_again_for_less() {
     let (server, acme, owner) = place().await;
+    another_owner(&server, &acme).await;
     let stranger = server.stranger();
     acme.client.patch(&ada(&acme).await, json!({"role": "member"})).await.expect(200);
     let code = code(&owner, &request(&[("resource", Some(&at(&server, "/mcp")))])).await;
@@ -337,6 +354,7 @@ async fn an_outage_costs_nobody_their_code_or_token() {
 #[tokio::test]
 async fn what_is_agreed_to_is_what_was_seen() {
     let (server, acme, person) = place().await;
+    another_owner(&server, &acme).await;
     let app = &server.service.app;
     let query = request(&[("scope", Some("projects.read projects.write"))]);
     acme.client.patch(&ada(&acme).await, json!({"role": "viewer"})).await.expect(200);

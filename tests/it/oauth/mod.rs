@@ -85,7 +85,10 @@ pub(crate) fn document(id: &str) -> Value {
 async fn redeem(app: &App, code: &SecretString) -> Result<(Grant, String), Code> {
     let bought = async {
         let shown = codes::look_up(app, code.expose_secret(), &visitor().id, CALLBACK, VERIFIER).await?;
-        Ok((shown.grant.clone(), codes::redeem(app, shown).await?.expose_secret().to_owned()))
+        Ok((
+            shown.grant.clone(),
+            codes::redeem(app, shown, &Sender::default()).await?.expose_secret().to_owned(),
+        ))
     };
     bought.await.map_err(|error: Error| error.code)
 }
@@ -96,7 +99,10 @@ async fn first_token(app: &App, grant: &Grant) -> String {
 }
 
 async fn rotate(app: &App, token: &str) -> Result<String, Code> {
-    let next = async { refresh::rotate(app, refresh::look_up(app, token, &visitor().id).await?).await };
+    let next = async {
+        let shown = refresh::look_up(app, token, &visitor().id).await?;
+        refresh::rotate(app, shown, &Sender::default()).await
+    };
     next.await.map(|next| next.expose_secret().to_owned()).map_err(|error| error.code)
 }
 

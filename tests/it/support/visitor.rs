@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 use trackside::accounts::signin;
 
-use super::{Answer, Client, Server, client::answer};
+use super::{Answer, Client, Server, Tenant, client::answer, text};
 
 /// What somebody types who sets an installation up.
 pub(crate) const EMAIL: &str = "ada@example.org";
@@ -32,6 +33,17 @@ impl Visitor {
     pub(crate) async fn owner(server: &Server) -> Self {
         let visitor = Self::new(server);
         visitor.set_up(&set_up_code(server).await, EMAIL).await.expect(303);
+        visitor
+    }
+
+    /// A person who was invited to a tenant and joined it.
+    pub(crate) async fn joined(server: &Server, tenant: &Tenant, role: &str, email: &str) -> Self {
+        let invited = tenant.client.post("/api/v1/invitations", json!({"role": role})).await.expect(201);
+        let link = text(&invited.json["link"]);
+        let (_, secret) = link.split_once("/join?invitation=").expect("a page and a secret");
+        let visitor = Self::new(server);
+        let fields = [("email", email), ("name", "Bea"), ("password", PASSWORD), ("repeat", PASSWORD)];
+        visitor.send("/join", &[&[("invitation", secret)][..], &fields].concat()).await.expect(303);
         visitor
     }
 

@@ -1,0 +1,38 @@
+//! The security log says what an actor came with, and people are forgotten who never came to belong anywhere.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+use crate::tenancy::{open_door, run};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+/// Whoever forgets people finds those of no tenant and no provider.
+const RIGHTS: [(&str, &str); 3] = [
+    ("SELECT (id, created_at), DELETE", "person"),
+    ("SELECT (person_id)", "identity"),
+    ("SELECT (person_id)", "principal"),
+];
+
+const RETENTION: &str = "trackside_retention";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        let credential = text_null("credential");
+        m.alter_table(Table::alter().table("security_event").add_column(credential).to_owned()).await?;
+        open_door(m, RETENTION, &RIGHTS).await
+    }
+
+    async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        for (rights, table) in RIGHTS {
+            run(m, &format!("REVOKE {rights} ON {table} FROM {RETENTION}")).await?;
+            run(m, &format!("DROP POLICY {RETENTION} ON {table}")).await?;
+        }
+        m.alter_table(Table::alter().table("security_event").drop_column("credential").to_owned()).await
+    }
+}
