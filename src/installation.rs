@@ -145,9 +145,9 @@ pub enum NewKey {
     File(PathBuf),
 }
 
-/// Seals the installation's own key with another master key, one at a time. Instances that run go on; a start takes the new one. A key
-/// that came from a setting is given to `tell` before it counts; one in a file is put in its place, and the old one kept
-/// under its id. Interrupted, it goes on where it was when it is asked again.
+/// Seals the installation's own key with another master key, one at a time. Instances that run go on; a start takes the
+/// new one. A key that came from a setting is given to `tell` before it counts; one in a file is put in its place, and the
+/// old one kept under its id. Interrupted, it goes on where it was when it is asked again.
 ///
 /// # Errors
 /// A master key that is missing or another one, files that cannot be written, `conflict` for two at once, and whatever

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{api_key, oauth_grant, principal, session, stream_ticket, tenant};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    prelude::*, sea_query::OnConflict,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*, sea_query::OnConflict,
 };
 
 use super::{
@@ -202,16 +201,8 @@ pub(super) async fn is_used_ticket(tx: &Tx<'_>, id: Uuid) -> Result<bool> {
 
 /// Forgets up to `limit` tickets from before an id, whoever they belong to; gives their number.
 pub(super) async fn forget_tickets(tx: &DoorTx<'_>, before: Uuid, limit: u64) -> Result<u64> {
-    let old = stream_ticket::Entity::find()
-        .select_only()
-        .column(stream_ticket::Column::Id)
-        .filter(stream_ticket::Column::Id.lt(before))
-        .limit(limit);
-    let forgotten = stream_ticket::Entity::delete_many()
-        .filter(stream_ticket::Column::Id.in_subquery(old.into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use stream_ticket::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::Id.lt(before), limit).await
 }
 
 /// Notes that keys, sessions and grants of this transaction's tenant were used.

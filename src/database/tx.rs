@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
     IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany, prelude::*,
+    sea_query::IntoCondition,
 };
 
 use super::{TenantId, bulk};
@@ -170,6 +171,23 @@ impl<'a> DoorTx<'a> {
     /// The connection.
     pub fn conn(&self) -> &'a DatabaseTransaction {
         self.conn
+    }
+
+    /// Deletes up to `limit` rows that meet `condition`, whoever they belong to; `key` tells them apart. Gives their number.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_some<E: EntityTrait>(
+        &self,
+        key: E::Column,
+        condition: impl IntoCondition + Clone,
+        limit: u64,
+    ) -> Result<u64> {
+        let some = E::find().filter(condition.clone()).select_only().column(key).limit(limit).into_query();
+        // Said again for rows that change while this looks, which are looked at anew.
+        let deleted =
+            E::delete_many().filter(condition).filter(key.in_subquery(some)).exec(self.conn).await?;
+        Ok(deleted.rows_affected)
     }
 
     /// Holds off other transactions that lock the same thing, as [`Tx::lock`] does.

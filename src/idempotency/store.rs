@@ -1,10 +1,7 @@
 //! The rows of idempotency keys.
 
 use entity::idempotency_key;
-use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _, prelude::*,
-    sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, prelude::*, sea_query::OnConflict};
 
 use super::Remembered;
 use crate::{
@@ -73,13 +70,8 @@ pub(super) async fn remove(tx: &Tx<'_>, id: Uuid) -> Result<()> {
 
 /// Removes up to `limit` keys from before `then`, whoever they belong to.
 pub(super) async fn forget_all(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
-    let old = idempotency_key::Column::CreatedAt.lte(then);
-    let some = idempotency_key::Entity::find().filter(old).select_only().column(idempotency_key::Column::Id);
-    let deleted = idempotency_key::Entity::delete_many()
-        .filter(idempotency_key::Column::Id.in_subquery(some.limit(limit).into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(deleted.rows_affected)
+    use idempotency_key::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::CreatedAt.lte(then), limit).await
 }
 
 /// Removes up to `limit` of the tenant's keys from before `then`.

@@ -3,7 +3,7 @@
 use entity::security_event;
 use sea_orm::{
     ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, prelude::*,
+    prelude::*,
 };
 
 use super::{NAME, SecurityEvent, SecurityEventId, SecurityFilter, SecurityRecord, WORDS};
@@ -78,15 +78,6 @@ fn to_record(row: security_event::Model) -> SecurityRecord {
 
 /// Removes up to `limit` events from before an id, whoever they belong to; gives their number.
 pub(super) async fn remove_old(tx: &DoorTx<'_>, before: Uuid, limit: u64) -> Result<u64> {
-    use security_event::Column;
-    let old = security_event::Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::Id.lt(before))
-        .limit(limit);
-    let removed = security_event::Entity::delete_many()
-        .filter(Column::Id.in_subquery(old.into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(removed.rows_affected)
+    use security_event::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::Id.lt(before), limit).await
 }

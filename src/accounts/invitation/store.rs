@@ -2,8 +2,7 @@
 
 use entity::invitation;
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
 use super::{Invitation, InvitationId};
@@ -95,16 +94,8 @@ pub(in crate::accounts) async fn use_up(
 
 /// Forgets up to `limit` invitations that expired before then, whoever they belong to; gives their number.
 pub(super) async fn forget(tx: &DoorTx<'_>, before: Time, limit: u64) -> Result<u64> {
-    let old = invitation::Entity::find()
-        .select_only()
-        .column(invitation::Column::Id)
-        .filter(invitation::Column::ExpiresAt.lt(before))
-        .limit(limit);
-    let forgotten = invitation::Entity::delete_many()
-        .filter(invitation::Column::Id.in_subquery(old.into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use invitation::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::ExpiresAt.lt(before), limit).await
 }
 
 fn to_invitation(row: invitation::Model) -> Result<Invitation> {

@@ -2,8 +2,10 @@
 
 use entity::{authorization_code, oauth_client, oauth_grant, refresh_token};
 use sea_orm::{
-    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, Select, prelude::*, sea_query::OnConflict,
+    ActiveValue::Set,
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    prelude::*,
+    sea_query::{ExprTrait as _, OnConflict},
 };
 use serde_json::json;
 
@@ -73,15 +75,9 @@ pub(super) async fn remove_client(tx: &DoorTx<'_>, client_id: &str) -> Result<bo
 
 /// Forgets up to `limit` fetched documents that would be fetched anew; gives their number.
 pub(super) async fn forget_clients(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
-    let old = oauth_client::Entity::find()
-        .filter(oauth_client::Column::Registered.eq(false))
-        .filter(oauth_client::Column::FreshUntil.lte(now));
-    let some = old.select_only().column(oauth_client::Column::Id).limit(limit);
-    let forgotten = oauth_client::Entity::delete_many()
-        .filter(oauth_client::Column::Id.in_subquery(some.into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use oauth_client::{Column, Entity};
+    let old = Column::Registered.eq(false).and(Column::FreshUntil.lte(now));
+    tx.delete_some::<Entity>(Column::Id, old, limit).await
 }
 
 pub(super) async fn insert_grant(tx: &Tx<'_>, new: Grant) -> Result<()> {
@@ -284,25 +280,14 @@ pub(super) async fn use_refresh_token(tx: &Tx<'_>, id: Uuid, successor: Vec<u8>,
 
 /// Forgets up to `limit` codes whose time has passed, whoever they belong to; gives their number.
 pub(super) async fn forget_codes(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
-    let old = authorization_code::Column::ExpiresAt.lte(now);
-    let some =
-        authorization_code::Entity::find().filter(old).select_only().column(authorization_code::Column::Id);
-    let forgotten = authorization_code::Entity::delete_many()
-        .filter(authorization_code::Column::Id.in_subquery(some.limit(limit).into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use authorization_code::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::ExpiresAt.lte(now), limit).await
 }
 
 /// Forgets up to `limit` refresh tokens whose time has passed, whoever they belong to; gives their number.
 pub(super) async fn forget_refresh_tokens(tx: &DoorTx<'_>, now: Time, limit: u64) -> Result<u64> {
-    let old = refresh_token::Column::ExpiresAt.lte(now);
-    let some = refresh_token::Entity::find().filter(old).select_only().column(refresh_token::Column::Id);
-    let forgotten = refresh_token::Entity::delete_many()
-        .filter(refresh_token::Column::Id.in_subquery(some.limit(limit).into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use refresh_token::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::ExpiresAt.lte(now), limit).await
 }
 
 /// Forgets up to `limit` grants that no token was made of since a time, or that are of before `never_since` and none was
@@ -313,13 +298,7 @@ pub(super) async fn forget_grants(
     never_since: Time,
     limit: u64,
 ) -> Result<u64> {
-    let unused = oauth_grant::Column::LastUsedAt.is_null();
-    let never = Condition::all().add(unused).add(oauth_grant::Column::CreatedAt.lte(never_since));
-    let old = Condition::any().add(oauth_grant::Column::LastUsedAt.lte(since)).add(never);
-    let some = oauth_grant::Entity::find().filter(old).select_only().column(oauth_grant::Column::Id);
-    let forgotten = oauth_grant::Entity::delete_many()
-        .filter(oauth_grant::Column::Id.in_subquery(some.limit(limit).into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(forgotten.rows_affected)
+    use oauth_grant::{Column, Entity};
+    let never = Column::LastUsedAt.is_null().and(Column::CreatedAt.lte(never_since));
+    tx.delete_some::<Entity>(Column::Id, Column::LastUsedAt.lte(since).or(never), limit).await
 }

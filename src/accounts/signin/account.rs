@@ -30,14 +30,16 @@ use crate::{
     wire::{MAX_LIMIT, Page as Part},
 };
 
+fn sign_in_first() -> Response {
+    go_to(&with_next(SIGN_IN, HOME))
+}
+
 /// `GET /account`: the page, or the way to it by signing in.
 #[handler]
 pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else {
-                return Ok(go_to(&with_next(SIGN_IN, HOME)));
-            };
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(sign_in_first()) };
             let done = match query(request, "done").as_str() {
                 "password" => Some("You have a new password, and are signed out everywhere else."),
                 "session" => Some("That session is over."),
@@ -55,9 +57,7 @@ pub(crate) async fn show_account(app: Data<&Arc<App>>, request: &Request) -> Res
 pub(crate) async fn change_password_of(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else {
-                return Ok(go_to(&with_next(SIGN_IN, HOME)));
-            };
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(sign_in_first()) };
             let done = async {
                 let (sender, new) = (Sender::of(&app, request), new_password(&form)?);
                 let current = form.secret("current");
@@ -81,9 +81,7 @@ pub(crate) async fn change_password_of(app: Data<&Arc<App>>, request: &Request, 
 pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else {
-                return Ok(go_to(&with_next(SIGN_IN, HOME)));
-            };
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(sign_in_first()) };
             let id = form.text("session").parse().map(SessionId).map_err(|_| Error::not_found("session"))?;
             session::revoke_session(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=session"))
@@ -97,9 +95,7 @@ pub(crate) async fn end_session(app: Data<&Arc<App>>, request: &Request, form: F
 pub(crate) async fn end_grant(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
     shown(
         async {
-            let Some(principal) = session::shown(&app, request).await? else {
-                return Ok(go_to(&with_next(SIGN_IN, HOME)));
-            };
+            let Some(principal) = session::shown(&app, request).await? else { return Ok(sign_in_first()) };
             let id = form.text("grant").parse().map(GrantId).map_err(|_| Error::not_found("grant"))?;
             grants::end(&app, &principal, &Sender::of(&app, request), id).await?;
             Ok(go_to("/account?done=grant"))

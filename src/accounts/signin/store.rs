@@ -294,37 +294,21 @@ pub(super) async fn restart_person(tx: &DoorTx<'_>, id: PersonId, now: Time) -> 
 
 /// Removes up to `limit` people of before `then` who belong to no tenant, and are known to no issuer; gives their number.
 pub(super) async fn forget_strangers(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
+    use person::{Column, Entity};
     let members = principal::Entity::find()
         .select_only()
         .column(principal::Column::PersonId)
         .filter(principal::Column::PersonId.is_not_null());
     let known = identity::Entity::find().select_only().column(identity::Column::PersonId);
-    let strangers = person::Entity::find()
-        .select_only()
-        .column(person::Column::Id)
-        .filter(person::Column::CreatedAt.lt(then))
-        .filter(person::Column::Id.not_in_subquery(members.into_query()))
-        .filter(person::Column::Id.not_in_subquery(known.into_query()))
-        .limit(limit);
-    // Said again for whoever came back while this looked: that row is looked at anew.
-    let removed = person::Entity::delete_many()
-        .filter(person::Column::Id.in_subquery(strangers.into_query()))
-        .filter(person::Column::CreatedAt.lt(then))
-        .exec(tx.conn())
-        .await?;
-    Ok(removed.rows_affected)
+    let strangers = Condition::all()
+        .add(Column::CreatedAt.lt(then))
+        .add(Column::Id.not_in_subquery(members.into_query()))
+        .add(Column::Id.not_in_subquery(known.into_query()));
+    tx.delete_some::<Entity>(Column::Id, strangers, limit).await
 }
 
 /// Removes up to `limit` sessions that ended before `then` at the latest, whoever they belong to; gives their number.
 pub(super) async fn forget_sessions(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
-    let old = session::Entity::find()
-        .select_only()
-        .column(session::Column::Id)
-        .filter(session::Column::ExpiresAt.lte(then))
-        .limit(limit);
-    let removed = session::Entity::delete_many()
-        .filter(session::Column::Id.in_subquery(old.into_query()))
-        .exec(tx.conn())
-        .await?;
-    Ok(removed.rows_affected)
+    use session::{Column, Entity};
+    tx.delete_some::<Entity>(Column::Id, Column::ExpiresAt.lte(then), limit).await
 }
