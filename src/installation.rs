@@ -69,10 +69,16 @@ pub async fn expect(config: &Config) -> Result<()> {
 /// # Errors
 /// As [`expect`].
 pub async fn expect_schema(config: &Config) -> Result<()> {
-    if let DatabaseUrl::Sqlite(path) = &config.database
-        && !path.exists()
-    {
-        return Err(none_at(config, &format!("there is no file {}", shown(path))));
+    if let DatabaseUrl::Sqlite(path) = &config.database {
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(none_at(config, &format!("there is no file {}", shown(path)))),
+            Err(error) => {
+                let why =
+                    format!("{} is not to be seen ({error}): call this as the service's user", shown(path));
+                return Err(Error::invalid(why));
+            }
+        }
     }
     let steps = Database::migrate(&config.database, Migrate::Status).await?;
     match steps.iter().any(|step| step.applied) {

@@ -96,12 +96,7 @@ impl MasterKey {
     /// Reads a key file.
     fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let metadata = fs::metadata(path).map_err(|error| {
-            Error::invalid(format!(
-                "the master key file {shown} cannot be read ({error}): put it back, or give the key in \
-                 TRACKSIDE_MASTER_KEY; without the key that the data was written with, its secrets cannot be opened"
-            ))
-        })?;
+        let metadata = fs::metadata(path).map_err(|error| missing(path, &error))?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(Error::invalid(format!(
@@ -134,6 +129,14 @@ impl MasterKey {
     }
 }
 
+fn missing(path: &Path, error: &io::Error) -> Error {
+    Error::invalid(format!(
+        "the master key file {} cannot be read ({error}): put it back, or give the key in TRACKSIDE_MASTER_KEY; without \
+         the key that the data was written with, its secrets cannot be opened",
+        path.display()
+    ))
+}
+
 /// Sees to it that the names of files outlive a loss of power.
 fn keep(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -146,7 +149,7 @@ fn keep(folder: &Path) -> io::Result<()> {
 pub fn hold(folder: &Path) -> Result<File> {
     let shown = folder.display();
     let bad = |error: io::Error| Error::invalid(format!("the folder {shown} cannot be locked: {error}"));
-    let held = File::open(folder).map_err(bad)?;
+    let held = File::open(folder).map_err(|error| missing(&folder.join(KEY_FILE), &error))?;
     match held.try_lock() {
         Ok(()) => Ok(held),
         Err(TryLockError::WouldBlock) => Err(Error::new(

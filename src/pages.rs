@@ -99,13 +99,13 @@ pub fn shown(page: Result<Response>) -> Response {
     page.unwrap_or_else(|error| {
         problem::log(&error);
         let title = match error.code {
-            Code::Gone => "This does not work any more",
+            Code::Gone => "This link no longer works",
             Code::Unprocessable | Code::Conflict => "That did not work",
             code => code.title(),
         };
         let body = html! {
             p { (sentence(&error.detail)) }
-            p { a href="/" { "Your account" } }
+            p { a href="/" { "Go to your account" } }
         };
         refusal(Page::new(title, body), &error)
     })

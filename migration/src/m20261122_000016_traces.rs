@@ -7,14 +7,15 @@ use crate::tenancy::{open_door, run};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Whoever forgets people finds those of no tenant and no provider.
+/// Whoever forgets people finds those of no tenant.
 const RIGHTS: [(&str, &str); 3] = [
     ("SELECT (id, created_at), DELETE", "person"),
-    ("SELECT (person_id)", "identity"),
+    ("SELECT (id, person_id), DELETE", "identity"),
     ("SELECT (person_id)", "principal"),
 ];
 
 const RETENTION: &str = "trackside_retention";
+const INDEX: &str = "security_event_by_credential";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -25,6 +26,11 @@ impl MigrationTrait for Migration {
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         let credential = text_null("credential");
         m.alter_table(Table::alter().table("security_event").add_column(credential).to_owned()).await?;
+        let mut index = Index::create();
+        for column in ["tenant_id", "credential", "id"] {
+            index.col(column);
+        }
+        m.create_index(index.name(INDEX).table("security_event").to_owned()).await?;
         open_door(m, RETENTION, &RIGHTS).await
     }
 
@@ -33,6 +39,7 @@ impl MigrationTrait for Migration {
             run(m, &format!("REVOKE {rights} ON {table} FROM {RETENTION}")).await?;
             run(m, &format!("DROP POLICY {RETENTION} ON {table}")).await?;
         }
+        m.drop_index(Index::drop().name(INDEX).to_owned()).await?;
         m.alter_table(Table::alter().table("security_event").drop_column("credential").to_owned()).await
     }
 }

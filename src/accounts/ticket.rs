@@ -187,6 +187,6 @@ pub async fn forget_tickets(app: &App) -> Result<()> {
 fn refused() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this ticket is not valid, or not any more; make a new one with POST /api/v1/stream-tickets",
+        "this ticket is not valid, or no longer is; make a new one with POST /api/v1/stream-tickets",
     )
 }

@@ -21,6 +21,7 @@ use crate::{
         signin::{self, Email},
     },
     app::App,
+    database::TenantId,
     error::Result,
     projects::ProjectId,
     wire::Expected,
@@ -103,11 +104,11 @@ pub(super) enum InvitationCommand {
 
 pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: bool) -> Result<()> {
     let authority = Authority::system();
-    let changed = match command {
+    let (tenant, changed) = match command {
         PrincipalCommand::List { tenant } => {
             let tenant = find_tenant(app, &tenant).await?;
             let all = every(|page| members::list_principals(app, tenant.id, page), |one| one.id).await?;
-            show(app, &all, true, json).await?;
+            show(app, tenant.id, &all, true, json).await?;
             return Ok(());
         }
         PrincipalCommand::ResetPassword { email } => {
@@ -127,18 +128,21 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
         PrincipalCommand::SetRole { principal, role, tenant } => {
             let tenant = find_tenant(app, &tenant).await?.id;
             let patch = PrincipalPatch { role: Some(role), ..PrincipalPatch::default() };
-            members::update_principal(app, tenant, authority, principal, patch, Expected::Any).await?
+            (
+                tenant,
+                members::update_principal(app, tenant, authority, principal, patch, Expected::Any).await?,
+            )
         }
         PrincipalCommand::Deactivate { principal, tenant } => {
             let tenant = find_tenant(app, &tenant).await?.id;
-            members::deactivate_principal(app, tenant, authority, principal).await?
+            (tenant, members::deactivate_principal(app, tenant, authority, principal).await?)
         }
         PrincipalCommand::Reactivate { principal, tenant } => {
             let tenant = find_tenant(app, &tenant).await?.id;
-            members::reactivate_principal(app, tenant, authority, principal).await?
+            (tenant, members::reactivate_principal(app, tenant, authority, principal).await?)
         }
     };
-    show(app, &[changed], false, json).await
+    show(app, tenant, &[changed], false, json).await
 }
 
 pub(super) async fn invitation(app: &Arc<App>, command: InvitationCommand, json: bool) -> Result<()> {
@@ -180,8 +184,8 @@ pub(super) async fn invitation(app: &Arc<App>, command: InvitationCommand, json:
 }
 
 /// Prints principals, with the addresses of those who are people.
-async fn show(app: &App, all: &[PrincipalRecord], is_list: bool, json: bool) -> Result<()> {
-    let emails = signin::addresses(app, all.iter().map(|one| one.id).collect()).await?;
+async fn show(app: &App, tenant: TenantId, all: &[PrincipalRecord], is_list: bool, json: bool) -> Result<()> {
+    let emails = signin::addresses(app, tenant, all.iter().map(|one| one.id).collect()).await?;
     let email = |one: &PrincipalRecord| emails.get(&one.id).map(Email::as_str);
     if json {
         let mut shown = all.iter().map(|one| show_principal(one, email(one)));

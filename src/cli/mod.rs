@@ -253,6 +253,20 @@ struct TenantArg {
     tenant: Option<String>,
 }
 
+impl KeyCommand {
+    /// Whether an installation may begin with it: it names nothing that has to be there.
+    fn begins_one(&self) -> bool {
+        matches!(self, Self::Create { principal: None, tenant: TenantArg { tenant: None }, .. })
+    }
+}
+
+impl ProjectCommand {
+    /// Whether an installation may begin with it: it names nothing that has to be there.
+    fn begins_one(&self) -> bool {
+        matches!(self, Self::Create { tenant: TenantArg { tenant: None }, .. })
+    }
+}
+
 /// Runs what the process was called with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -269,8 +283,7 @@ pub fn main() -> ExitCode {
 fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let fields = error.downcast_ref::<Error>().map_or(&[][..], |error| &error.fields);
     match fields {
-        // Whoever owns the database comes with no credential.
-        [] => eprintln!("{RED}error:{RESET} {}", chain(error).replace(OUT_OF_REACH, "")),
+        [] => eprintln!("{RED}error:{RESET} {}", chain(error)),
         // What a field is to a client is a flag to whoever types.
         fields => fields.iter().for_each(|field| {
             eprintln!("{RED}error:{RESET} {}: {}", parse::flag(&field.pointer), field.detail);
@@ -314,16 +327,14 @@ async fn run(cli: Cli) -> Outcome {
             .await?;
         }
         Some(Command::Project(command)) => {
-            within(&cli.settings, matches!(command, ProjectCommand::Create { .. }), async |app| {
+            within(&cli.settings, command.begins_one(), async |app| {
                 manage::project(app, command, json).await
             })
             .await?;
         }
         Some(Command::Key(command)) => {
-            within(&cli.settings, matches!(command, KeyCommand::Create { .. }), async |app| {
-                manage::key(app, command, json).await
-            })
-            .await?;
+            within(&cli.settings, command.begins_one(), async |app| manage::key(app, command, json).await)
+                .await?;
         }
         Some(Command::Principal(command)) => {
             within(&cli.settings, false, async |app| members::principal(app, command, json).await).await?;
@@ -392,7 +403,11 @@ async fn within<T>(
     let app = App::open(config, clock.clone(), Ids::system(clock), address).await?;
     let outcome = act(&app).await;
     app.database.close().await;
-    Ok(outcome?)
+    // Whoever owns the database comes with no credential.
+    Ok(outcome.map_err(|mut error| {
+        error.detail = error.detail.replace(OUT_OF_REACH, "").into();
+        error
+    })?)
 }
 
 async fn migrate(config: &Config, command: &MigrateCommand, json: bool) -> Result<()> {

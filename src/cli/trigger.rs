@@ -21,8 +21,9 @@ use crate::{
     accounts,
     app::App,
     clock::{Clock, Ids},
-    config::{Config, DatabaseUrl},
+    config::Config,
     error::{Error, Result},
+    installation,
     projects::{self, Project, ProjectId, secrets},
     samples::{Commit, Forge, Happening, SOURCES, Sample, Stage},
 };
@@ -138,16 +139,7 @@ async fn receiver(config: Config, args: &TriggerArgs) -> Result<Receiver> {
 }
 
 async fn from_the_installation(config: Config, named: Option<&str>) -> Result<Receiver> {
-    // To make an installation here would not help: the running service has another.
-    if let DatabaseUrl::Sqlite(path) = &config.database
-        && !path.exists()
-    {
-        return Err(Error::invalid(format!(
-            "there is no database at {}; run this in the folder the service was started in, or give \
-             --database-url, or --secret and --project ID",
-            path.display()
-        )));
-    }
+    installation::expect(&config).await?;
     let (clock, address) = (Clock::system(), config.listen);
     let app = App::open(config, clock.clone(), Ids::system(clock), address).await?;
     let receiver = find(&app, named).await;

@@ -268,16 +268,16 @@ pub async fn note(tx: &Tx<'_>, event: SecurityEvent) -> Result<()> {
 /// Notes in every tenant what is done to something that belongs to none and all rest on. It comes after that was done;
 /// what cannot be noted is in the service's log.
 pub async fn note_everywhere(database: &Database, event: impl Fn() -> SecurityEvent) {
-    let noted = async {
-        for tenant in accounts::tenants_of(database).await? {
-            let event = event();
-            database.write(tenant.id, |tx| Box::pin(note(tx, event))).await?;
+    let tenants = accounts::tenants_of(database).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %chain(&error), action = %event().action, "what was done is noted in no tenant");
+        Vec::new()
+    });
+    for tenant in tenants {
+        let event = event();
+        let action = event.action;
+        if let Err(error) = database.write(tenant.id, |tx| Box::pin(note(tx, event))).await {
+            tracing::warn!(error = %chain(&error), %action, tenant = %tenant.id, "what was done is not noted");
         }
-        Ok::<_, Error>(())
-    };
-    if let Err(error) = noted.await {
-        let what = event();
-        tracing::warn!(error = %chain(&error), action = %what.action, "what was done is not noted in every tenant");
     }
 }
 

@@ -154,7 +154,7 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     assert_eq!(browser.heading().await, "Your account");
 
     browser.open(&link).await;
-    assert!(browser.words().await.contains("This link is not valid any more"));
+    assert!(browser.words().await.contains("This link is no longer valid"));
     browser.keep("set-up-over").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -190,7 +190,7 @@ async fn somebody_who_is_invited_joins_and_joins_elsewhere_with_one_button() {
     assert!(browser.words().await.contains("Other"));
 
     browser.open(&text(&made["link"])).await;
-    assert_eq!(browser.heading().await, "This does not work any more");
+    assert_eq!(browser.heading().await, "This link no longer works");
     assert!(browser.words().await.contains("ask whoever invited you"), "{}", browser.words().await);
     browser.keep("join-over").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());

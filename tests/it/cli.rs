@@ -86,7 +86,7 @@ fn tenants_are_named_where_there_are_several() {
 }
 
 /// Commands that work on an installation, and are not how one begins.
-const LATER: [&[&str]; 16] = [
+const LATER: [&[&str]; 19] = [
     &["tenant", "list"],
     &["project", "list"],
     &["key", "list"],
@@ -102,6 +102,9 @@ const LATER: [&[&str]; 16] = [
     &["delivery", "rejected"],
     &["audit", "verify"],
     &["mcp", "--key", "tsk_0"],
+    &["trigger", "github", "push"],
+    &["key", "create", "--name", "x", "--principal", "01890000-0000-7000-8000-000000000000"],
+    &["project", "create", "--name", "x", "--repo-url", "https://github.com/acme/x", "--tenant", "Acme"],
     &["migrate", "down", "--yes"],
 ];
 

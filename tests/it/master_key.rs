@@ -15,7 +15,7 @@ use trackside::{
 };
 
 use crate::support::{
-    Project, Server, dawn,
+    Project, Server, dawn, number,
     process::{output, run, trackside},
 };
 
@@ -119,8 +119,8 @@ async fn a_key_from_a_setting_is_told_before_it_counts() {
     assert!(installation::examine(&before, &ids).await.is_err());
 }
 
-#[test]
-fn the_command_line_says_what_the_next_start_needs() {
+#[tokio::test]
+async fn the_command_line_says_what_the_next_start_needs() {
     let folder = Scratch::new();
     let at = folder.path();
     assert!(
@@ -130,6 +130,8 @@ fn the_command_line_says_what_the_next_start_needs() {
     output(at, &["tenant", "create", "--name", "Acme"]);
     let rotated = run(at, &["master-key", "rotate"]);
     assert!(String::from_utf8_lossy(&rotated.stderr).contains("backups of before need it"));
+    let noted = "SELECT count(*) FROM security_event WHERE action = 'master_key_rotated'";
+    assert_eq!(number(&folder.database().await, noted).await, 1, "the tenant's security log has it");
     output(at, &["tenant", "list"]);
     let key = fs::read_to_string(at.join("master.key")).unwrap();
     let with = |key: &str, words: &[&str]| {

@@ -157,7 +157,7 @@ fn trigger_says_what_it_needs() {
         assert_eq!(told.status.code(), Some(code), "{arguments:?}");
         String::from_utf8_lossy(&told.stderr).into_owned()
     };
-    assert!(words(&["trigger", "github", "push"], 1).contains("there is no database"));
+    assert!(words(&["trigger", "github", "push"], 1).contains("there is no installation"));
     assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "asking made nothing");
     output(at, &["project", "create", "--name", "A", "--repo-url", REPOSITORY]);
     let port = free_port().to_string();

@@ -195,6 +195,11 @@ async fn how_people_come_and_go_is_noted_and_nothing_that_they_type() {
         (&ended["actorKind"], &ended["actorName"], &ended["ip"]),
         (&json!("user"), &json!("Ada"), &json!("127.0.0.1"))
     );
+    let here = &found[5]["targetId"]; // what both changes were asked from
+    for event in &found[1..4] {
+        assert_eq!(event["credential"], format!("session:{}", text(here)), "{event}");
+    }
+    assert_eq!(found[6]["credential"], format!("session:{}", text(&found[6]["targetId"])));
     let all = json!(found).to_string();
     for typed in [PASSWORD, NEW, "not the password"] {
         assert!(!all.contains(typed), "what was typed is not noted");

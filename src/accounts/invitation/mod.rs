@@ -332,6 +332,6 @@ fn about(event: SecurityEvent, invitation: &Invitation) -> SecurityEvent {
 
 /// One answer for all that may be wrong with a secret: whoever guesses learns nothing.
 fn refused() -> Error {
-    let why = "this invitation is not valid any more; ask whoever invited you for another one";
+    let why = "this invitation is no longer valid; ask whoever invited you for another one";
     Error::new(Code::Gone, why)
 }

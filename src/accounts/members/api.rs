@@ -19,6 +19,7 @@ use crate::{
         signin::{self, Email},
     },
     app::App,
+    database::TenantId,
     error::Result,
     rest::{self, Input, Listed, Tag, Versioned, given},
     wire::{Page, ProjectId, Timestamp, example},
@@ -44,7 +45,8 @@ impl MembersApi {
     ) -> Result<Listed<PrincipalOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let rows = super::list_principals(&app, caller.principal.tenant, page.clone()).await?;
-        let emails = signin::addresses(&app, rows.iter().map(|row| row.id).collect()).await?;
+        let ids = rows.iter().map(|row| row.id).collect();
+        let emails = signin::addresses(&app, caller.principal.tenant, ids).await?;
         Ok(Listed(page.cut(rows, |row| row.id, |row| PrincipalOut::of(row, &emails))))
     }
 
@@ -59,13 +61,14 @@ impl MembersApi {
         /// The principal.
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
-        versioned(&app, super::get_principal(&app, caller.principal.tenant, principal_id.0).await?).await
+        let (tenant, id) = (caller.principal.tenant, principal_id.0);
+        versioned(&app, tenant, id, super::get_principal(&app, tenant, id)).await
     }
 
     /// Change a principal
     ///
     /// What is left out stays as it is; `null` takes `agentRole` or `projectAccess` away. Nobody gives more than they
-    /// have, nor changes who has more. The last owner who is active stays one.
+    /// have, nor changes who has more. The last owner who is active stays one, and the last of them who is a person.
     #[oai(path = "/principals/:principal_id", method = "patch", operation_id = "update_principal")]
     async fn update_principal(
         &self,
@@ -83,7 +86,8 @@ impl MembersApi {
         let (tenant, authority) = (caller.principal.tenant, caller.authority());
         let expected = rest::if_match(if_match.0);
         let id = principal_id.0;
-        versioned(&app, super::update_principal(&app, tenant, authority, id, patch, expected).await?).await
+        versioned(&app, tenant, id, super::update_principal(&app, tenant, authority, id, patch, expected))
+            .await
     }
 
     /// Deactivate a principal
@@ -102,8 +106,8 @@ impl MembersApi {
         /// The principal.
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
-        let (tenant, authority) = (caller.principal.tenant, caller.authority());
-        versioned(&app, super::deactivate_principal(&app, tenant, authority, principal_id.0).await?).await
+        let (tenant, id, authority) = (caller.principal.tenant, principal_id.0, caller.authority());
+        versioned(&app, tenant, id, super::deactivate_principal(&app, tenant, authority, id)).await
     }
 
     /// Reactivate a principal
@@ -121,8 +125,8 @@ impl MembersApi {
         /// The principal.
         principal_id: Path<PrincipalId>,
     ) -> Result<Versioned<PrincipalOut>> {
-        let (tenant, authority) = (caller.principal.tenant, caller.authority());
-        versioned(&app, super::reactivate_principal(&app, tenant, authority, principal_id.0).await?).await
+        let (tenant, id, authority) = (caller.principal.tenant, principal_id.0, caller.authority());
+        versioned(&app, tenant, id, super::reactivate_principal(&app, tenant, authority, id)).await
     }
 }
 
@@ -156,7 +160,7 @@ struct PrincipalOut {
     kind: PrincipalKind,
     /// The name people see.
     name: String,
-    /// The address under which a person signs in; absent for a service account.
+    /// The address under which a person signs in, as they gave it; absent for a service account.
     email: Option<String>,
     /// What it is in the tenant.
     role: Role,
@@ -182,8 +186,15 @@ example!(PrincipalOut, {
     "createdAt": "2026-11-21T09:00:00Z"
 });
 
-async fn versioned(app: &App, record: PrincipalRecord) -> Result<Versioned<PrincipalOut>> {
-    let emails = signin::addresses(app, vec![record.id]).await?;
+/// What becomes of a principal, with its address, which is read before: what has been done does not fail for it.
+async fn versioned(
+    app: &App,
+    tenant: TenantId,
+    id: PrincipalId,
+    done: impl Future<Output = Result<PrincipalRecord>>,
+) -> Result<Versioned<PrincipalOut>> {
+    let emails = signin::addresses(app, tenant, vec![id]).await?;
+    let record = done.await?;
     Ok(Versioned { version: record.version, body: PrincipalOut::of(record, &emails) })
 }
 

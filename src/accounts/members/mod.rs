@@ -25,7 +25,7 @@ use crate::{
     error::{Code, Error, Result},
     projects,
     security::{self, SecurityAction, SecurityEvent, TargetKind},
-    wire::{Expected, Page},
+    wire::{Expected, Page, is_visible},
 };
 
 /// Characters of an agent's role at most.
@@ -266,7 +266,10 @@ pub(super) async fn check_projects(tx: &Tx<'_>, limits: &Limits) -> Result<()> {
 /// What an agent does among others: any word, of which six are known to mean what the BMAD method means by them.
 fn parse_agent_role(text: &str) -> Result<String> {
     let role = text.trim();
-    if role.is_empty() || role.chars().count() > AGENT_ROLE || role.chars().any(char::is_control) {
+    if role.is_empty()
+        || role.chars().count() > AGENT_ROLE
+        || !role.chars().all(|it| is_visible(it) && !it.is_control())
+    {
         return Err(Error::invalid_field(
             "/agentRole",
             "a role has 1 to 64 characters, such as analyst, pm, architect, scrum_master, developer or qa",

@@ -222,7 +222,7 @@ fn read(client_id: &str, document: Value, is_registered: bool) -> Result<Client>
     }
     let redirect_uris = document.redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
     let name = parse_name("/client_name", &document.client_name).map_err(|error| bad(&error.detail))?;
-    // Nothing but the name's own letters is to be seen where somebody decides whom to trust.
+    // Nothing but the name's own letters where somebody decides whom to trust, not even the joiners in names of people.
     if !name.chars().all(is_visible) {
         return Err(bad("its client_name has characters that cannot be seen"));
     }

@@ -189,7 +189,7 @@ const ABOUT: [(&str, &str); 12] = [
     ("agents", "what agents are doing"),
     ("events", "events"),
     ("deliveries", "what Git hosts delivered"),
-    ("keys", "who has access, and their API keys"),
+    ("keys", "who has access, their e-mail addresses and API keys"),
     ("audit", "the record of what everybody did"),
 ];
 

@@ -54,6 +54,6 @@ pub async fn forget_old(app: &App) -> Result<()> {
 fn refused() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this code or refresh token is not valid for this client, or not any more; sign in again",
+        "this code or refresh token is not valid for this client, or no longer is; sign in again",
     )
 }

@@ -65,6 +65,7 @@ use crate::{
     error::{Code, Error, Result},
     security::SecurityAction,
     sender::Sender,
+    wire::is_visible,
 };
 
 /// How long somebody is known who belongs nowhere.
@@ -81,7 +82,7 @@ impl Email {
     /// `invalid_request`, pointing at the field.
     pub fn parse(pointer: &str, text: &str) -> Result<Self> {
         let email = text.trim().to_lowercase();
-        let is_plain = !email.chars().any(|it| it.is_whitespace() || it.is_control());
+        let is_plain = email.chars().all(|it| is_visible(it) && !it.is_whitespace() && !it.is_control());
         match email.split('@').collect::<Vec<_>>()[..] {
             [name, host] if is_plain && !name.is_empty() && !host.is_empty() && email.len() <= 254 => {
                 Ok(Self(email))
@@ -222,13 +223,20 @@ async fn memberships(app: &App, person: PersonId) -> Result<Vec<Membership>> {
     app.database.read_through(Door::People, move |tx| Box::pin(store::memberships(tx, person))).await
 }
 
-/// The addresses of those of these principals who are people.
+/// The addresses of those of these principals of a tenant who are people. Nobody has shown that theirs is theirs, unless
+/// they came by a provider.
 ///
 /// # Errors
 /// The database's.
-pub async fn addresses(app: &App, of: Vec<PrincipalId>) -> Result<HashMap<PrincipalId, Email>> {
+pub async fn addresses(
+    app: &App,
+    tenant: TenantId,
+    of: Vec<PrincipalId>,
+) -> Result<HashMap<PrincipalId, Email>> {
     app.database
-        .read_through(Door::People, |tx| Box::pin(async move { store::addresses(tx, &of).await }))
+        .read_through(Door::People, move |tx| {
+            Box::pin(async move { store::addresses(tx, tenant, &of).await })
+        })
         .await
 }
 
@@ -342,13 +350,14 @@ async fn replace_password(app: &App, person: Person, new: &NewPassword) -> Resul
 async fn renew_password(
     app: &App,
     sender: &Sender,
+    here: Option<&Principal>,
     person: Person,
     new: &NewPassword,
 ) -> Result<(Person, Vec<Membership>)> {
     let memberships = memberships(app, person.id).await?;
     session::end_all(app, &memberships, None).await?;
     let person = replace_password(app, person, new).await?;
-    session::end_all(app, &memberships, Some(sender)).await?;
+    session::end_all(app, &memberships, Some((sender, here))).await?;
     Ok((person, memberships))
 }
 
@@ -368,12 +377,13 @@ async fn change_password(
     attempts::count(app, sender, person.email.as_str()).await?;
     let verdict = app.accounts.sign_in.hashing.verify(app, current, person.password.clone()).await?;
     if verdict == Verdict::Wrong {
-        let deed = Deed::new(app, principal.id, sender, SecurityAction::PasswordChanged);
-        let deed = deed.with(principal.credential).refused();
+        let deed = Deed::new(app, principal.id, sender, SecurityAction::PasswordChanged)
+            .with(principal.credential)
+            .refused();
         app.database.write(principal.tenant, move |tx| Box::pin(deed.note(tx))).await?;
         return Err(Error::invalid_field("/current", "this is not your password"));
     }
-    let (_, memberships) = renew_password(app, sender, person, &new).await?;
+    let (_, memberships) = renew_password(app, sender, Some(principal), person, &new).await?;
     let here = memberships.into_iter().find(|member| member.principal == principal.id);
     here.ok_or_else(|| Error::not_found("membership"))
 }
@@ -386,9 +396,16 @@ mod tests {
     fn an_address_is_one_whatever_its_case_and_nothing_else_is() {
         let parse = |text: &str| Email::parse("/email", text).ok().map(|email| email.0);
         assert_eq!(parse(" Ada@Example.ORG "), Some("ada@example.org".into()));
-        for bad in
-            ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@exa\nmple.org", "ada@example@org"]
-        {
+        for bad in [
+            "",
+            "ada",
+            "ada\u{200b}@example.org",
+            "@example.org",
+            "ada@",
+            "a da@example.org",
+            "ada@exa\nmple.org",
+            "ada@example@org",
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
         assert_eq!(parse(&format!("{}@example.org", "a".repeat(250))), None);

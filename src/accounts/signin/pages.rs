@@ -194,7 +194,7 @@ fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Pa
         @if let Some(oidc) = &app.config.oidc {
             p { a class="button" href=(with_next(oidc::BEGIN, next)) { "Sign in with " (oidc.name) } }
         }
-        p class="hint" { "Forgotten your password? Whoever runs this service can give you a link to take a new one." }
+        p class="hint" { "Forgotten your password? Whoever runs this service can give you a link to reset it." }
     };
     Page::new("Sign in", body)
 }

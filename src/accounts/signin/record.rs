@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{PersonId, store};
 use crate::{
-    accounts::{Credential, PrincipalId, SessionId, members},
+    accounts::{Credential, Principal, PrincipalId, SessionId, members},
     app::App,
     clock::{Ids, Time},
     database::{Database, Door, Tx},
@@ -73,6 +73,14 @@ impl Deed {
     /// The same, done with a credential.
     pub(super) fn with(self, credential: Credential) -> Self {
         Self { event: self.event.with_credential(credential), ..self }
+    }
+
+    /// The same, by who is signed in, if that is in this tenant.
+    pub(super) fn by(self, here: Option<&Principal>) -> Self {
+        match here {
+            Some(here) if here.id == self.who => self.with(here.credential),
+            _ => self,
+        }
     }
 
     /// The same, but it was refused.

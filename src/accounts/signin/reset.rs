@@ -40,8 +40,8 @@ pub async fn offer_reset(app: &App, email: Email) -> Result<ResetLink> {
     let person = find_person(app, email).await?.ok_or_else(nobody)?;
     let memberships = memberships(app, person.id).await?;
     if memberships.is_empty() {
-        let why = "whoever has this e-mail address was deactivated wherever they belong: let them act again first, with \
-                   `trackside principal reactivate`, or invite them anew with `trackside invitation create`";
+        let why = "whoever has this e-mail address may act in no organisation: let them act again first, with `trackside \
+                   principal reactivate`";
         return Err(Error::new(Code::Conflict, why));
     }
     let (proof, expires_at) = prove(app, &RESET, &person, Method::Password)?;
@@ -88,7 +88,7 @@ pub(crate) async fn reset_password(app: Data<&Arc<App>>, request: &Request, form
             Err(error) => return mended(Err(error), |error| page(code, &person, Some(error))),
             Ok(new) => new,
         };
-        let (person, _) = renew_password(&app, &sender, person, &new).await?;
+        let (person, _) = renew_password(&app, &sender, None, person, &new).await?;
         match placed(&app, &person, Method::Password).await?.ok_or_else(nowhere)? {
             Welcome::To(member) => enter(&app, request, &member, Method::Password, HOME).await,
             Welcome::Choose(memberships, proof) => {
@@ -120,7 +120,7 @@ fn nowhere() -> Error {
 }
 
 fn gone() -> Error {
-    let why = "this link is not valid any more: it works once, for an hour; ask whoever operates this service for \
+    let why = "this link is no longer valid: it works once, for an hour; ask whoever operates this service for \
                another one";
     Error::new(Code::Gone, why)
 }

@@ -141,7 +141,8 @@ pub(super) async fn end_shown(app: &App, request: &Request) -> Result<()> {
     let found =
         app.database.read_through(Door::Credentials, move |tx| Box::pin(store::session_by_hash(tx, hash)));
     let Some((tenant, principal, id)) = found.await? else { return Ok(()) };
-    let deed = Deed::new(app, principal, &Sender::of(app, request), SecurityAction::SignedOut);
+    let deed = Deed::new(app, principal, &Sender::of(app, request), SecurityAction::SignedOut)
+        .with(Credential::Session(id));
     match app.database.write(tenant, move |tx| Box::pin(end(tx, principal, id, now, deed))).await {
         // One that was over may have been forgotten since it was found.
         Err(error) if error.code != Code::NotFound => Err(error),
@@ -218,13 +219,14 @@ fn refuse_clients(principal: &Principal) -> Result<()> {
 pub(super) async fn end_all(
     app: &App,
     memberships: &[Membership],
-    changed_by: Option<&Sender>,
+    changed_by: Option<(&Sender, Option<&Principal>)>,
 ) -> Result<()> {
     let now = app.clock.now();
     for Membership { tenant, principal } in memberships {
         let principal = *principal;
-        let deed =
-            changed_by.map(|sender| Deed::new(app, principal, sender, SecurityAction::PasswordChanged));
+        let deed = changed_by.map(|(sender, here)| {
+            Deed::new(app, principal, sender, SecurityAction::PasswordChanged).by(here)
+        });
         let ended = app.database.write(tenant.id, move |tx| {
             Box::pin(async move {
                 store::revoke_sessions(tx, principal, now).await?;

@@ -56,9 +56,13 @@ pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
         let new = NewPerson { email, name, password };
         let made = own(app, &Sender::default(), tenant, None, new).await;
         // Another instance that starts now may have made the owner.
-        return made
-            .map(|_| None)
-            .or_else(|error| if error.code == Code::Gone { Ok(None) } else { Err(error) });
+        return match made {
+            Ok(_) => Ok(None),
+            Err(error) if error.code == Code::Gone => Ok(None),
+            Err(error) if error.fields.is_empty() => Err(error),
+            // Somebody has the address, and another password.
+            Err(error) => Err(named("TRACKSIDE_ADMIN_PASSWORD", error)),
+        };
     }
     let (secret, now) = (Secret::generate(&app.ids), app.clock.now());
     let row = Invitation {
@@ -145,7 +149,7 @@ async fn own(
 }
 
 fn gone() -> Error {
-    let why = "this link is not valid any more: it works once, for 30 minutes; as long as nobody owns this \
+    let why = "this link is no longer valid: it works once, for 30 minutes; as long as nobody owns this \
                installation, starting the service again prints a new one";
     Error::new(Code::Gone, why)
 }

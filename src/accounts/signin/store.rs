@@ -130,11 +130,16 @@ pub(super) async fn memberships(tx: &DoorTx<'_>, person: PersonId) -> Result<Vec
     Ok(tenants.into_iter().filter_map(membership).collect())
 }
 
-/// The addresses of those of these principals who are people.
-pub(super) async fn addresses(tx: &DoorTx<'_>, of: &[PrincipalId]) -> Result<HashMap<PrincipalId, Email>> {
+/// The addresses of those of these principals of a tenant who are people.
+pub(super) async fn addresses(
+    tx: &DoorTx<'_>,
+    tenant: TenantId,
+    of: &[PrincipalId],
+) -> Result<HashMap<PrincipalId, Email>> {
     let mut known = HashMap::new();
     for some in of.chunks(MANY) {
         let mine = principal::Entity::find()
+            .filter(principal::Column::TenantId.eq(tenant.0))
             .filter(principal::Column::Id.is_in(some.iter().map(|id| id.0)))
             .filter(principal::Column::PersonId.is_not_null())
             .all(tx.conn())
@@ -292,19 +297,26 @@ pub(super) async fn restart_person(tx: &DoorTx<'_>, id: PersonId, now: Time) -> 
     Ok(restarted.rows_affected == 1)
 }
 
-/// Removes up to `limit` people of before `then` who belong to no tenant, and are known to no issuer; gives their number.
+/// Removes up to `limit` people of before `then` who never belonged to a tenant, and what issuers know of them; gives their
+/// number.
 pub(super) async fn forget_strangers(tx: &DoorTx<'_>, then: Time, limit: u64) -> Result<u64> {
     use person::{Column, Entity};
     let members = principal::Entity::find()
         .select_only()
         .column(principal::Column::PersonId)
         .filter(principal::Column::PersonId.is_not_null());
-    let known = identity::Entity::find().select_only().column(identity::Column::PersonId);
     let strangers = Condition::all()
         .add(Column::CreatedAt.lt(then))
-        .add(Column::Id.not_in_subquery(members.into_query()))
-        .add(Column::Id.not_in_subquery(known.into_query()));
-    tx.delete_some::<Entity>(Column::Id, strangers, limit).await
+        .add(Column::Id.not_in_subquery(members.into_query()));
+    let forgotten = tx.delete_some::<Entity>(Column::Id, strangers, limit).await?;
+    if forgotten > 0 {
+        let people = Entity::find().select_only().column(Column::Id);
+        identity::Entity::delete_many()
+            .filter(identity::Column::PersonId.not_in_subquery(people.into_query()))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(forgotten)
 }
 
 /// Removes up to `limit` sessions that ended before `then` at the latest, whoever they belong to; gives their number.

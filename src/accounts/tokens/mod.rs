@@ -274,6 +274,6 @@ impl Times {
 fn refused() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this access token is not valid here, or not any more; get a new one at POST /oauth/token",
+        "this access token is not valid here, or no longer is; get a new one at POST /oauth/token",
     )
 }

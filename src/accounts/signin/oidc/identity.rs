@@ -4,13 +4,15 @@
 //! an address for which the provider vouches makes them the person who has it here. Somebody new gets in with the link of
 //! an invitation alone, which they were on their way to: it is used up by signing in.
 
+use std::sync::Arc;
+
 use super::{
-    super::{Deed, Person, PersonId, Welcome, find_person, memberships, placed, store},
+    super::{Deed, Person, PersonId, Welcome, find_person, memberships, placed, still_known, store},
     Method,
     provider::Told,
 };
 use crate::{
-    accounts::{invitation, parse_name},
+    accounts::{Principal, invitation, parse_name},
     app::App,
     database::Door,
     error::{Code, Error, Result},
@@ -28,25 +30,31 @@ pub(super) async fn welcome(
     sender: &Sender,
     told: Told,
     secret: Option<&str>,
-    here: Option<PersonId>,
+    here: Option<(PersonId, Arc<Principal>)>,
 ) -> Result<(Welcome, bool)> {
-    let person = match known(app, sender, &told, here).await? {
+    let person = match known(app, sender, &told, here.as_ref()).await? {
         Some(person) => person,
         None => newcomer(app, told, secret).await?,
     };
-    let is_in = !memberships(app, person).await?.is_empty();
-    if let (false, Some(secret)) = (is_in, secret) {
-        invitation::accept(app, secret, person, sender).await?;
-    }
     let found = app.database.read_through(Door::People, move |tx| Box::pin(store::person(tx, person)));
     let person = found.await?.ok_or_else(uninvited)?;
+    let is_in = !memberships(app, person.id).await?.is_empty();
+    if let (false, Some(secret)) = (is_in, secret) {
+        let person = still_known(app, person.clone()).await?;
+        invitation::accept(app, secret, person.id, sender).await?;
+    }
     let welcome = placed(app, &person, Method::Oidc).await?.ok_or_else(uninvited)?;
     Ok((welcome, !is_in))
 }
 
 /// The person that somebody is: for good, or from now on by the address that is theirs. Nobody here has ever shown that
 /// theirs is: a person who has a password is linked only where they are signed in with it, and nobody to two accounts.
-async fn known(app: &App, sender: &Sender, told: &Told, here: Option<PersonId>) -> Result<Option<PersonId>> {
+async fn known(
+    app: &App,
+    sender: &Sender,
+    told: &Told,
+    here: Option<&(PersonId, Arc<Principal>)>,
+) -> Result<Option<PersonId>> {
     let (issuer, subject) = (told.issuer.clone(), told.subject.clone());
     let found = app.database.read_through(Door::People, |tx| {
         Box::pin(async move { store::person_by_identity(tx, &issuer, &subject).await })
@@ -63,14 +71,15 @@ async fn known(app: &App, sender: &Sender, told: &Told, here: Option<PersonId>) 
     if taken.await? {
         return Err(taken_address());
     }
-    if person.password.is_some() && here != Some(person.id) {
+    if person.password.is_some() && here.is_none_or(|(here, _)| *here != person.id) {
         let why = "there is an account with your e-mail address here, and it has a password: sign in with that, and \
                    connect the provider on your account's page";
         return Err(Error::new(Code::InsufficientScope, why));
     }
     let id = link(app, told, person.id, None).await?;
     for member in memberships(app, id).await? {
-        let deed = Deed::new(app, member.principal, sender, SecurityAction::IdentityLinked);
+        let deed = Deed::new(app, member.principal, sender, SecurityAction::IdentityLinked)
+            .by(here.map(|(_, principal)| &**principal));
         app.database.write(member.tenant.id, move |tx| Box::pin(deed.note(tx))).await?;
     }
     Ok(Some(id))

@@ -151,7 +151,7 @@ async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) 
     let told = provider::redeem(app, settings, &code, &flow).await?;
     let secret = invitation::secret_in(&flow.next);
     let here = match session::shown(app, request).await? {
-        Some(principal) => person_behind(app, &principal).await?.map(|person| person.id),
+        Some(principal) => person_behind(app, &principal).await?.map(|person| (person.id, principal)),
         None => None,
     };
     // An invitation is used up on the way; who is in already meets it on its own page.
