@@ -143,38 +143,43 @@ async fn found(config: &Config, clock: &Clock, ids: &Ids, database: &Database) -
     Ok(vault)
 }
 
-/// Where the new master key is.
-pub enum NewKey {
-    /// It was told, and is to be given by the setting that gave the old one.
-    Told,
-    /// It lies in the place of the old one.
-    File(PathBuf),
-}
-
 /// Seals the installation's own key with another master key, one at a time. Instances that run go on; a start takes the
-/// new one. A key that came from a setting is given to `tell` before it counts; one in a file is put in its place, and the
-/// old one kept under its id. Interrupted, it goes on where it was when it is asked again.
+/// new one. Where the old one came from a setting, the new one is `given`, by whoever keeps it, and nothing else counts.
+/// Where it lay in a file, a new one is made, put in its place, and the old one kept under its id: gives where. Interrupted,
+/// that goes on where it was when it is asked again.
 ///
 /// # Errors
-/// A master key that is missing or another one, files that cannot be written, `conflict` for two at once, and whatever
-/// `tell` fails with.
+/// A master key that is missing or another one, one that is given where it lies in a file or is not where it does not,
+/// files that cannot be written, and `conflict` for two at once.
 pub async fn rotate_master_key(
     config: &Config,
     database: &Database,
     ids: &Ids,
-    tell: impl FnOnce(&MasterKey) -> Result<()>,
-) -> Result<NewKey> {
+    given: Option<MasterKey>,
+) -> Result<Option<PathBuf>> {
     let _alone = match &config.master_key {
         Some(_) => None,
         None => Some(master_key::hold(&config.data_dir)?),
     };
     let old = MasterKey::of(config);
     let recorded = recorded_key(database).await?.ok_or_else(nothing)?;
-    if config.master_key.is_some() {
-        let (own, new) = (leaving_key(&old?, &recorded, config, ids)?, MasterKey::generate(ids));
-        tell(&new)?;
-        record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
-        return Ok(NewKey::Told);
+    match (&config.master_key, given) {
+        (Some(_), Some(new)) => {
+            let own = leaving_key(&old?, &recorded, config, ids)?;
+            record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
+            return Ok(None);
+        }
+        (Some(_), None) => {
+            let why = "the master key comes from a setting, and so does the new one: make it with `(umask 077; openssl rand \
+                       -base64 32 > new.key)`, keep it where the old one is kept, and give it here with --new-key-file \
+                       new.key";
+            return Err(Error::invalid(why));
+        }
+        (None, Some(_)) => {
+            let why = "the master key lies in a file here, and the new one is made in its place: leave --new-key-file out";
+            return Err(Error::invalid(why));
+        }
+        (None, None) => {}
     }
     let folder = &config.data_dir;
     let old_id = match &old {
@@ -190,7 +195,7 @@ pub async fn rotate_master_key(
         let own = leaving_key(&old?, &recorded, config, ids)?;
         record(database, &Vault::new(new.bytes(), ids.clone())?, &own, &recorded.key_id).await?;
     }
-    master_key::take_place(folder, old_id.as_deref()).map(NewKey::File)
+    master_key::take_place(folder, old_id.as_deref()).map(Some)
 }
 
 /// Records the installation's own key, sealed with another master key than the one with this id.

@@ -94,7 +94,10 @@ impl MasterKey {
     }
 
     /// Reads a key file.
-    fn read(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A file that is not there or others can read, and one that holds no key.
+    pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let metadata = fs::metadata(path).map_err(|error| missing(path, &error))?;
         let mode = metadata.permissions().mode() & 0o777;
@@ -154,7 +157,7 @@ pub fn hold(folder: &Path) -> Result<File> {
         Ok(()) => Ok(held),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Code::Conflict,
-            format!("another master key takes its place in {shown} right now"),
+            format!("another rotation of the master key in {shown} is in progress"),
         )),
         Err(TryLockError::Error(error)) => Err(bad(error)),
     }

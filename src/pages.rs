@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::{
     body,
-    error::{Code, Error, Result},
+    error::{Code, Error, OUT_OF_REACH, Result},
     problem, sender,
 };
 
@@ -101,10 +101,11 @@ pub fn shown(page: Result<Response>) -> Response {
         let title = match error.code {
             Code::Gone => "This link no longer works",
             Code::Unprocessable | Code::Conflict => "That did not work",
+            Code::InsufficientScope => "You may not do this",
             code => code.title(),
         };
         let body = html! {
-            p { (sentence(&error.detail)) }
+            p { (sentence(&error.detail.replace(OUT_OF_REACH, ""))) }
             p { a href="/" { "Go to your account" } }
         };
         refusal(Page::new(title, body), &error)

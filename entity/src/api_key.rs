@@ -31,6 +31,8 @@ pub struct Model {
     pub last_used_at: Option<DateTimeUtc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTimeUtc>,
+    /// The key that it was rotated to.
+    pub successor_id: Option<Uuid>,
 }
 
 /// Relations are spelled out in the queries that need them.

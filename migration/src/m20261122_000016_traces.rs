@@ -1,4 +1,5 @@
-//! The security log says what an actor came with, and people are forgotten who never came to belong anywhere.
+//! The security log says what an actor came with, a rotated key which one is its successor, and people are forgotten who
+//! never came to belong anywhere.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -24,8 +25,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        let credential = text_null("credential");
-        m.alter_table(Table::alter().table("security_event").add_column(credential).to_owned()).await?;
+        for (table, column) in
+            [("security_event", text_null("credential")), ("api_key", uuid_null("successor_id"))]
+        {
+            m.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+        }
         let mut index = Index::create();
         for column in ["tenant_id", "credential", "id"] {
             index.col(column);
@@ -40,6 +44,9 @@ impl MigrationTrait for Migration {
             run(m, &format!("DROP POLICY {RETENTION} ON {table}")).await?;
         }
         m.drop_index(Index::drop().name(INDEX).to_owned()).await?;
-        m.alter_table(Table::alter().table("security_event").drop_column("credential").to_owned()).await
+        for (table, column) in [("security_event", "credential"), ("api_key", "successor_id")] {
+            m.alter_table(Table::alter().table(table).drop_column(column).to_owned()).await?;
+        }
+        Ok(())
     }
 }

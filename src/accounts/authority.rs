@@ -45,7 +45,7 @@ impl Authority {
         let Some(mine) = &self.principal else { return Ok(()) };
         let refused = |why: String| Err(Error::new(Code::InsufficientScope, why));
         if !mine.role.may_grant(role) {
-            return refused(format!("whoever is {} gives nobody the role {role}", mine.role));
+            return refused(format!("the role {} cannot give anybody the role {role}", mine.role));
         }
         if let Some(scope) = scopes.iter().find(|scope| !mine.scopes.contains(scope)) {
             return refused(format!("you do not have the scope `{scope}` yourself, so you cannot give it"));

@@ -36,7 +36,11 @@ impl Choice<'_> {
             named.is_none_or(|named| name == named || id.eq_ignore_ascii_case(named))
         };
         let all: Vec<&T> = things.iter().collect();
-        let found: Vec<&T> = things.iter().filter(fits).collect();
+        let by_id = |thing: &&T| named.is_some_and(|named| id_and_name(thing).0.eq_ignore_ascii_case(named));
+        let found = match things.iter().find(by_id) {
+            Some(one) => vec![one],
+            None => things.iter().filter(fits).collect(),
+        };
         match (found.as_slice(), named) {
             ([only], _) => Ok(only),
             ([], None) => Err(Error::invalid(format!("there is no {what} yet; make one with: {make}"))),
@@ -47,7 +51,7 @@ impl Choice<'_> {
                 Err(Error::invalid(format!("there is no {what} `{named}`; there are:{}", list(&all))))
             }
             (several, None) => Err(Error::invalid(format!(
-                "there are several; name one with {how}, by name or id:{}",
+                "there is more than one {what}; name one with {how}, by name or id:{}",
                 list(several)
             ))),
             (several, Some(named)) => {

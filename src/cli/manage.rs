@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     accounts::{
-        self, Authority, KeyId, KeyRecord, NewKey, Tenant,
+        self, ApiKey, Authority, KeyId, KeyRecord, NewKey, Tenant,
         keys::{self, AnotherKey},
     },
     app::App,
@@ -170,8 +170,12 @@ fn print_key(record: &KeyRecord, key: &SecretString, json: bool) {
 /// The key with an id or a prefix.
 async fn find_key(app: &App, tenant: &Tenant, named: &str) -> Result<KeyId> {
     let keys = every(|page| keys::list_keys(app, tenant.id, page), |key| key.id).await?;
+    // Somebody in haste gives the whole of a key that has leaked, which is not said again.
+    let prefix = ApiKey::parse(named).map(|key| key.prefix().to_owned());
+    let named = prefix.as_deref().unwrap_or(named);
     let found = keys.iter().find(|known| known.prefix == named || known.id.to_string() == named);
     let found = found.ok_or_else(|| {
+        let named = if named.len() > 36 { "of this name" } else { named };
         let why = format!("the tenant {} has no key `{named}`; see: trackside key list", tenant.name);
         Error::invalid(why)
     })?;

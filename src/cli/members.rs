@@ -118,7 +118,7 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
             } else {
                 println!("{}", link.url);
                 note(&format!(
-                    "The link works once, until {}. Hand it to them over a way that you trust.",
+                    "The link works once, until {}. Hand it to them over a channel that you trust.",
                     moment(link.expires_at)
                 ));
                 supposed(app);
@@ -127,7 +127,9 @@ pub(super) async fn principal(app: &Arc<App>, command: PrincipalCommand, json: b
         }
         PrincipalCommand::SetRole { principal, role, tenant } => {
             let tenant = find_tenant(app, &tenant).await?.id;
-            let patch = PrincipalPatch { role: Some(role), ..PrincipalPatch::default() };
+            // An owner reaches every project.
+            let projects = (role == Role::Owner).then_some(None);
+            let patch = PrincipalPatch { role: Some(role), projects, ..PrincipalPatch::default() };
             (
                 tenant,
                 members::update_principal(app, tenant, authority, principal, patch, Expected::Any).await?,

@@ -380,8 +380,13 @@ impl<'a> Reader<'a> {
     fn public_url(&mut self) -> Option<String> {
         self.parse_or("TRACKSIDE_PUBLIC_URL", |text| match text.trim_end_matches('/') {
             "" => Ok(None),
-            url if url.starts_with("https://") || url.starts_with("http://") => Ok(Some(url.to_owned())),
-            _ => Err("use an address that begins with https:// or http://".into()),
+            url => match url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) {
+                Some(host) if host.contains(['/', '?', '#']) => {
+                    Err("leave the path out: the service answers at the root of its host".into())
+                }
+                Some(_) => Ok(Some(url.to_owned())),
+                None => Err("use an address that begins with https:// or http://".into()),
+            },
         })
     }
 

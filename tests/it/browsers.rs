@@ -59,7 +59,7 @@ async fn somebody_is_asked_by_a_client_and_lets_it_in() {
     browser.fill("E-mail address", EMAIL).await;
     browser.fill("Password", PASSWORD).await;
     browser.press("Sign in").await;
-    assert_eq!(browser.heading().await, "Let Our IDE in?");
+    assert_eq!(browser.heading().await, "Allow Our IDE to act for you?");
     expect_accessible(&mut browser).await;
     let order = browser.tab(3).await;
     assert_eq!(order, ["answer", "answer", "Sign in as somebody else"]);
@@ -67,7 +67,7 @@ async fn somebody_is_asked_by_a_client_and_lets_it_in() {
     browser.prefer("dark").await;
     browser.keep("consent-dark").await;
     browser.prefer("light").await;
-    browser.press("Do not allow").await;
+    browser.press("Deny").await;
     let told = text(&browser.ask("location.href").await);
     assert!(told.starts_with(&callback) && told.contains("error=access_denied"), "{told}");
     browser.open(&page).await;

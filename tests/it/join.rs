@@ -34,7 +34,7 @@ async fn somebody_new_joins_by_the_page_and_is_signed_in_there() {
     let visitor = Visitor::new(&server);
     for _ in 0..2 {
         let page = visitor.open(&path).await.expect(200).body;
-        for told in ["Join Acme", "<dd>member</dd>", "<dd>owner</dd>", "1 of them", "2026-01-08 06:00"] {
+        for told in ["Join Acme", "<dd>member</dd>", "<dd>owner</dd>", "limited to 1", "2026-01-08 06:00"] {
             assert!(page.contains(told), "{told}: {page}");
         }
     }

@@ -89,6 +89,7 @@ async fn a_rotated_key_has_a_successor_and_stays_valid_until_the_overlap_is_over
     let [before, after] = [&old, &new].map(|key| server.client(&text(&key["key"])));
     before.get("/api/v1/projects").await.expect(200);
     after.get("/api/v1/projects").await.expect(200);
+    acme.client.post(&rotate, json!({})).await.refused(409, "conflict"); // it has a successor already
     server.advance(600);
     before.get("/api/v1/projects").await.refused(401, "unauthenticated");
     after.get("/api/v1/projects").await.expect(200);

@@ -1,16 +1,16 @@
 //! The master key, and what another one in its place changes: nothing but what the next start needs.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use scratch::Scratch;
 use secrecy::ExposeSecret as _;
 use trackside::{
-    clock::Ids,
+    clock::{Clock, Ids},
     config::{Config, Sources},
     database::Database,
-    error::{Code, Error},
-    installation::{self, NewKey},
-    master_key,
+    error::Code,
+    installation,
+    master_key::{self, MasterKey},
     samples::{Commit, Repository},
 };
 
@@ -42,9 +42,8 @@ async fn another_master_key_takes_its_place_while_everything_runs_on() {
     let config = config(&server.place, &[]);
     let database = Database::open(&config).await.unwrap();
     let rotate = async || {
-        let told = |_: &_| panic!("it lies in a file");
-        let rotated = installation::rotate_master_key(&config, &database, &ids, told).await;
-        assert!(matches!(rotated.unwrap(), NewKey::File(path) if path == folder.join("master.key")));
+        let rotated = installation::rotate_master_key(&config, &database, &ids, None).await;
+        assert_eq!(rotated.unwrap(), Some(folder.join("master.key")));
     };
     rotate().await;
     let kept = |key: &[u8]| {
@@ -74,8 +73,7 @@ async fn another_master_key_takes_its_place_while_everything_runs_on() {
     is_understood(&server.again(&project), "4").await;
     fs::write(folder.join("master.key"), first).unwrap();
     assert!(installation::examine(&config, &ids).await.is_err(), "the old one opens nothing");
-    let told = |_: &_| panic!("it lies in a file");
-    let refused = installation::rotate_master_key(&config, &database, &ids, told).await;
+    let refused = installation::rotate_master_key(&config, &database, &ids, None).await;
     assert!(refused.err().unwrap().to_string().contains("give the right key"));
     assert!(!folder.join("master.key.next").exists(), "and nothing is made of it");
 }
@@ -88,34 +86,33 @@ async fn of_two_rotations_at_once_one_is_sent_away_and_no_key_is_lost() {
     let database = Database::open(&config).await.unwrap();
     let first = fs::read(folder.join("master.key")).unwrap();
     let held = master_key::hold(&folder).unwrap();
-    let told = |_: &_| panic!("it lies in a file");
-    let refused = installation::rotate_master_key(&config, &database, &ids, told).await;
+    let refused = installation::rotate_master_key(&config, &database, &ids, None).await;
     assert_eq!(refused.err().unwrap().code, Code::Conflict);
     assert_eq!(fs::read(folder.join("master.key")).unwrap(), first);
     drop(held);
-    installation::rotate_master_key(&config, &database, &ids, told).await.unwrap();
+    installation::rotate_master_key(&config, &database, &ids, None).await.unwrap();
     assert!(installation::examine(&config, &ids).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_key_from_a_setting_is_told_before_it_counts() {
+async fn a_key_from_a_setting_is_followed_by_one_that_is_given() {
     let server = Server::start().await;
     let folder = server.service.app.config.data_dir.clone();
     let given = fs::read_to_string(folder.join("master.key")).unwrap();
     let with = |key: &str| config(&server.place, &[("TRACKSIDE_MASTER_KEY", key)]);
     let (before, ids) = (with(given.trim()), Ids::system(server.clock.clone()));
     let database = Database::open(&before).await.unwrap();
-    let unheard =
-        installation::rotate_master_key(&before, &database, &ids, |_| Err(Error::internal("nobody listens")));
-    assert!(unheard.await.is_err());
+    let refused = installation::rotate_master_key(&before, &database, &ids, None).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("--new-key-file"),
+        "nobody would know one that is made here: {refused}"
+    );
     assert!(installation::examine(&before, &ids).await.unwrap(), "nothing has changed");
-    let mut told = String::new();
-    let rotated = installation::rotate_master_key(&before, &database, &ids, |key| {
-        told = key.to_text().expose_secret().to_owned();
-        Ok(())
-    });
-    assert!(matches!(rotated.await.unwrap(), NewKey::Told));
-    assert!(installation::examine(&with(&told), &ids).await.unwrap());
+    let new = MasterKey::generate(&ids);
+    let text = new.to_text().expose_secret().to_owned();
+    let rotated = installation::rotate_master_key(&before, &database, &ids, Some(new)).await.unwrap();
+    assert_eq!(rotated, None);
+    assert!(installation::examine(&with(&text), &ids).await.unwrap());
     assert!(installation::examine(&before, &ids).await.is_err());
 }
 
@@ -137,7 +134,14 @@ async fn the_command_line_says_what_the_next_start_needs() {
     let with = |key: &str, words: &[&str]| {
         trackside(at).args(words).env("TRACKSIDE_MASTER_KEY", key.trim()).output().unwrap()
     };
-    let told = String::from_utf8(with(&key, &["master-key", "rotate"]).stdout).unwrap();
-    assert!(with(&told, &["tenant", "list"]).status.success());
+    assert!(!with(&key, &["master-key", "rotate"]).status.success(), "it is to be given");
+    let new = at.join("new.key");
+    fs::write(&new, MasterKey::generate(&Ids::system(Clock::system())).to_text().expose_secret()).unwrap();
+    let rotate = ["master-key", "rotate", "--new-key-file", new.to_str().unwrap()];
+    let refused = with(&key, &rotate);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 600"), "others can read it");
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(with(&key, &rotate).status.success());
+    assert!(with(&fs::read_to_string(&new).unwrap(), &["tenant", "list"]).status.success());
     assert!(!with(&key, &["tenant", "list"]).status.success());
 }

@@ -188,6 +188,8 @@ struct KeyOut {
     last_used_at: Option<Timestamp>,
     /// When it was revoked.
     revoked_at: Option<Timestamp>,
+    /// The key that takes its place, once it was rotated.
+    successor_id: Option<KeyId>,
 }
 
 example!(KeyOut, {
@@ -214,6 +216,7 @@ impl From<KeyRecord> for KeyOut {
             expires_at: record.expires_at.map(Timestamp),
             last_used_at: record.last_used_at.map(Timestamp),
             revoked_at: record.revoked_at.map(Timestamp),
+            successor_id: record.successor,
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct KeyRecord {
     pub last_used_at: Option<Time>,
     /// When it was revoked.
     pub revoked_at: Option<Time>,
+    /// The key that takes its place, once it was rotated.
+    pub successor: Option<KeyId>,
 }
 
 /// A key to be made, together with the service account that acts with it.
@@ -169,6 +171,7 @@ async fn make(
                 expires_at: new.expires_at.map(whole_microseconds),
                 last_used_at: None,
                 revoked_at: None,
+                successor: None,
             };
             check(&authority, &owner, &key)?;
             for project in key.projects.iter().flatten() {
@@ -227,12 +230,21 @@ pub async fn rotate_key(
         Box::pin(async move {
             let old = store::find(tx, id).await?;
             if old.revoked_at.is_some() || old.expires_at.is_some_and(|expires_at| expires_at <= now) {
-                let why = "this key has ended already; make its principal another one";
+                let why = "this key has ended already; make a new key for its principal";
+                return Err(Error::new(Code::Conflict, why));
+            }
+            // The end of its overlap is not the end that it was made with: nothing more comes of it.
+            if let Some(successor) = old.successor {
+                let prefix = store::find(tx, successor).await?.prefix;
+                let why = format!(
+                    "this key was rotated already: {prefix}… takes its place; rotate that one, or make a new key for its \
+                     principal"
+                );
                 return Err(Error::new(Code::Conflict, why));
             }
             check(&authority, &active(tx, old.principal).await?, &old)?;
             let ends = old.expires_at.map_or(over, |expires_at| expires_at.min(over));
-            store::expire(tx, id, ends).await?;
+            store::succeed(tx, id, new_id, ends).await?;
             let event = about(event, &old).with(json!({"newKeyId": new_id.0, "oldKeyExpiresAt": ends}));
             let new = KeyRecord { id: new_id, prefix, created_at: now, last_used_at: None, ..old };
             store::insert(tx, new.clone(), hash).await?;

@@ -83,12 +83,14 @@ fn to_key(row: api_key::Model, owner: Option<&principal::Model>) -> Result<KeyRe
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
         revoked_at: row.revoked_at,
+        successor: row.successor_id.map(KeyId),
     })
 }
 
-pub(super) async fn expire(tx: &Tx<'_>, id: KeyId, at: Time) -> Result<()> {
+pub(super) async fn succeed(tx: &Tx<'_>, id: KeyId, by: KeyId, at: Time) -> Result<()> {
     tx.update::<api_key::Entity>()
         .col_expr(api_key::Column::ExpiresAt, Expr::value(at))
+        .col_expr(api_key::Column::SuccessorId, Expr::value(by.0))
         .filter(api_key::Column::Id.eq(id.0))
         .exec(tx.conn())
         .await?;

@@ -147,9 +147,9 @@ fn page(
     let body = html! {
         @if let Some(notice) = notice { p class="wrong" role="alert" { (sentence(&notice.detail)) } }
         p { strong { (client.name) } " wants to act for you in " strong { (tenant.name) } "." }
-        h2 { "What it may do then" }
+        h2 { "What it will be able to do" }
         (in_words(scopes))
-        h2 { "Who that is" }
+        h2 { "Who is asking" }
         ul {
             @match client.host() {
                 Some(host) if !client.is_registered => li { strong { (host) } " says what it is called." },
@@ -164,7 +164,7 @@ fn page(
             input type="hidden" name="asked" value=(query);
             @for (name, value) in told(asked, principal) { input type="hidden" name=(name) value=(value); }
             button type="submit" name="answer" value="allow" { "Allow" }
-            button class="quiet" type="submit" name="answer" value="deny" { "Do not allow" }
+            button class="quiet" type="submit" name="answer" value="deny" { "Deny" }
         }
         form method="post" action="/signout" {
             p class="hint" {
@@ -174,7 +174,7 @@ fn page(
             button class="quiet" type="submit" { "Sign in as somebody else" }
         }
     };
-    Page::new(format!("Let {} in?", client.name), body).leading_to(&back.redirect_uri.source())
+    Page::new(format!("Allow {} to act for you?", client.name), body).leading_to(&back.redirect_uri.source())
 }
 
 /// What scopes are about, in the order they are declared.

@@ -99,7 +99,7 @@ fn sign_in_first(secret: &str) -> String {
 fn form_page(app: &App, invited: &Invited, secret: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
     let body = html! {
         (what_it_is(invited))
-        p { "You have an account here already? " a href=(sign_in_first(secret)) { "Sign in" } " first." }
+        p { "Already have an account here? " a href=(sign_in_first(secret)) { "Sign in" } " first." }
         @if let Some(provider) = &app.config.oidc {
             p { a class="button" href=(with_next(oidc::BEGIN, &back(secret))) { "Join with " (provider.name) } }
         }
@@ -148,7 +148,7 @@ fn what_it_is(invited: &Invited) -> Markup {
             dt { "Projects" }
             dd { @match &invitation.projects {
                 None => "all",
-                Some(projects) => { (projects.len()) " of them" }
+                Some(projects) => { "limited to " (projects.len()) }
             } }
             dt { "For" } dd { (invitation.email.as_deref().unwrap_or("whoever has the link")) }
         }

@@ -205,7 +205,7 @@ async fn placed(app: &App, person: &Person, method: Method) -> Result<Option<Wel
 /// # Errors
 /// `unprocessable` when it was longer ago, or they do not belong to it.
 async fn chosen(app: &App, proof: &str, tenant: &str) -> Result<(Membership, Method)> {
-    let late = || Error::new(Code::Unprocessable, "that took too long; sign in again");
+    let late = || Error::new(Code::Unprocessable, "this sign-in is over, or was never begun; sign in again");
     let (person, method) = proven(app, &CHOICE, proof).await?.ok_or_else(late)?;
     let memberships = memberships(app, person.id).await?;
     let member = memberships.into_iter().find(|member| member.tenant.id.to_string() == tenant);

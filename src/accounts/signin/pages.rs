@@ -10,6 +10,7 @@ use super::{
     Email, Membership, Method, NewPassword, NewPerson, Welcome, chosen, cookie, oidc, session, setup, welcome,
 };
 use crate::{
+    accounts::Tenant,
     app::App,
     error::{Code, Error, Result},
     pages::{Field, Form, Page, go_to, local_path, refusal, shown},
@@ -30,9 +31,9 @@ pub(crate) async fn show_set_up(app: Data<&Arc<App>>, request: &Request) -> Resp
     shown(
         async {
             let code = query(request, "code");
-            setup::peek(&app, &code).await?;
+            let (tenant, _) = setup::peek(&app, &code).await?;
             cookie::check_way(&app, &Sender::of(&app, request))?;
-            Ok(set_up_page(&code, None, None).into_response())
+            Ok(set_up_page(&tenant, &code, None, None).into_response())
         }
         .await,
     )
@@ -41,19 +42,23 @@ pub(crate) async fn show_set_up(app: Data<&Arc<App>>, request: &Request) -> Resp
 /// `POST /setup`: makes the owner, and signs them in.
 #[handler]
 pub(crate) async fn set_up(app: Data<&Arc<App>>, request: &Request, form: Form) -> Response {
+    let code = form.text("code");
     let done = async {
         let sender = Sender::of(&app, request);
         cookie::check_way(&app, &sender)?;
-        let member = setup::accept(&app, &sender, form.text("code"), new_person(&form)?).await?;
-        enter(&app, request, &member, Method::Setup, HOME).await
+        let (tenant, _) = setup::peek(&app, code).await?;
+        let done = async {
+            let member = setup::accept(&app, &sender, code, new_person(&form)?).await?;
+            enter(&app, request, &member, Method::Setup, HOME).await
+        };
+        mended(done.await, |error| set_up_page(&tenant, code, Some(&form), Some(error)))
     };
-    let page = |error: &Error| set_up_page(form.text("code"), Some(&form), Some(error));
-    shown(mended(done.await, page))
+    shown(done.await)
 }
 
-fn set_up_page(code: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
+fn set_up_page(tenant: &Tenant, code: &str, form: Option<&Form>, error: Option<&Error>) -> Page {
     let body = html! {
-        p { "You will be the owner of this installation. This link works once." }
+        p { "You will be the owner of " strong { (tenant.name) } ". This link works once." }
         form method="post" action="/setup" {
             input type="hidden" name="code" value=(code);
             (person_fields(form, error, None))
@@ -194,7 +199,7 @@ fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Pa
         @if let Some(oidc) = &app.config.oidc {
             p { a class="button" href=(with_next(oidc::BEGIN, next)) { "Sign in with " (oidc.name) } }
         }
-        p class="hint" { "Forgotten your password? Whoever runs this service can give you a link to reset it." }
+        p class="hint" { "Forgotten your password? Whoever runs this service can give you a link to set a new one." }
     };
     Page::new("Sign in", body)
 }

@@ -101,7 +101,7 @@ pub(crate) async fn reset_password(app: Data<&Arc<App>>, request: &Request, form
 
 fn page(code: &str, person: &Person, error: Option<&Error>) -> Page {
     let body = html! {
-        p { "For " (person.name) ", " (person.email) ". Setting it signs you out everywhere, programs that act for you too." }
+        p { "For " (person.name) ", " (person.email) ". This signs you out everywhere, and disconnects programs that act for you." }
         form method="post" action="/reset" {
             input type="hidden" name="code" value=(code);
             // For password managers, which keep a password with its name.

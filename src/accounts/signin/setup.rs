@@ -18,7 +18,7 @@ use crate::{
     },
     app::App,
     clock::Time,
-    database::{Door, TenantId},
+    database::Door,
     error::{Code, Error, Result},
     security::SecurityAction,
     sender::Sender,
@@ -89,7 +89,7 @@ pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
 ///
 /// # Errors
 /// `gone` for one that is used, late or made up: it tells not which.
-pub(super) async fn peek(app: &App, code: &str) -> Result<(TenantId, InvitationId)> {
+pub(super) async fn peek(app: &App, code: &str) -> Result<(Tenant, InvitationId)> {
     let hash = Secret::parse(code).ok_or_else(gone)?.hash();
     let now = app.clock.now();
     let found = app
@@ -97,7 +97,9 @@ pub(super) async fn peek(app: &App, code: &str) -> Result<(TenantId, InvitationI
         .read_through(Door::Credentials, move |tx| Box::pin(invitation::by_hash(tx, hash)))
         .await?;
     let good = found.filter(|(_, link)| link.invited_by.is_none() && link.is_open(now));
-    good.map(|(tenant, link)| (tenant, link.id)).ok_or_else(gone)
+    let (tenant, link) = good.ok_or_else(gone)?;
+    let tenant = list_tenants(app).await?.into_iter().find(|known| known.id == tenant).ok_or_else(gone)?;
+    Ok((tenant, link.id))
 }
 
 /// Uses a link up: whoever has it becomes the owner.
@@ -106,8 +108,6 @@ pub(super) async fn peek(app: &App, code: &str) -> Result<(TenantId, InvitationI
 /// `gone` as [`peek`], and when somebody else was faster; `invalid_request` for what does not fit.
 pub(super) async fn accept(app: &App, sender: &Sender, code: &str, new: NewPerson) -> Result<Membership> {
     let (tenant, link) = peek(app, code).await?;
-    let tenants = list_tenants(app).await?;
-    let tenant = tenants.into_iter().find(|known| known.id == tenant).ok_or_else(gone)?;
     own(app, sender, tenant, Some(link), new).await
 }
 
