@@ -31,7 +31,7 @@ RUN touch src/*.rs entity/src/*.rs migration/src/*.rs \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates \
+ && apt-get install --yes --no-install-recommends ca-certificates git \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data trackside \
  && install --directory --owner trackside --mode 0700 /data

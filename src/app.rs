@@ -17,6 +17,7 @@ use crate::{
     error::Result,
     events::{Followers, Streams, bus::Bus},
     fetch::Fetch,
+    git::Git,
     installation,
     jobs::{self, Jobs},
     limits::Limits,
@@ -46,6 +47,8 @@ pub struct App {
     pub accounts: Accounts,
     /// What fetches from other hosts.
     pub fetch: Arc<Fetch>,
+    /// What reads repositories.
+    pub git: Git,
     /// Recently used webhook endpoints.
     pub endpoints: Endpoints,
     /// What several instances share, if they do.
@@ -96,6 +99,7 @@ impl App {
             rejections: Rejections::start(database.clone()),
             accounts: Accounts::new(),
             fetch: Arc::new(Fetch::new(&config)),
+            git: Git::new(&config, ids.clone()),
             endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),

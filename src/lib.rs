@@ -28,7 +28,8 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
 //! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
 //! [`redis`] is what several instances share; [`jobs`] does what
-//! was promised, with its table in [`worker`]; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts; [`error`] says what
+//! was promised, with its table in [`worker`]; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts, and
+//! [`git`] reads repositories; [`error`] says what
 //! can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values look, [`rest`] what all routes share, and
 //! [`pages`] what all pages do; [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
 //! the routes' description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
@@ -56,6 +57,7 @@ pub mod error;
 pub mod events;
 pub mod fetch;
 pub mod front_doors;
+pub mod git;
 pub mod http;
 pub mod idempotency;
 pub mod installation;

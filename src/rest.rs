@@ -165,6 +165,14 @@ impl<T: ParseFromJSON + ToJSON> Created<T> {
     }
 }
 
+/// 202: it is going to be done.
+#[derive(ApiResponse)]
+pub enum Accepted<T: ParseFromJSON + ToJSON> {
+    /// It is going to be done.
+    #[oai(status = 202)]
+    Later(Json<T>),
+}
+
 /// 200 with a page of a list; the `Link` header leads to the next one.
 pub struct Listed<T: ParseFromJSON + ToJSON>(pub List<T>);
 

@@ -10,17 +10,18 @@ use crate::{
         tokens::{self, Rotation},
     },
     app::App,
-    audit,
+    artifacts, audit,
     error::chain,
     idempotency,
-    jobs::{Kind, Run},
+    jobs::{Kind, Pace, Run},
     projects, security, webhooks,
 };
 
 /// Kind of job → what runs it.
-pub static TABLE: [Kind<App>; 2] = [
+pub static TABLE: [Kind<App>; 3] = [
     Kind {
         name: webhooks::worker::PROCESS_DELIVERY,
+        pace: Pace::Quick,
         run: Run::Together(|app, tenant, jobs| {
             Box::pin(webhooks::worker::process_deliveries(app, tenant, jobs))
         }),
@@ -28,7 +29,14 @@ pub static TABLE: [Kind<App>; 2] = [
     },
     Kind {
         name: projects::worker::PURGE_PROJECT,
+        pace: Pace::Quick,
         run: Run::Alone(|app, job| Box::pin(projects::worker::purge_project(app, job))),
+        parked: None,
+    },
+    Kind {
+        name: artifacts::worker::SCAN_REPOSITORY,
+        pace: Pace::Slow,
+        run: Run::Alone(|app, job| Box::pin(artifacts::worker::scan_repository(app, job))),
         parked: None,
     },
 ];
@@ -36,7 +44,8 @@ pub static TABLE: [Kind<App>; 2] = [
 /// Works through jobs until the service stops.
 pub async fn run(app: Arc<App>) {
     let database = app.database.in_background();
-    app.jobs.work(Arc::clone(&app), &database, &TABLE, app.shutdown.clone()).await;
+    let work = |pace| app.jobs.work(Arc::clone(&app), &database, &TABLE, pace, app.shutdown.clone());
+    tokio::join!(work(Pace::Quick), work(Pace::Slow));
 }
 
 /// How often what has come of age is removed.
@@ -53,6 +62,7 @@ pub async fn keep_tidy(app: Arc<App>) {
             tracing::warn!(error = %chain(&error), "signing keys could not be looked after; the next hour tries again");
         }
         if app.config.role.works() {
+            app.git.sweep(app.clock.now()).await;
             for (what, outcome) in [
                 ("deliveries", deliveries.enforce(&app).await),
                 ("idempotency keys", idempotency::forget_old(&app).await),

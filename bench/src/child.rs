@@ -104,6 +104,8 @@ pub(crate) struct Place {
     pub(crate) postgres: Option<Arc<Postgres>>,
     /// The address of what instances share.
     pub(crate) redis: Option<String>,
+    /// Whether repositories are read, which are folders of this machine then.
+    pub(crate) scans: bool,
 }
 
 /// Builds the service, so that what is measured is what the sources say; gives its binary.
@@ -166,6 +168,8 @@ impl Target {
                 .flat_map(|url| [("DATABASE_URL", url.as_str()), ("TRACKSIDE_MASTER_KEY", KEY)]),
         );
         command.envs(self.place.redis.iter().map(|url| ("REDIS_URL", url)));
+        command.env("TRACKSIDE_SCANS", self.place.scans.to_string());
+        command.env("TRACKSIDE_GIT_ALLOW", "file").env("TRACKSIDE_GIT_SECONDS", "600");
         command
     }
 

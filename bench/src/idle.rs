@@ -58,7 +58,7 @@ async fn starts(binary: &Path) -> Result<Vec<Duration>> {
 }
 
 async fn memory(binary: &Path) -> Result<(u64, u64)> {
-    let place = Place { disk: Disk::AsIs, postgres: None, redis: None };
+    let place = Place { disk: Disk::AsIs, postgres: None, redis: None, scans: false };
     let target = child::start(&Contender::new(Kind::Trackside, binary), &place).await?;
     let alone = target.resident_kib()?;
     let project = target.path.rsplit('/').next().unwrap_or_default();

@@ -5,13 +5,15 @@
 //! `bench/RESULTS.md`; `-- --store postgres` does the same over PostgreSQL, with pgbench beside it, and writes
 //! `bench/POSTGRES.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
 //! `-- instances` measures what several instances share and writes `bench/INSTANCES.md`; it needs redis-server and
-//! redis-benchmark, and `ulimit -n` above 11,000. `-- tools` measures tool calls and writes `bench/TOOLS.md`. `-- clone` measures only what a newcomer waits for.
+//! redis-benchmark, and `ulimit -n` above 11,000. `-- tools` measures tool calls and writes `bench/TOOLS.md`; `-- documents`
+//! measures repositories and writes `bench/DOCUMENTS.md`. `-- clone` measures only what a newcomer waits for.
 
 mod after;
 mod calls;
 mod child;
 mod control;
 mod disk;
+mod documents;
 mod idle;
 mod load;
 mod machine;
@@ -100,6 +102,8 @@ enum Command {
     Instances,
     /// Measure calls of tools, beside other servers that only echo
     Tools(Tools),
+    /// Measure how repositories are read, and their documents searched
+    Documents,
     /// The echo that is measured beside, as a process of its own
     #[command(hide = true)]
     Echo { port: u16 },
@@ -126,6 +130,11 @@ async fn main() -> Result<()> {
             Ok(())
         }
         Some(Command::Instances) => instances(&arguments).await,
+        Some(Command::Documents) => {
+            let text = documents::measure(arguments.rounds).await?;
+            println!("\n{text}");
+            if cfg!(debug_assertions) { Ok(()) } else { keep("DOCUMENTS.md", &text) }
+        }
         Some(Command::Tools(tools)) => call_tools(&arguments, tools).await,
         Some(Command::Echo { port }) => tools::serve_echo(*port).await,
         None => measure(&arguments).await,
@@ -148,7 +157,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
             Store::Sqlite => None,
             Store::Postgres => Some(Arc::new(Postgres::start(disk)?)),
         };
-        let place = Place { disk, postgres, redis: None };
+        let place = Place { disk, postgres, redis: None, scans: false };
         for round in 0..=arguments.rounds {
             for row in &mut rows {
                 let target = child::start(&row.contender, &place).await?;

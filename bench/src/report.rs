@@ -223,6 +223,24 @@ fn write_idle(idle: &Idle, text: &mut String) -> Result<()> {
 }
 
 /// What was measured of several instances.
+pub(crate) fn documents(lines: &[String]) -> Result<String> {
+    let mut text = head("Results of documents", "cargo run --release -p bench -- documents")?;
+    write!(
+        text,
+        "\
+Repositories are folders of this machine, which the service reads by `file`. A scan is a new project's first: it fetches, \
+lists, reads, stores and tells of every document; time is the service's own, from its begin to its end. Beside it stand \
+`git ls-tree -r HEAD` and `git cat-file --batch` of the same documents, run in turn with it. A push is committed, posted, \
+stored, worked through, fetched and read before its event; the clock runs from the post to the first byte that a \
+subscriber has of it. Searches go by REST, 20 results each with a snippet.
+
+{}
+",
+        lines.join("\n")
+    )?;
+    Ok(text)
+}
+
 pub(crate) fn instances(streams: &[String], buckets: &str) -> Result<String> {
     let mut text = head("Results of several instances", "cargo run --release -p bench -- instances")?;
     write!(

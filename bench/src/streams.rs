@@ -59,7 +59,12 @@ pub(crate) async fn measure(service: &Path) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for scene in &SCENES {
         let (postgres, redis) = (Postgres::start(Disk::AsIs)?, RedisServer::start(&[]).await?);
-        let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: Some(redis.url()) };
+        let place = Place {
+            disk: Disk::AsIs,
+            postgres: Some(Arc::new(postgres)),
+            redis: Some(redis.url()),
+            scans: false,
+        };
         let source = child::start(&Contender::new(Kind::Trackside, service), &place).await?;
         let other = source.beside(service).await?;
         let seen = follow(scene, &source, other.port).await?;

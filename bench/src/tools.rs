@@ -224,7 +224,7 @@ fn milliseconds(time: Duration) -> f64 {
 pub(crate) async fn measure(tools: &Tools, rounds: usize, time: Duration) -> Result<String> {
     let postgres = Postgres::start(Disk::AsIs)?;
     postgres.season().await?;
-    let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: None };
+    let place = Place { disk: Disk::AsIs, postgres: Some(Arc::new(postgres)), redis: None, scans: false };
     let mut peers = vec![Peer::Trackside(child::build()?), Peer::Rmcp];
     match &tools.python {
         Some(python) => peers.push(Peer::FastMcp(std::path::absolute(python)?)),

@@ -1,4 +1,4 @@
-//! Tracked documents of a repository, as its pushes tell of them.
+//! Tracked documents of a repository, as they are now.
 
 use sea_orm::entity::prelude::*;
 
@@ -27,10 +27,26 @@ pub struct Model {
     pub commit: String,
     /// Who made that commit, as the host names them.
     pub author: Option<String>,
-    /// When the push that last touched it happened, by the host's clock.
+    /// When it was last changed: when that was read or, without reading, when the push happened.
     pub changed_at: DateTimeUtc,
     /// When it was removed from the tracked branch.
     pub removed_at: Option<DateTimeUtc>,
+    /// Its title.
+    pub title: Option<String>,
+    /// The status it states of itself.
+    pub status: Option<String>,
+    /// Who it says made it.
+    pub created_by: Option<String>,
+    /// Git's name of the content that was read; none until it was.
+    pub blob: Option<String>,
+    /// Bytes of that content.
+    pub bytes: Option<i64>,
+    /// JSON array of `{anchor, title, level, line, hash}`.
+    pub sections: Json,
+    /// JSON of the quality gate it decides.
+    pub gate: Option<Json>,
+    /// JSON array of what is wrong with it.
+    pub warnings: Json,
 }
 
 /// Relations are spelled out in the queries that need them.

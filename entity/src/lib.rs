@@ -5,6 +5,8 @@
 
 pub mod api_key;
 pub mod artifact;
+pub mod artifact_dependency;
+pub mod artifact_revision;
 pub mod audit_head;
 pub mod audit_register;
 pub mod authorization_code;
@@ -22,8 +24,10 @@ pub mod person;
 pub mod principal;
 pub mod project;
 pub mod project_secret;
+pub mod provider_token;
 pub mod refresh_token;
 pub mod rejected_delivery;
+pub mod repository_scan;
 pub mod run;
 pub mod security_event;
 pub mod session;
@@ -51,6 +55,8 @@ macro_rules! tenant_scoped {
 tenant_scoped!(
     api_key,
     artifact,
+    artifact_dependency,
+    artifact_revision,
     audit_head,
     audit_register,
     authorization_code,
@@ -64,8 +70,10 @@ tenant_scoped!(
     principal,
     project,
     project_secret,
+    provider_token,
     refresh_token,
     rejected_delivery,
+    repository_scan,
     run,
     security_event,
     session,

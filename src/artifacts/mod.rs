@@ -1,20 +1,30 @@
 //! Artifacts: the documents of a repository that a project tracks.
 //!
-//! Pushes to the tracked branch tell which paths were added, changed or removed; those that match the
-//! project's patterns become artifacts, by the path's kind. A push that happened earlier never overwrites what
-//! a later one said, in whichever order the two arrive. A removed artifact keeps its row and its history.
+//! A [`scan`] reads the tracked branch: files that match the project's patterns become artifacts, by the path's kind,
+//! and what they say of themselves is taken from their text ([`document`]). A scan decides what holds; whatever it
+//! finds wrong in a document is a warning on it. One that is renamed stays itself, one that is removed keeps its row,
+//! and every content it ever had is kept as a revision.
+//!
+//! As long as a repository cannot be read, pushes tell at least which paths were added, changed or removed. A push that
+//! happened earlier never overwrites what a later one said, in whichever order the two arrive.
 
 mod api;
+pub mod document;
+mod plan;
+mod reread;
+pub mod scan;
 mod store;
 mod tools;
+pub mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::json;
 
 pub use self::{
     api::ArtifactsApi,
+    document::{Decision, Dependency, Gate, Section, Waiver},
     tools::{GetArtifact, ListArtifacts},
 };
 use crate::{
@@ -31,6 +41,11 @@ use crate::{
 id_type! {
     /// Names an artifact.
     ArtifactId
+}
+
+id_type! {
+    /// Names one content of an artifact; later ones have greater names.
+    RevisionId
 }
 
 wire_enum! {
@@ -68,19 +83,73 @@ pub struct Artifact {
     pub commit: String,
     /// Who made that commit.
     pub author: Option<String>,
-    /// When it was last pushed, by the host's clock.
+    /// When it was last changed: when that was read or, without reading, when the push happened.
     pub changed_at: Time,
     /// When it was removed from the tracked branch.
     pub removed_at: Option<Time>,
+    /// What it is called in its text.
+    pub title: Option<String>,
+    /// The status it states of itself.
+    pub status: Option<String>,
+    /// Who it says made it.
+    pub created_by: Option<String>,
+    /// Git's name of the content that was read; none until it was.
+    pub blob: Option<String>,
+    /// Bytes of that content.
+    pub bytes: Option<u64>,
+    /// Its headings, in order, each with a digest of what stands below it.
+    pub sections: Vec<Section>,
+    /// The quality gate that it decides.
+    pub gate: Option<Gate>,
+    /// What is wrong with it.
+    pub warnings: Vec<String>,
 }
 
-/// Another artifact, at a version.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Dependency {
-    /// Path from the repository's root.
+impl Artifact {
+    /// A document of which nobody has read a word.
+    fn unread(id: ArtifactId, path: &str, kind: ArtifactKind, changed_at: Time) -> Self {
+        Self {
+            id,
+            path: path.to_owned(),
+            kind,
+            name: name_of(path),
+            version: None,
+            dependencies: Vec::new(),
+            commit: String::new(),
+            author: None,
+            changed_at,
+            removed_at: None,
+            title: None,
+            status: None,
+            created_by: None,
+            blob: None,
+            bytes: None,
+            sections: Vec::new(),
+            gate: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// One content of an artifact.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// Its name.
+    pub id: RevisionId,
+    /// Where the artifact was then.
     pub path: String,
-    /// The version that is meant.
+    /// The commit that made it so.
+    pub commit: String,
+    /// Who made that commit.
+    pub author: Option<String>,
+    /// When that commit was made, by its author's clock.
+    pub committed_at: Time,
+    /// Git's name of the content; none where the artifact was removed.
+    pub blob: Option<String>,
+    /// The version it states of itself.
     pub version: Option<String>,
+    /// Bytes of the content.
+    pub bytes: u64,
 }
 
 /// What a push did to one path.
@@ -97,7 +166,10 @@ pub struct Touch {
 }
 
 /// A project's path patterns, compiled.
-pub struct Patterns(Vec<(ArtifactKind, GlobSet)>);
+pub struct Patterns {
+    sets: Vec<(ArtifactKind, GlobSet)>,
+    folders: Vec<String>,
+}
 
 impl Patterns {
     /// Compiles the patterns of a project's configuration.
@@ -119,16 +191,33 @@ impl Patterns {
                 .push((kind, set.build().map_err(|why| Error::invalid_field(pointer(), why.to_string()))?));
         }
         compiled.sort_by_key(|(kind, _)| *kind); // what fits several kinds is the first of them
-        Ok(Self(compiled))
+        let folders: Option<BTreeSet<_>> =
+            paths.values().flatten().map(|pattern| folder_of(pattern)).collect();
+        let folders = folders.into_iter().flatten().map(str::to_owned).collect();
+        Ok(Self { sets: compiled, folders })
     }
 
     /// The kind of a path, if it is one that the project tracks.
     pub fn kind_of(&self, path: &str) -> Option<ArtifactKind> {
-        self.0.iter().find(|(_, set)| set.is_match(path)).map(|(kind, _)| *kind)
+        self.sets.iter().find(|(_, set)| set.is_match(path)).map(|(kind, _)| *kind)
+    }
+
+    /// The folders and files below which everything is that the patterns find; none if that may be anywhere.
+    pub fn folders(&self) -> &[String] {
+        &self.folders
     }
 }
 
-/// Applies what a push touched; gives the events of what really changed.
+/// The folder, or the very file, that a pattern cannot leave; none for one that may begin anywhere.
+fn folder_of(pattern: &str) -> Option<&str> {
+    match pattern.find(['*', '?', '[', '{', '\\']) {
+        None => Some(pattern),
+        Some(special) => pattern[..special].rfind('/').map(|slash| &pattern[..slash]),
+    }
+    .filter(|folder| !folder.is_empty())
+}
+
+/// Applies what a push touched, where nobody can read it; gives the events of what really changed.
 ///
 /// # Errors
 /// The database's.
@@ -150,17 +239,14 @@ pub async fn apply_push(
         if before.is_some_and(|before| before.changed_at > pushed_at || is_same(before, touch, kind)) {
             continue;
         }
+        let new = || Artifact::unread(ArtifactId(ids.uuid()), &touch.path, kind, pushed_at);
         let after = Artifact {
-            id: before.map_or_else(|| ArtifactId(ids.uuid()), |before| before.id),
-            path: touch.path.clone(),
             kind,
-            name: name_of(&touch.path),
-            version: before.and_then(|before| before.version.clone()),
-            dependencies: before.map_or_else(Vec::new, |before| before.dependencies.clone()),
             commit: touch.commit.clone(),
             author: touch.author.clone(),
             changed_at: pushed_at,
             removed_at: touch.removed.then_some(pushed_at),
+            ..before.cloned().unwrap_or_else(new)
         };
         store::save(tx, project, &after, before.is_none()).await?;
         // One that came and went before anybody looked is noted for a push from before, and is news to nobody.
@@ -184,6 +270,8 @@ fn event(artifact: &Artifact) -> NewEvent {
         "path": artifact.path,
         "kind": artifact.kind.as_str(),
         "name": artifact.name,
+        "title": artifact.title,
+        "version": artifact.version,
         "commit": artifact.commit,
         "author": artifact.author,
     });
@@ -196,7 +284,7 @@ fn name_of(path: &str) -> String {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned()
 }
 
-/// Removes up to `limit` artifacts of a deleted project; gives their number.
+/// Removes up to `limit` rows of each table of a deleted project; gives their number.
 ///
 /// # Errors
 /// The database's.
@@ -270,12 +358,24 @@ mod tests {
             ("docs/architecture.md", Some(ArtifactKind::Architecture)),
             ("docs/stories/1.1.md", Some(ArtifactKind::Story)),
             ("docs/qa/gates/1.1.yml", Some(ArtifactKind::Qa)),
+            ("docs/qa/assessments/1.1-risk.md", Some(ArtifactKind::Qa)),
             ("src/main.rs", None),
             ("other/docs/prd.md", None),
         ];
         for (path, kind) in kinds {
             assert_eq!(patterns.kind_of(path), kind, "{path}");
         }
+    }
+
+    #[test]
+    fn a_repository_is_read_only_where_patterns_may_find_something() {
+        let folders = |patterns: &[&str]| {
+            let patterns = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+            let patterns = Patterns::compile(&BTreeMap::from([("prd".to_owned(), patterns)]));
+            patterns.expect("valid").folders().to_vec()
+        };
+        assert_eq!(folders(&["docs/prd*", "docs/a/**", "README.md"]), ["README.md", "docs", "docs/a"]);
+        assert_eq!(folders(&["docs/prd*", "**/*.md"]), Vec::<String>::new());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Nothing is pretended: the deliveries are signed and posted over HTTP, and what is printed as an event was
 //! read from the event stream with an API key. One project lives on GitHub and has most of the story; on each
-//! other host that the service knows, another project gets a delivery now and then.
+//! other host that the service knows, another project gets a delivery now and then. The repositories that they tell of
+//! are folders of the demo's, made with `git`, and read as any other; without `git` the pushes alone tell of documents.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,23 +23,23 @@ use crate::{
     accounts::{self, NewKey, Role},
     app::App,
     clock::{Clock, Ids},
-    config::{Config, DEFAULT_LOG, DatabaseUrl},
+    config::{Config, DEFAULT_LOG, DatabaseUrl, GitAllow},
     database::TenantId,
     error::{Code, Error, Result},
-    logs,
+    git, logs,
     projects::{self, NewProject, ProjectConfig, ProjectId, secrets},
-    samples::{Episode, Sample, Story},
+    samples::{Episode, Sample, Story, WorkingCopy},
     service::Service,
     webhooks,
 };
 
-/// The sample projects: name, host, and where the repository is said to be. The first has most of the story.
+/// The sample projects: name, host, and what the repository is called there. The first has most of the story.
 const PROJECTS: [(&str, &str, &str); 5] = [
-    ("Rocket", "github", "https://github.com/acme/rocket"),
-    ("Lander", "gitlab", "https://gitlab.example.com/acme/lander"),
-    ("Beacon", "bitbucket", "https://bitbucket.org/acme/beacon"),
-    ("Orbiter", "gitea", "https://gitea.example.com/acme/orbiter"),
-    ("Comet", "forgejo", "https://forgejo.example.com/acme/comet"),
+    ("Rocket", "github", "acme/rocket"),
+    ("Lander", "gitlab", "acme/lander"),
+    ("Beacon", "bitbucket", "acme/beacon"),
+    ("Orbiter", "gitea", "acme/orbiter"),
+    ("Comet", "forgejo", "acme/comet"),
 ];
 /// The sample tenant.
 const TENANT: &str = "Acme";
@@ -67,6 +68,13 @@ pub(super) async fn run(mut config: Config, args: DemoArgs, json: bool) -> Resul
     config.data_dir = scratch.folder.clone();
     config.database = DatabaseUrl::Sqlite(scratch.folder.join("demo.db"));
     config.redis = None;
+    config.git.scans = git::installed().await.is_some();
+    config.git.allow = GitAllow::files();
+    if !config.git.scans {
+        anstream::eprintln!(
+            "{YELLOW}There is no git here: documents are known by their pushes alone.{RESET}"
+        );
+    }
     let clock = Clock::system();
     let ids = Ids::system(clock.clone());
     let service = start_on_a_free_port(config, &clock, &ids).await?;
@@ -144,6 +152,8 @@ struct Act {
     project: ProjectId,
     secret: SecretString,
     script: Script,
+    /// The repository that it tells of, where there is `git`.
+    copy: Option<WorkingCopy>,
 }
 
 enum Script {
@@ -173,8 +183,8 @@ impl Troupe {
             NewKey { name: "demo".into(), role: Role::Owner, scopes: None, projects: None, expires_at: None };
         let (_, key) = accounts::issue_key(app, tenant, all).await?;
         let mut acts = Vec::new();
-        for (name, source, url) in PROJECTS {
-            if let Some(act) = Act::prepare(app, tenant, name, source, url, now).await? {
+        for (name, source, repository) in PROJECTS {
+            if let Some(act) = Act::prepare(app, tenant, name, source, repository, now).await? {
                 acts.push(act);
             }
         }
@@ -263,14 +273,12 @@ impl Act {
         tenant: TenantId,
         name: &'static str,
         source: &'static str,
-        url: &str,
+        repository: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<Self>> {
-        let repository = url.rsplitn(3, '/').take(2).collect::<Vec<_>>();
-        let repository = format!("{}/{}", repository[1], repository[0]);
         let script = match source {
-            "github" => Script::Long(Box::new(Story::new(&repository, now))),
-            _ => match Episode::new(source, &repository, now) {
+            "github" => Script::Long(Box::new(Story::new(repository, now))),
+            _ => match Episode::new(source, repository, now) {
                 Some(episode) => Script::Short(Box::new(episode)),
                 None => return Ok(None),
             },
@@ -279,25 +287,34 @@ impl Act {
         if !webhooks::urls(app, unborn).contains_key(source) {
             return Ok(None);
         }
+        let folder = app.config.data_dir.join("repositories").join(repository);
+        let copy = app.config.git.scans.then(|| WorkingCopy::open(&folder)).transpose();
+        let copy = copy.map_err(|error| Error::invalid(format!("no repository can be made: {error}")))?;
+        let url =
+            copy.as_ref().map_or_else(|| format!("https://git.example.org/{repository}"), WorkingCopy::url);
         let known = manage::every(|page| projects::list_all(app, tenant, page), |project| project.id).await?;
         if let Some(project) = known.into_iter().find(|project| project.name == name) {
             let endpoint = secrets::endpoint(app, project.id).await?;
             let secret = endpoint.secrets_at(app.clock.now()).next().cloned();
             let secret = secret.ok_or_else(|| Error::not_found("webhook secret"))?;
-            return Ok(Some(Self { name, source, project: project.id, secret, script }));
+            return Ok(Some(Self { name, source, project: project.id, secret, script, copy }));
         }
-        let new = NewProject { name: name.into(), repo_url: url.into(), config: ProjectConfig::default() };
+        let new = NewProject { name: name.into(), repo_url: url, config: ProjectConfig::default() };
         let (project, secret) = projects::issue_project(app, tenant, new).await?;
-        Ok(Some(Self { name, source, project: project.id, secret, script }))
+        Ok(Some(Self { name, source, project: project.id, secret, script, copy }))
     }
 
     async fn post(
-        &self,
+        &mut self,
         server: &Server,
         sample: &Sample,
         delivery_id: &str,
         now: DateTime<Utc>,
     ) -> Result<Value> {
+        if let Some(copy) = &mut self.copy {
+            let committed = tokio::task::block_in_place(|| copy.follow(sample));
+            committed.map_err(|error| Error::invalid(format!("the demo cannot commit: {error}")))?;
+        }
         let body = sample.bytes();
         let headers = sample.headers(&body, self.secret.expose_secret(), delivery_id, now);
         let path = format!("/webhooks/{}/{}", self.source, self.project);

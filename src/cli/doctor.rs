@@ -17,7 +17,7 @@ use crate::{
     config::{Config, DatabaseUrl, IssuerUrl, Sources},
     database::{Database, Migrate},
     error::chain,
-    installation,
+    git, installation,
     master_key::{KEY_FILE, MasterKey},
     redis::Redis,
     server,
@@ -91,6 +91,16 @@ async fn examine(config: &Config, findings: &mut Findings) {
         }
     }
     examine_issuers(config, findings).await;
+    if config.git.scans {
+        match git::installed().await {
+            Some(version) => findings.note(State::Good, "git", version),
+            None => findings.note(
+                State::Notice,
+                "git",
+                "there is no `git` to read repositories with; install it, or set TRACKSIDE_SCANS=false",
+            ),
+        }
+    }
     let folder = &config.data_dir;
     match writable(folder) {
         Ok(true) => findings.note(State::Good, "folder", format!("{} can be written to", folder.display())),

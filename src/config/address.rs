@@ -130,8 +130,13 @@ pub struct AllowedHost {
 
 impl AllowedHost {
     /// Whether it allows a port of a host.
-    pub fn is(&self, host: &Host<&str>, port: u16) -> bool {
+    pub fn is<S: PartialEq<String>>(&self, host: &Host<S>, port: u16) -> bool {
         *host == self.host && self.port.is_none_or(|allowed| allowed == port)
+    }
+
+    /// The host and port of an address.
+    pub(super) fn of(url: &Url) -> Option<Self> {
+        Some(Self { host: url.host()?.to_owned(), port: url.port_or_known_default() })
     }
 
     /// Reads a comma-separated list of them.

@@ -115,6 +115,29 @@ pub const SETTINGS: &[Setting] = &[
         "PEM file of certificate authorities that fetches trust beside those of this machine.",
     ),
     setting(
+        "TRACKSIDE_SCANS",
+        "true",
+        "Whether the repositories of projects are read; false means that documents are known by their pushes alone.",
+    ),
+    setting(
+        "TRACKSIDE_GIT_ALLOW",
+        "",
+        "Comma-separated schemes (file, git, http, ssh) and hosts, such as git.internal, that repositories may be read \
+         from beyond public https; a host that is named may be private and speak plain http, and ssh and git need both.",
+    ),
+    setting("TRACKSIDE_GIT_SECONDS", "120", "Seconds that one fetch from a repository may take."),
+    setting(
+        "TRACKSIDE_GIT_MAX_MB",
+        "1024",
+        "MiB of one repository that are kept in the data folder at most.",
+    ),
+    setting(
+        "TRACKSIDE_GITHUB_API_URL",
+        "https://api.github.com",
+        "Where GitHub is asked which deliveries it could not make; on your own GitHub Enterprise Server, \
+         https://HOST/api/v3.",
+    ),
+    setting(
         "TRACKSIDE_TRUSTED_PROXIES",
         "",
         "Comma-separated addresses or networks, such as 10.0.0.0/8, of the proxies in front, which are believed who \

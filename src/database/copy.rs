@@ -8,10 +8,11 @@
 //! What PostgreSQL cannot store, the character NUL, becomes the replacement character, as it does in what is received.
 
 use entity::{
-    TenantScoped, api_key, artifact, audit_head, audit_register, authorization_code, event, event_head,
-    idempotency_key, identity, instance, invitation, job, mcp_audit_log, oauth_client, oauth_grant, person,
-    principal, project, project_secret, refresh_token, rejected_delivery, run, security_event, session,
-    signing_key, stream_ticket, tenant, webhook_event,
+    TenantScoped, api_key, artifact, artifact_dependency, artifact_revision, audit_head, audit_register,
+    authorization_code, event, event_head, idempotency_key, identity, instance, invitation, job,
+    mcp_audit_log, oauth_client, oauth_grant, person, principal, project, project_secret, provider_token,
+    refresh_token, rejected_delivery, repository_scan, run, security_event, session, signing_key,
+    stream_ticket, tenant, webhook_event,
 };
 use sea_orm::{
     ActiveModelTrait, Condition, DatabaseTransaction, IdenStatic as _, IntoActiveModel, Iterable as _,
@@ -112,7 +113,8 @@ pub async fn copy(
     macro_rules! each {
         ($($table:ident),*) => {$( copied.push(copy.table::<$table::Entity>().await?); )*};
     }
-    each!(principal, api_key, idempotency_key, project, project_secret, artifact, run);
+    each!(principal, api_key, idempotency_key, project, project_secret, provider_token, run);
+    each!(artifact, artifact_revision, artifact_dependency, repository_scan);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
     each!(mcp_audit_log, audit_head, audit_register, security_event);
     each!(session, invitation, oauth_grant, authorization_code, refresh_token);

@@ -67,6 +67,14 @@ wire_enum! {
         IssueChanged = "issue_changed",
         /// A release was published.
         ReleasePublished = "release_published",
+        /// A repository is being read.
+        ArtifactScanStarted = "artifact_scan_started",
+        /// Some of its documents were read.
+        ArtifactScanProgress = "artifact_scan_progress",
+        /// All of its documents were read.
+        ArtifactScanCompleted = "artifact_scan_completed",
+        /// A repository cannot be read.
+        ArtifactScanFailed = "artifact_scan_failed",
         /// A tracked document was added or changed.
         ArtifactUpdated = "artifact_updated",
         /// A tracked document was removed.

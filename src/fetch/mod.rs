@@ -12,7 +12,7 @@
 
 mod public;
 
-use std::{fmt, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -105,6 +105,7 @@ impl Fetch {
                 .iter()
                 .chain(config.issuers().map(IssuerUrl::host))
                 .cloned()
+                .chain(config.git.github_host())
                 .collect(),
             own_roots: config.authorities.clone(),
             tls: OnceCell::new(),
@@ -185,6 +186,23 @@ const UNREACHABLE: &str = "the host cannot be reached";
 const NO_TLS: &str = "this service cannot speak TLS";
 const BROKEN: &str = "the host did not answer in HTTP, or not to the end";
 
+/// All that a host's name stands for.
+///
+/// # Errors
+/// When it stands for nothing, or nobody says what for.
+pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match host {
+        Host::Ipv4(address) => Ok(vec![(*address, port).into()]),
+        Host::Ipv6(address) => Ok(vec![(*address, port).into()]),
+        Host::Domain(name) => Ok(lookup_host((name.as_str(), port)).await?.collect()),
+    }
+}
+
+/// Whether all of some addresses are on the public internet.
+pub(crate) fn are_public(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().all(|address| is_public(address.ip()))
+}
+
 /// What is asked, once it is known that it may be.
 struct Target {
     is_tls: bool,
@@ -217,15 +235,8 @@ impl Target {
 
     /// All that its name stands for, if all of it may be asked.
     async fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        let addresses: Vec<SocketAddr> = match &self.host {
-            Host::Ipv4(address) => vec![(*address, self.port).into()],
-            Host::Ipv6(address) => vec![(*address, self.port).into()],
-            Host::Domain(name) => {
-                let found = lookup_host((name.as_str(), self.port)).await;
-                found.map_err(FetchError::why(UNREACHABLE))?.collect()
-            }
-        };
-        if self.is_allowed || addresses.iter().all(|address| is_public(address.ip())) {
+        let addresses = resolve(&self.host, self.port).await.map_err(FetchError::why(UNREACHABLE))?;
+        if self.is_allowed || are_public(&addresses) {
             return Ok(addresses);
         }
         Err(FetchError::new(

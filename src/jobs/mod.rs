@@ -25,11 +25,11 @@ use sea_orm::{
     prelude::*,
     sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::{
     others::share_wakes,
-    work::{Kind, Outcomes, Parked, Run, TRIES},
+    work::{Kind, Outcomes, Pace, Parked, Run, TRIES},
 };
 use crate::{
     clock::{Clock, Ids, Time},
@@ -87,7 +87,8 @@ pub struct Jobs {
     clock: Clock,
     ids: Ids,
     lease: TimeDelta,
-    wake: Arc<Notify>,
+    /// Changes when there may be something to do.
+    wake: watch::Sender<()>,
     /// The tenant whose turn was last.
     turn: Arc<Mutex<Uuid>>,
     /// Told when jobs were enqueued here, for the workers of other instances.
@@ -98,20 +99,21 @@ impl Jobs {
     /// Jobs whose claims hold for `lease`.
     pub fn new(clock: Clock, ids: Ids, lease: Duration) -> Self {
         let lease = TimeDelta::from_std(lease).unwrap_or(TimeDelta::seconds(30));
-        Self { clock, ids, lease, wake: Arc::default(), turn: Arc::default(), enqueued: Arc::default() }
+        let wake = watch::Sender::new(());
+        Self { clock, ids, lease, wake, turn: Arc::default(), enqueued: Arc::default() }
     }
 
-    /// Makes the worker of this process look for jobs now.
+    /// Makes the workers of this process look for jobs now.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.wake.send_replace(());
     }
 
-    /// Returns when the worker of this process is to look for jobs.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
+    /// Changes whenever the workers of this process are to look for jobs.
+    pub fn wakes(&self) -> watch::Receiver<()> {
+        self.wake.subscribe()
     }
 
-    /// Makes workers look for jobs that were enqueued here: the one of this process and, where wakes are shared,
+    /// Makes workers look for jobs that were enqueued here: those of this process and, where wakes are shared,
     /// those of others.
     pub fn wake_all(&self) {
         self.wake();
@@ -135,6 +137,30 @@ impl Jobs {
             return Ok(());
         }
         self.insert(tx.conn(), jobs).await?;
+        let jobs = self.clone();
+        tx.after_commit(move || jobs.wake_all());
+        Ok(())
+    }
+
+    /// Brings a job that is always there forward to a time, and makes it if it is not there. One that is being worked on
+    /// is left alone: whoever works on it has to look, in the transaction of [`again`], whether it was asked for anew.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hasten(&self, tx: &Tx<'_>, job: NewJob, to: Time) -> Result<()> {
+        let row = job::ActiveModel { run_at: Set(to), ..self.row(job) };
+        let waits = job::Column::Fence.eq(0).and(Expr::col((job::Entity, job::Column::RunAt)).gt(to));
+        let parked = Expr::col((job::Entity, job::Column::State)).eq(JobState::Failed.as_str());
+        let sooner = OnConflict::column(job::Column::Id)
+            .update_columns([
+                job::Column::State,
+                job::Column::RunAt,
+                job::Column::Attempt,
+                job::Column::Fence,
+            ])
+            .action_and_where(waits.or(parked))
+            .to_owned();
+        job::Entity::insert(row).on_conflict(sooner).exec_without_returning(tx.conn()).await?;
         let jobs = self.clone();
         tx.after_commit(move || jobs.wake_all());
         Ok(())
@@ -307,6 +333,33 @@ pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
     }
     let ended = tx.delete::<job::Entity>().filter(held(jobs)).exec(tx.conn()).await?;
     if ended.rows_affected == jobs.len() as u64 { Ok(()) } else { Err(lost()) }
+}
+
+/// Sees, in the transaction of a part of a job's effect, that the job is still held, and that nobody else claims it
+/// until the transaction ends.
+///
+/// # Errors
+/// `conflict` when its lease was lost to another worker: the part must not be written.
+pub async fn hold(tx: &Tx<'_>, job: &Job) -> Result<()> {
+    let held = tx.update::<job::Entity>().col_expr(job::Column::Fence, Expr::value(job.fence));
+    let held = held.filter(self::held(std::slice::from_ref(job))).exec(tx.conn()).await?;
+    if held.rows_affected == 1 { Ok(()) } else { Err(lost()) }
+}
+
+/// Ends a run of a job that is always there, in the transaction of its effect; the next one is due at a time.
+///
+/// # Errors
+/// `conflict` when its lease was lost to another worker: none of the effect must be written.
+pub async fn again(tx: &Tx<'_>, job: &Job, at: Time) -> Result<()> {
+    let put_back = tx
+        .update::<job::Entity>()
+        .col_expr(job::Column::RunAt, Expr::value(at))
+        .col_expr(job::Column::Attempt, Expr::value(0))
+        .col_expr(job::Column::Fence, Expr::value(0))
+        .filter(held(std::slice::from_ref(job)))
+        .exec(tx.conn())
+        .await?;
+    if put_back.rows_affected == 1 { Ok(()) } else { Err(lost()) }
 }
 
 #[cfg(test)]

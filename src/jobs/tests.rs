@@ -152,6 +152,7 @@ async fn a_job_of_a_kind_that_nobody_here_knows_is_left_untouched_to_somebody_wh
 
 /// A job after which the database is gone, and the service is to stop.
 static LAST: [Kind<(Database, CancellationToken)>; 1] = [Kind {
+    pace: Pace::Quick,
     name: "test",
     run: Run::Alone(|context, _| {
         Box::pin(async move {
@@ -168,7 +169,7 @@ async fn a_job_that_cannot_be_put_back_does_not_hold_up_the_end_of_the_service()
     let stage = stage(1).await;
     let stop = CancellationToken::new();
     let context = Arc::new((stage.database.clone(), stop.clone()));
-    let work = stage.jobs.work(context, &stage.database, &LAST, stop);
+    let work = stage.jobs.work(context, &stage.database, &LAST, Pace::Quick, stop);
     tokio::time::timeout(Duration::from_secs(30), work).await.expect("it ends");
 }
 

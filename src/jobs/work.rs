@@ -24,8 +24,6 @@ pub const TRIES: i32 = 3;
 const BATCH: usize = 64;
 /// Jobs that share a transaction: few enough that deliveries that arrive meanwhile wait a few milliseconds only.
 const TOGETHER: usize = 16;
-/// Jobs of this process that may be under way at once.
-const CONCURRENCY: usize = 64;
 /// How long an idle worker waits before it looks for jobs that nobody told it of.
 const LOOK: TimeDelta = TimeDelta::seconds(1);
 /// How long it waits, when a job could not be put back, before it tries that again.
@@ -46,10 +44,31 @@ pub enum Run<C> {
     Together(fn(Arc<C>, TenantId, Vec<Job>) -> Outcomes),
 }
 
+/// How long the jobs of a kind take, and so how many of them may be under way at once in a process. Those of one pace
+/// never wait for those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Milliseconds.
+    Quick,
+    /// As long as somebody else's server likes.
+    Slow,
+}
+
+impl Pace {
+    fn at_once(self) -> usize {
+        match self {
+            Self::Quick => 64,
+            Self::Slow => 4,
+        }
+    }
+}
+
 /// One kind of job, as the table in `worker.rs` lists it; `C` is what its functions work with.
 pub struct Kind<C> {
     /// Its name in the database.
     pub name: &'static str,
+    /// How long one takes.
+    pub pace: Pace,
     /// Does the work and calls [`finish`] in the transaction of its effect.
     pub run: Run<C>,
     /// Told, in the transaction that parks a job, that it has failed for good.
@@ -57,7 +76,7 @@ pub struct Kind<C> {
 }
 
 impl Jobs {
-    /// Claims and runs jobs until `stop`; then lets those under way finish.
+    /// Claims and runs the jobs of one pace until `stop`; then lets those under way finish.
     ///
     /// It looks for them when it is woken and, because nobody says when a time has come or a lease has ended, a second
     /// after it last found none.
@@ -66,18 +85,24 @@ impl Jobs {
         context: Arc<C>,
         database: &Database,
         table: &'static [Kind<C>],
+        pace: Pace,
         stop: CancellationToken,
     ) {
+        // Whose turn it is, is another matter for each pace.
+        let jobs = Self { turn: Arc::default(), ..self.clone() };
+        let table: Vec<_> = table.iter().filter(|kind| kind.pace == pace).collect();
         let kinds: Vec<_> = table.iter().map(|kind| kind.name).collect();
+        let mut wakes = self.wakes();
         let worker =
-            Arc::new(Worker { jobs: self.clone(), context, database: database.clone(), stop: stop.clone() });
-        let slots = Arc::new(Semaphore::new(CONCURRENCY));
+            Arc::new(Worker { jobs: jobs.clone(), context, database: database.clone(), stop: stop.clone() });
+        let slots = Arc::new(Semaphore::new(pace.at_once()));
         let detached = TaskTracker::new();
         while !stop.is_cancelled() {
             // Waits for one free slot, then claims no more than there are.
             drop(Arc::clone(&slots).acquire_owned().await);
             let look_again = self.clock.now() + LOOK;
-            match self.claim(database, &kinds, slots.available_permits().clamp(1, BATCH)).await {
+            wakes.mark_unchanged(); // what happened before is about to be seen
+            match jobs.claim(database, &kinds, slots.available_permits().clamp(1, BATCH)).await {
                 Ok(jobs) if !jobs.is_empty() => {
                     let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
                     for job in jobs {
@@ -86,12 +111,12 @@ impl Jobs {
                             together.entry((at, job.tenant)).or_default().push(job);
                         } else {
                             let slot = Arc::clone(&slots).acquire_owned().await;
-                            let run = Arc::clone(&worker).run(&table[at], vec![job]);
+                            let run = Arc::clone(&worker).run(table[at], vec![job]);
                             detached.spawn(async move { (run.await, drop(slot)) });
                         }
                     }
                     let batches = together.into_iter();
-                    join_all(batches.map(|((at, _), jobs)| Arc::clone(&worker).run(&table[at], jobs))).await;
+                    join_all(batches.map(|((at, _), jobs)| Arc::clone(&worker).run(table[at], jobs))).await;
                     continue;
                 }
                 Ok(_) => {}
@@ -99,7 +124,7 @@ impl Jobs {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.woken() => {}
+                _ = wakes.changed() => {}
                 () = self.clock.sleep_until(look_again) => {}
             }
         }

@@ -12,7 +12,7 @@ use poem_openapi::{
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::{NewProject, Project, ProjectConfig, ProjectId, ProjectPatch, secrets};
+use super::{NewProject, Project, ProjectConfig, ProjectId, ProjectPatch, secrets, token};
 use crate::{
     accounts::{Caller, scope},
     app::App,
@@ -148,7 +148,60 @@ impl ProjectsApi {
             old_secret_expires_at: until.into(),
         }))
     }
+
+    /// Give the project a provider token
+    ///
+    /// With it a private repository is read, and what the Git host could not deliver is asked for. It needs no more
+    /// than to read the repository and, on GitHub, its webhooks. It is stored sealed, never shown again, and sent to
+    /// the host of `repoUrl` alone: a project that moves to another host has none.
+    #[oai(path = "/projects/:project_id/provider-token", method = "put", operation_id = "set_provider_token")]
+    async fn set_provider_token(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        body: Input<ProviderTokenIn>,
+    ) -> Result<NoContent> {
+        let ProviderTokenIn { username, token } = body.0;
+        let Caller { principal, sender, .. } = &caller;
+        token::set_provider_token(&app, principal, sender, project_id.0, username, token.into()).await?;
+        Ok(NoContent::Done)
+    }
+
+    /// Take the provider token away
+    ///
+    /// The repository is read without it from now on.
+    #[oai(
+        path = "/projects/:project_id/provider-token",
+        method = "delete",
+        operation_id = "remove_provider_token"
+    )]
+    async fn remove_provider_token(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::ProjectsWrite>,
+        /// The project.
+        project_id: Path<ProjectId>,
+    ) -> Result<NoContent> {
+        let Caller { principal, sender, .. } = &caller;
+        token::remove_provider_token(&app, principal, sender, project_id.0).await?;
+        Ok(NoContent::Done)
+    }
 }
+
+/// A token for the Git host.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, rename = "ProviderToken", example)]
+struct ProviderTokenIn {
+    /// The user's name that goes with it; left out where only the token counts.
+    username: Option<String>,
+    /// The token, as the Git host showed it.
+    token: String,
+}
+
+example!(ProviderTokenIn, {"token": "github_pat_of_your_own"});
 
 /// A project to be made.
 #[derive(Deserialize, Object)]

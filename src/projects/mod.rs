@@ -7,6 +7,7 @@
 mod api;
 pub mod secrets;
 mod store;
+pub mod token;
 mod tools;
 pub mod worker;
 
@@ -22,6 +23,7 @@ pub use crate::wire::ProjectId;
 use crate::{
     accounts::{Principal, parse_name},
     app::App,
+    artifacts::scan::{self, Wanted},
     clock::Time,
     database::{TenantId, Tx},
     error::{Error, Result},
@@ -88,13 +90,14 @@ impl Default for ProjectConfig {
 
 /// Where the BMAD method keeps its documents.
 fn default_paths() -> BTreeMap<String, Vec<String>> {
-    let defaults = [
-        ("prd", "docs/prd*"),
-        ("architecture", "docs/architecture*"),
-        ("story", "docs/stories/**"),
-        ("qa", "docs/qa/**"),
+    let defaults: [(&str, &[&str]); 4] = [
+        ("prd", &["docs/prd*", "docs/epic*"]),
+        ("architecture", &["docs/architecture*"]),
+        ("story", &["docs/stories/**"]),
+        ("qa", &["docs/qa/**"]),
     ];
-    defaults.into_iter().map(|(kind, pattern)| (kind.to_owned(), vec![pattern.to_owned()])).collect()
+    let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    defaults.into_iter().map(|(kind, patterns)| (kind.to_owned(), owned(patterns))).collect()
 }
 
 /// A project to be made.
@@ -176,6 +179,7 @@ async fn make_project(
                 store::insert(tx, row).await?;
                 security::note(tx, event).await?;
                 events::create_log(&app_, tx, id).await?;
+                scan::want(&app_, tx, id, Wanted::ByProject).await?;
                 secrets::create(&app_, tx, id).await
             })
         })
@@ -266,9 +270,15 @@ pub async fn update_project(
                     config: config.unwrap_or_else(|| before.config.clone()),
                     version: before.version + 1,
                     updated_at: app_.clock.now(),
-                    ..before
+                    ..before.clone()
                 };
                 store::update(tx, &after).await?;
+                if token::origin(&after.repo_url) != token::origin(&before.repo_url) {
+                    store::remove_token(tx, id).await?; // it was given to one host, and goes to no other
+                }
+                if after.repo_url != before.repo_url || after.config != before.config {
+                    scan::want(&app_, tx, id, Wanted::ByProject).await?;
+                }
                 let payload =
                     json!({"name": after.name, "repoUrl": after.repo_url, "version": after.version});
                 let event = NewEvent { name: EventName::ProjectChanged, payload };

@@ -1,7 +1,9 @@
 //! The rows of projects and their sealed secrets.
 
-use entity::{event_head, project, project_secret};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*};
+use entity::{event_head, project, project_secret, provider_token};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, prelude::*, sea_query::OnConflict,
+};
 
 use super::{Project, ProjectConfig, ProjectId, secrets::SealedSecret};
 use crate::{
@@ -89,6 +91,7 @@ pub(super) async fn remove(tx: &Tx<'_>, id: ProjectId) -> Result<()> {
         .filter(project_secret::Column::ProjectId.eq(id.0))
         .exec(tx.conn())
         .await?;
+    remove_token(tx, id).await?;
     tx.delete::<event_head::Entity>().filter(event_head::Column::ProjectId.eq(id.0)).exec(tx.conn()).await?;
     tx.delete::<project::Entity>().filter(project::Column::Id.eq(id.0)).exec(tx.conn()).await?;
     Ok(())
@@ -120,6 +123,48 @@ pub(super) async fn retire_secrets(tx: &Tx<'_>, project: ProjectId, now: Time, u
         .exec(tx.conn())
         .await?;
     Ok(())
+}
+
+/// A project's sealed token, and the user's name beside it.
+pub(super) async fn token(tx: &Tx<'_>, project: ProjectId) -> Result<Option<(String, Vec<u8>)>> {
+    let row = tx
+        .find::<provider_token::Entity>()
+        .filter(provider_token::Column::ProjectId.eq(project.0))
+        .one(tx.conn())
+        .await?;
+    Ok(row.map(|row| (row.username, row.sealed)))
+}
+
+pub(super) async fn set_token(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    username: String,
+    sealed: Vec<u8>,
+    now: Time,
+) -> Result<()> {
+    use provider_token::Column;
+    let row = provider_token::ActiveModel {
+        project_id: Set(project.0),
+        tenant_id: Set(tx.tenant().0),
+        username: Set(username),
+        sealed: Set(sealed),
+        created_at: Set(now),
+    };
+    let another = OnConflict::column(Column::ProjectId)
+        .update_columns([Column::Username, Column::Sealed, Column::CreatedAt])
+        .to_owned();
+    provider_token::Entity::insert(row).on_conflict(another).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whether there was one.
+pub(super) async fn remove_token(tx: &Tx<'_>, project: ProjectId) -> Result<bool> {
+    let removed = tx
+        .delete::<provider_token::Entity>()
+        .filter(provider_token::Column::ProjectId.eq(project.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(removed.rows_affected > 0)
 }
 
 /// Whose a project is, its configuration, and its sealed secrets, newest first.

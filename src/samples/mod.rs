@@ -4,7 +4,8 @@
 //! A [`Repository`] is a stand-in for one on GitHub, in full; a [`Forge`] for one on any of the five hosts, as
 //! far as they have things in common. What happens to it comes back as a [`Sample`], and later samples agree
 //! with earlier ones. A [`Story`] strings them together for ever, an [`Episode`] does on any host. All of it is
-//! deterministic: times are passed in, ids are counted or hashed, so the same calls give the same bytes.
+//! deterministic: times are passed in, ids are counted or hashed, so the same calls give the same bytes. A
+//! [`WorkingCopy`] has the documents that they tell of, in a repository that can be read.
 
 mod bitbucket;
 mod forge;
@@ -13,6 +14,7 @@ mod github;
 mod gitlab;
 mod signing;
 mod story;
+mod working_copy;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,6 +25,7 @@ pub use self::{
     forge::{Forge, Happening, SOURCES, Stage},
     signing::sign,
     story::{Episode, Story},
+    working_copy::WorkingCopy,
 };
 use self::{
     github::{MAIN, account, number_of},

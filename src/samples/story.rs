@@ -26,7 +26,7 @@ pub struct Story {
 
 impl Story {
     /// Samples in one round.
-    pub const ROUND: usize = 21;
+    pub const ROUND: usize = 22;
 
     /// The story of a repository such as `acme/rocket`, from its beginning.
     pub fn new(full_name: &str, now: DateTime<Utc>) -> Self {
@@ -43,36 +43,37 @@ impl Story {
         self.repository.at(now);
         match step {
             // Only the first round can add a document; the others rewrite it.
-            0 => self.require(round == 1, &format!("docs: PRD version {round}.0, {title}")),
+            0 => self.require(round == 1, &format!("docs: PRD version {}.0, {title}", 2 * round - 1)),
             1 => self.design(round, slug),
-            2 => self.require(false, &format!("docs: PRD version {round}.1, a smaller first step")),
-            3 => {
+            2 => self.require(false, &format!("docs: PRD version {}.0, a smaller first step", 2 * round)),
+            3 => self.catch_up(round),
+            4 => {
                 self.issue = self.repository.next_number();
                 self.repository.issue("opened", self.issue, bug)
             }
-            4 => self.code(&branch, true, &format!("{title}: first version"), &code),
-            5 => {
+            5 => self.code(&branch, true, &format!("{title}: first version"), &code),
+            6 => {
                 self.pull = self.repository.next_number();
                 self.repository.pull_request("opened", self.pull, title, false)
             }
-            6 | 11 => {
+            7 | 12 => {
                 self.run = self.repository.new_id();
                 self.run(&branch, "queued", None)
             }
-            7 | 12 => self.run(&branch, "in_progress", None),
-            8 => self.run(&branch, "completed", Some("failure")),
-            9 => self.code(&branch, false, &format!("Fix: {bug}\n\nFixes #{}", self.issue), &code),
-            10 => self.repository.pull_request("synchronize", self.pull, title, false),
-            13 => self.run(&branch, "completed", Some("success")),
-            14 => {
+            8 | 13 => self.run(&branch, "in_progress", None),
+            9 => self.run(&branch, "completed", Some("failure")),
+            10 => self.code(&branch, false, &format!("Fix: {bug}\n\nFixes #{}", self.issue), &code),
+            11 => self.repository.pull_request("synchronize", self.pull, title, false),
+            14 => self.run(&branch, "completed", Some("success")),
+            15 => {
                 let id = self.repository.new_id();
                 self.repository.check_run(id, "clippy", "completed", Some("success"))
             }
-            15 => self.repository.status("ci/preview", "success"),
-            16 => self.code(MAIN, true, &format!("{title} (#{})", self.pull), &code),
-            17 => self.repository.pull_request("closed", self.pull, title, true),
-            18 => self.repository.issue("closed", self.issue, bug),
-            19 => self.repository.push_tag(&tag),
+            16 => self.repository.status("ci/preview", "success"),
+            17 => self.code(MAIN, true, &format!("{title} (#{})", self.pull), &code),
+            18 => self.repository.pull_request("closed", self.pull, title, true),
+            19 => self.repository.issue("closed", self.issue, bug),
+            20 => self.repository.push_tag(&tag),
             _ => self.repository.release(&tag),
         }
     }
@@ -85,20 +86,37 @@ impl Story {
         self.repository.push(branch, &[Commit::of(new, message, DEVELOPER, paths)])
     }
 
+    /// The stories of a round are written against the requirements of the time; those of the round before are done.
     fn design(&mut self, round: usize, slug: &str) -> Sample {
         let message = format!("docs: where {slug} lives");
         let architecture = Commit::of(round == 1, &message, DEVELOPER, &["docs/architecture.md"]);
         let message = format!("docs: stories {round}.1 and {round}.2");
-        let happy = format!("docs/stories/{round}.1.{slug}-when-all-is-well.md");
-        let sad = format!("docs/stories/{round}.2.{slug}-when-it-fails.md");
-        let added = [happy.as_str(), sad.as_str()];
-        self.repository.push(MAIN, &[architecture, Commit::of(true, &message, PLANNER, &added)])
+        let (added, done) = (stories(round), stories(round - 1));
+        let (added, done) = (added.each_ref().map(String::as_str), done.each_ref().map(String::as_str));
+        let removed: &[&str] = if round > 1 { &done } else { &[] };
+        let stories = Commit { removed, ..Commit::of(true, &message, PLANNER, &added) };
+        self.repository.push(MAIN, &[architecture, stories])
+    }
+
+    /// What was written against the requirements of before follows them.
+    fn catch_up(&mut self, round: usize) -> Sample {
+        let message = format!("docs: stories {round}.1 and {round}.2 follow the PRD");
+        let stories = stories(round);
+        let paths = stories.each_ref().map(String::as_str);
+        self.repository.push(MAIN, &[Commit::of(false, &message, PLANNER, &paths)])
     }
 
     fn run(&mut self, branch: &str, status: &str, conclusion: Option<&str>) -> Sample {
         let run = WorkflowRun { id: self.run, name: "CI", attempt: 1, status, conclusion, branch };
         self.repository.workflow_run(&run)
     }
+}
+
+/// The documents of a round's stories.
+fn stories(round: usize) -> [String; 2] {
+    let (slug, ..) = FEATURES[round.saturating_sub(1) % FEATURES.len()];
+    ["1.{slug}-when-all-is-well", "2.{slug}-when-it-fails"]
+        .map(|name| format!("docs/stories/{round}.{}.md", name.replace("{slug}", slug)))
 }
 
 /// A shorter story that every host can tell: a document, an issue, a change that fails its checks, is mended,

@@ -96,6 +96,10 @@ wire_enum! {
         ProjectDeleted = "project_deleted",
         /// A project got another webhook secret.
         WebhookSecretRotated = "webhook_secret_rotated",
+        /// A project got a token for its Git host.
+        ProviderTokenSet = "provider_token_set",
+        /// A project's token for its Git host was taken away.
+        ProviderTokenRemoved = "provider_token_removed",
     }
 }
 

@@ -20,6 +20,7 @@ mod gitlab;
 mod ingest;
 mod payload;
 mod receive;
+pub mod reconcile;
 mod rejected;
 mod replay;
 mod retention;

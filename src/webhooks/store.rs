@@ -80,6 +80,30 @@ pub(super) async fn find_all(tx: &Tx<'_>, ids: Vec<Uuid>) -> Result<HashMap<Uuid
     Ok(rows.into_iter().map(|row| (row.id, to_delivery(row))).collect())
 }
 
+/// Which of some deliveries were accepted.
+pub(super) async fn known(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    source: Source,
+    deliveries: Vec<String>,
+) -> Result<HashSet<String>> {
+    let mut known = HashSet::new();
+    for some in deliveries.chunks(1000) {
+        let found: Vec<String> = tx
+            .find::<webhook_event::Entity>()
+            .select_only()
+            .column(webhook_event::Column::DeliveryId)
+            .filter(webhook_event::Column::ProjectId.eq(project.0))
+            .filter(webhook_event::Column::Source.eq(source.as_str()))
+            .filter(webhook_event::Column::DeliveryId.is_in(some.iter().map(String::as_str)))
+            .into_tuple()
+            .all(tx.conn())
+            .await?;
+        known.extend(found);
+    }
+    Ok(known)
+}
+
 /// A delivery's row without what is large.
 #[derive(FromQueryResult)]
 struct SummaryRow {

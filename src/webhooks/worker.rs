@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     app::App,
-    artifacts::{self, Patterns},
+    artifacts::{
+        self, Patterns,
+        scan::{self, Wanted},
+    },
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
@@ -48,12 +51,28 @@ impl Arguments {
     }
 }
 
+/// A project as deliveries of a batch meet it.
+struct Met {
+    project: Project,
+    patterns: Patterns,
+    /// Whether its repository tells by itself what it holds, so that pushes need not.
+    is_read: bool,
+}
+
 /// What a delivery is about to cause.
 struct Work {
-    project: Arc<(Project, Patterns)>,
+    project: Arc<Met>,
     delivery: Delivery,
     changes: Vec<Change>,
     replay: bool,
+}
+
+impl Work {
+    /// Whether there is something new to be read.
+    fn is_tracked_push(&self) -> bool {
+        let branch = self.project.project.config.branch.as_deref();
+        self.changes.iter().any(|change| matches!(change, Change::Push(push) if push.is_tracked(branch)))
+    }
 }
 
 /// Turns deliveries of one tenant into their effects. They are read and understood together, and share a
@@ -63,7 +82,9 @@ struct Work {
 /// Outcomes are `unprocessable` for a payload that is not what its host documents, and the database's errors.
 pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>) -> Vec<Result<()>> {
     let (context, batch) = (Arc::clone(&app), jobs.clone());
-    let prepared = app.database.read(tenant, |tx| Box::pin(async move { prepare(tx, &batch).await })).await;
+    let prepared =
+        app.database.read(tenant, |tx| Box::pin(async move { prepare(&context, tx, &batch).await })).await;
+    let context = Arc::clone(&app);
     let (prepared, batch) = (prepared, jobs.clone());
     let outcome = match prepared {
         Ok(works) => {
@@ -91,16 +112,16 @@ pub async fn process_deliveries(app: Arc<App>, tenant: TenantId, jobs: Vec<Job>)
 }
 
 /// The projects of a batch, each looked up once; none for one that is gone.
-type Projects = HashMap<ProjectId, Option<Arc<(Project, Patterns)>>>;
+type Projects = HashMap<ProjectId, Option<Arc<Met>>>;
 
 /// Reads deliveries and what their hosts say happened. One that cannot be read harms no other.
-async fn prepare(tx: &Tx<'_>, jobs: &[Job]) -> Result<Vec<Result<Option<Work>>>> {
+async fn prepare(app: &App, tx: &Tx<'_>, jobs: &[Job]) -> Result<Vec<Result<Option<Work>>>> {
     let mut deliveries = store::find_all(tx, jobs.iter().map(|job| job.id.0).collect()).await?;
     let (mut projects, mut prepared) = (Projects::new(), Vec::with_capacity(jobs.len()));
     for job in jobs {
         let delivery = deliveries.remove(&job.id.0).transpose();
         prepared.push(match delivery {
-            Ok(delivery) => understand(tx, job, delivery, &mut projects).await,
+            Ok(delivery) => understand(app, tx, job, delivery, &mut projects).await,
             Err(error) => Err(error),
         });
     }
@@ -109,6 +130,7 @@ async fn prepare(tx: &Tx<'_>, jobs: &[Job]) -> Result<Vec<Result<Option<Work>>>>
 
 /// What a delivery is about to cause; nothing, if it or its project is gone.
 async fn understand(
+    app: &App,
     tx: &Tx<'_>,
     job: &Job,
     delivery: Option<Delivery>,
@@ -120,7 +142,8 @@ async fn understand(
         vacant.insert(match projects::find(tx, id).await {
             Ok(project) => {
                 let patterns = Patterns::compile(&project.config.artifact_paths)?;
-                Some(Arc::new((project, patterns)))
+                let is_read = scan::find(app, tx, id).await?.reads();
+                Some(Arc::new(Met { project, patterns, is_read }))
             }
             Err(error) if error.code == Code::NotFound => None,
             Err(error) => return Err(error),
@@ -142,14 +165,19 @@ async fn apply_all(
     let (mut done, mut told) = (Vec::new(), BTreeMap::<ProjectId, Vec<_>>::new());
     let mut outcomes = Vec::with_capacity(jobs.len());
     // In one order for all, so that no two batches wait for each other.
-    let projects: BTreeSet<_> = works.iter().flatten().flatten().map(|work| work.project.0.id).collect();
+    let projects: BTreeSet<_> =
+        works.iter().flatten().flatten().map(|work| work.project.project.id).collect();
     for project in projects {
         tx.lock(project.0).await?;
     }
+    let mut pushed = BTreeSet::new();
     for (job, work) in jobs.into_iter().zip(works) {
         match work {
             Ok(Some(work)) => {
-                let (project, cause) = (work.project.0.id, Some(job.id.0));
+                let (project, cause) = (work.project.project.id, Some(job.id.0));
+                if work.is_tracked_push() {
+                    pushed.insert(project);
+                }
                 let events = apply(app, tx, work).await?.into_iter().map(|event| (cause, event));
                 told.entry(project).or_default().extend(events);
             }
@@ -163,6 +191,9 @@ async fn apply_all(
         done.push(job);
     }
     jobs::finish(tx, &done).await?;
+    for project in pushed {
+        scan::want(app, tx, project, Wanted::ByPush).await?;
+    }
     for (project, events) in told {
         events::append(app, tx, project, events).await?;
     }
@@ -174,10 +205,10 @@ async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
     let Work { project, delivery, changes, replay } = work;
     let mut events = vec![received(&delivery)];
     for change in changes {
-        events.extend(apply_change(app, tx, &project.0, &project.1, &delivery, change).await?);
+        events.extend(apply_change(app, tx, &project, &delivery, change).await?);
     }
     if replay {
-        drop_known(tx, project.0.id, delivery.id, &mut events).await?;
+        drop_known(tx, project.project.id, delivery.id, &mut events).await?;
     }
     Ok(events)
 }
@@ -211,28 +242,27 @@ fn read(delivery: &Delivery) -> Result<Vec<Change>> {
 async fn apply_change(
     app: &App,
     tx: &Tx<'_>,
-    project: &Project,
-    patterns: &Patterns,
+    met: &Met,
     delivery: &Delivery,
     change: Change,
 ) -> Result<Vec<NewEvent>> {
     match change {
         Change::Note(name, payload) => Ok(vec![NewEvent { name, payload }]),
-        Change::Run(state) => runs::apply_state(tx, &app.ids, project.id, state).await,
-        Change::Push(push) => apply_push(app, tx, project, patterns, delivery, push).await,
+        Change::Run(state) => runs::apply_state(tx, &app.ids, met.project.id, state).await,
+        Change::Push(push) => apply_push(app, tx, met, delivery, push).await,
     }
 }
 
 async fn apply_push(
     app: &App,
     tx: &Tx<'_>,
-    project: &Project,
-    patterns: &Patterns,
+    met: &Met,
     delivery: &Delivery,
     push: Push,
 ) -> Result<Vec<NewEvent>> {
     let mut events = vec![push.event()];
-    if push.is_tracked(project.config.branch.as_deref()) {
+    let Met { project, patterns, is_read } = met;
+    if !is_read && push.is_tracked(project.config.branch.as_deref()) {
         let pushed_at = push.pushed_at.unwrap_or(delivery.received_at);
         events.extend(
             artifacts::apply_push(tx, &app.ids, project.id, patterns, &push.touches, pushed_at).await?,

@@ -89,6 +89,7 @@ fn body_for(operation: &str) -> Value {
         "create_invitation" => json!({"role": "viewer"}),
         "create_project" => json!({"name": "x", "repoUrl": "https://github.com/a/b"}),
         "create_key" => json!({"name": "x", "role": "viewer"}),
+        "set_provider_token" => json!({"token": "ghp_of_nobody"}),
         "update_principal" | "update_project" => json!({"name": "stolen"}),
         "replay_deliveries" => json!({"status": "failed"}),
         _ => json!({}),

@@ -19,7 +19,9 @@ use crate::support::{
     agent::{Agent, Revision},
     client::answer,
     dawn, eventually,
+    git_host::{GitHost, Mood},
     process::{LOG, Process, free_port, output},
+    repository::Origin,
     text,
     visitor::{EMAIL, form},
 };
@@ -106,6 +108,8 @@ impl House {
                 secrets.add("the older issuer's secret", "canary-of-the-issuer-before-this-one"),
             ),
             ("TRACKSIDE_LEGACY_HS256_UNTIL", "2999-01-01T00:00:00Z".to_owned()),
+            ("TRACKSIDE_SCANS", "true".to_owned()),
+            ("TRACKSIDE_GIT_ALLOW", "127.0.0.1".to_owned()),
         ];
         // Commands in this folder find the key there.
         let file = folder.path().join("trackside.toml");
@@ -245,6 +249,25 @@ async fn projects(client: &Client, project: &Project, secrets: &mut Secrets, hea
     );
 }
 
+/// A repository is read with a provider token, rightly and wrongly.
+async fn repositories(project: &Project, secrets: &mut Secrets, heard: &mut Heard) {
+    let origin = Origin::with(&[("docs/prd.md", "# Rocket")]);
+    let host = GitHost::of(&origin).await;
+    let token = secrets.add("a provider token", "ghp_canaryOfTheRepository");
+    host.is(Mood::Private(token.clone()));
+    let project = project.tenant.project_at(&host.url()).await;
+    project.scanned().await;
+    let path = project.path("/provider-token");
+    heard.keep("a provider token", project.client.put(&path, json!({"token": token})).await.expect(204));
+    assert_eq!(project.scanned().await["state"], "succeeded");
+    let wrong = secrets.add("a provider token that is wrong", "ghp_canaryOfAnotherOne");
+    heard.keep("another", project.client.put(&path, json!({"token": wrong})).await.expect(204));
+    assert_eq!(project.scanned().await["state"], "failed");
+    let odd = secrets.add("what is no provider token", "ghp_canary with spaces");
+    heard.keep("what is none", project.client.put(&path, json!({"token": odd})).await.expect(400));
+    heard.keep("the scan", project.client.get(&project.path("/scan")).await);
+}
+
 /// Somebody is invited and joins.
 async fn invitations(client: &Client, guest: &Visitor, secrets: &mut Secrets, heard: &mut Heard) {
     let made = client.post("/api/v1/invitations", json!({"role": "viewer"})).await.expect(201).json;
@@ -328,6 +351,7 @@ async fn no_secret_is_in_what_the_service_says_logs_lists_or_stores() {
     invitations(&client, &Visitor::of(process.client(None)), &mut secrets, &mut heard).await;
     grants(&house, &visitor, &process.client(None), &mut secrets, &mut heard).await;
     everything(&client, &visitor, &[("project_id", project.id.clone())], &mut heard).await;
+    repositories(&project, &mut secrets, &mut heard).await;
     process.terminate();
     assert_eq!(process.ended().await, Some(0));
 

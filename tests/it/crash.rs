@@ -11,6 +11,7 @@ use trackside::samples::Repository;
 use crate::support::{
     Client, Project, Socket, dawn, eventually, number,
     process::{Process, free_port},
+    repository::{Origin, READS_FILES},
     text,
 };
 
@@ -33,6 +34,36 @@ async fn burst(project: Project, name: String, acknowledged: Arc<Mutex<HashSet<S
             _ => return,
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_scan_has_the_rest_read_and_nothing_told_twice() {
+    const STORIES: usize = 600;
+    let (folder, port) = (Scratch::new(), free_port());
+    let origin = Origin::new();
+    for number in 0..STORIES {
+        origin.write(&format!("docs/stories/{number}.md"), format!("# Story {number}\n"));
+    }
+    origin.commit_all("Begin");
+    let settings = [SETTINGS[0], READS_FILES[0], READS_FILES[1]];
+    let mut process = Process::serve(folder.path(), port, &settings, &[]).await;
+    let tenant = process.project(folder.path()).await.tenant;
+    let project = tenant.project_at(&origin.url()).await;
+    for batches in [1, 3, 6] {
+        eventually("some of it is read", async || {
+            project.scan().await["done"].as_u64() >= Some(50 * batches)
+        })
+        .await;
+        process.kill();
+        process = Process::serve(folder.path(), port, &settings, &[]).await;
+    }
+    assert_eq!(project.scanned().await["state"], "succeeded");
+    assert_eq!(project.artifacts().await.len(), STORIES);
+    let mut told = HashSet::new();
+    for event in project.all("/events").await.iter().filter(|event| event["event"] == "artifact_updated") {
+        assert!(told.insert(text(&event["payload"]["path"])), "told twice: {event}");
+    }
+    assert_eq!(told.len(), STORIES);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::principal;
+use futures::future::join_all;
 use reqwest::Method;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::{Value, json};
@@ -111,6 +112,20 @@ async fn a_rotated_key_has_a_successor_and_stays_valid_until_the_overlap_is_over
     let events = acme.client.get("/api/v1/security-events?action=key_rotated").await.expect(200).json;
     assert_eq!(events["items"].as_array().unwrap().len(), 3);
     assert_eq!(events["items"][2]["details"]["newKeyId"], new["id"]);
+}
+
+#[tokio::test]
+async fn of_many_rotations_at_once_one_has_the_successor() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    for _ in 0..5 {
+        let old = made(&acme.client, json!({"name": "ci", "role": "member"})).await;
+        let rotate = format!("{}/rotate", path(&old));
+        let answers = join_all((0..8).map(|_| acme.client.post(&rotate, json!({})))).await;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        statuses.sort();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    }
 }
 
 #[tokio::test]

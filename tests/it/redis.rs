@@ -251,17 +251,19 @@ async fn the_workers_of_all_instances_hear_of_a_job_and_nobody_wakes_himself() {
     for jobs in &jobs {
         tokio::spawn(share_wakes(jobs.clone(), redis.clone(), true));
     }
+    let mut wakes: Vec<_> = jobs.iter().map(Jobs::wakes).collect();
     eventually("a job of the one wakes the other", async || {
         jobs[0].wake_all();
-        timeout(Duration::from_millis(50), jobs[1].woken()).await.is_ok()
+        timeout(Duration::from_millis(50), jobs[1].wakes().changed()).await.is_ok()
     })
     .await;
     // Its own wake is heard at once; what it sent comes back to it and wakes nobody.
-    while timeout(Duration::from_millis(200), jobs[0].woken()).await.is_ok() {}
+    while timeout(Duration::from_millis(200), wakes[0].changed()).await.is_ok() {}
+    wakes[1].mark_unchanged();
     jobs[0].wake_all();
-    jobs[0].woken().await;
-    jobs[1].woken().await;
-    assert!(timeout(Duration::from_millis(200), jobs[0].woken()).await.is_err(), "woken by itself");
+    wakes[0].changed().await.unwrap();
+    wakes[1].changed().await.unwrap();
+    assert!(timeout(Duration::from_millis(200), wakes[0].changed()).await.is_err(), "woken by itself");
 }
 
 #[tokio::test]

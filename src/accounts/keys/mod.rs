@@ -228,6 +228,7 @@ pub async fn rotate_key(
     let event = SecurityEvent::new(app, authority.actor(), SecurityAction::KeyRotated);
     let rotated = app.database.write(tenant, move |tx| {
         Box::pin(async move {
+            tx.lock(id.0).await?; // of two rotations at once, one sees the other's successor
             let old = store::find(tx, id).await?;
             if old.revoked_at.is_some() || old.expires_at.is_some_and(|expires_at| expires_at <= now) {
                 let why = "this key has ended already; make a new key for its principal";

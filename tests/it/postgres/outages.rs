@@ -23,7 +23,7 @@ use crate::support::{
 /// A folder whose settings lead to a database.
 fn folder(url: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let settings = format!("database_url = \"{url}\"\njob_lease_seconds = 1\n");
+    let settings = format!("database_url = \"{url}\"\njob_lease_seconds = 1\nscans = \"false\"\n");
     std::fs::write(folder.path().join("trackside.toml"), settings).unwrap();
     folder
 }

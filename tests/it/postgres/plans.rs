@@ -25,6 +25,8 @@ const FURNISH: &str = "
       SELECT gen_random_uuid(), tenant_id, id, 'github', 'push', 'x', 'x', now() FROM project, generate_series(1, 10);
     INSERT INTO artifact (id, tenant_id, project_id, path, kind, name, dependencies, commit, changed_at)
       SELECT gen_random_uuid(), tenant_id, id, 'docs/' || n, 'other', 'x', '[]', 'c', now() FROM project, generate_series(1, 20) n;
+    INSERT INTO repository_scan (project_id, tenant_id, state, requests, is_asked_for, requested_at, done, total, failures, redelivered)
+      SELECT id, tenant_id, 'succeeded', 0, false, now(), 0, 0, 0, 0 FROM project ON CONFLICT DO NOTHING;
     INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at)
       SELECT gen_random_uuid(), tenant_id, id, 'github', n::text, 'workflow', 'x', 'success', 1, now() FROM project, generate_series(1, 20) n;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)

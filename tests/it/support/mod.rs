@@ -7,10 +7,12 @@
 pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod git_host;
 pub(crate) mod hosts;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod provider;
+pub(crate) mod repository;
 pub(crate) mod sabotage;
 pub(crate) mod socket;
 pub(crate) mod stream;

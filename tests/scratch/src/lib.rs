@@ -77,6 +77,8 @@ impl Scratch {
         let mut settings = vec![
             ("DATABASE_URL".to_owned(), self.database_url()),
             ("TRACKSIDE_DATA_DIR".to_owned(), self.path().display().to_string()),
+            // The repositories that most tests name are nowhere.
+            ("TRACKSIDE_SCANS".to_owned(), "false".to_owned()),
         ];
         settings.extend(env::var("TRACKSIDE_TEST_REDIS").ok().map(|url| ("REDIS_URL".to_owned(), url)));
         settings

@@ -1,0 +1,293 @@
+//! Repositories: how long it takes from a push to its event, to read a large repository, and to find something in many
+//! documents.
+//!
+//! `bench documents` measures it with repositories that it makes with `git`, over SQLite and PostgreSQL, and writes
+//! `bench/DOCUMENTS.md`. A scan is measured by the service's own times, from its begin to its end, and beside what Git
+//! needs to list and print the same: both read the same objects, in turn, round after round.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anstream::println;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trackside::samples::sign;
+
+use crate::{
+    Result,
+    child::{self, Contender, Kind, Place, Target},
+    disk::Disk,
+    load::within,
+    postgres::Postgres,
+    report,
+};
+
+/// Documents of the repository that is pushed to and read whole.
+const DOCUMENTS: usize = 500;
+/// Files of it.
+const FILES: usize = 50_000;
+/// Documents that are searched.
+const MANY: usize = 100_000;
+/// Pushes, and searches.
+const TIMES: usize = 100;
+/// What is searched for: rare and frequent words, phrases and beginnings.
+const QUERIES: [&str; 5] = ["launch", "orbit telemetry", "\"before the launch\"", "telem*", "module 4711"];
+
+/// A repository in a folder.
+struct Origin(TempDir);
+
+impl Origin {
+    fn new() -> Result<Self> {
+        let origin = Self(TempDir::new()?);
+        origin.git(&["init", "--quiet", "--initial-branch=main"])?;
+        Ok(origin)
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        let settings = ["-c", "user.name=bench", "-c", "user.email=bench@example.org"];
+        let output =
+            Command::new("git").current_dir(self.0.path()).args(settings).args(arguments).output()?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+        }
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        Ok(fs::write(path, text)?)
+    }
+
+    fn commit(&self) -> Result<()> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", "Change"])?;
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.0.path().display())
+    }
+}
+
+/// A document of about two kilobytes, no two of which are the same.
+fn document(number: usize, version: usize) -> String {
+    let mut text = format!(
+        "---\nversion: {version}.0\nstatus: ready\ndependencies:\n  - docs/prd.md@v1\n---\n# Story {number}\n\n"
+    );
+    for part in 0..6 {
+        text.push_str(&format!(
+            "## Part {part} of story {number}\n\nThe module {} keeps telemetry of orbit {} before the launch, and every \
+             engineer reads module {} first. What holds for {version} is written here, step by step, in plain words.\n\n",
+            number * 7 + part,
+            number % 97,
+            number * 31 + part,
+        ));
+    }
+    text
+}
+
+/// Measures everything, and gives the report.
+pub(crate) async fn measure(rounds: usize) -> Result<String> {
+    let service = child::build()?;
+    let mut lines = Vec::new();
+    let (large, many) = (large()?, many()?);
+    for store in ["SQLite", "PostgreSQL"] {
+        let postgres = match store {
+            "SQLite" => None,
+            _ => Some(Arc::new(Postgres::start(Disk::AsIs)?)),
+        };
+        let place = Place { disk: Disk::AsIs, postgres, redis: None, scans: true };
+        let target = child::start(&Contender::new(Kind::Trackside, &service), &place).await?;
+        let client = Client::new(&target);
+        lines.push(format!("## {store}\n\n| | median | p95 | |\n|---|---|---|---|"));
+        lines.push(read_whole(&client, &large, rounds).await?);
+        lines.push(push(&client, &large).await?);
+        lines.push(search(&client, &many).await?);
+        lines.push(String::new());
+    }
+    report::documents(&lines)
+}
+
+fn large() -> Result<Origin> {
+    let origin = Origin::new()?;
+    origin.write("docs/prd.md", "---\nversion: 1.0\n---\n# Requirements\n")?;
+    for number in 1..DOCUMENTS {
+        origin.write(&format!("docs/stories/{number}.md"), &document(number, 1))?;
+    }
+    for number in DOCUMENTS..FILES {
+        origin.write(
+            &format!("src/{}/{}/{number}.rs", number % 40, number % 1000),
+            &format!("// {number}\n"),
+        )?;
+    }
+    origin.commit()?;
+    Ok(origin)
+}
+
+fn many() -> Result<Origin> {
+    let origin = Origin::new()?;
+    for number in 0..MANY {
+        origin.write(&format!("docs/stories/{}/{number}.md", number % 300), &document(number, 1))?;
+    }
+    origin.commit()?;
+    Ok(origin)
+}
+
+/// Somebody who asks the service.
+struct Client<'a> {
+    http: reqwest::Client,
+    target: &'a Target,
+}
+
+impl<'a> Client<'a> {
+    fn new(target: &'a Target) -> Self {
+        Self { http: reqwest::Client::new(), target }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.target.port)
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        let answer = self.http.get(self.url(path)).bearer_auth(&self.target.key).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// A new project of a repository: its id and its secret.
+    async fn project(&self, origin: &Origin) -> Result<(String, String)> {
+        let body = json!({"name": "bench", "repoUrl": origin.url()});
+        let answer = self
+            .http
+            .post(self.url("/api/v1/projects"))
+            .bearer_auth(&self.target.key)
+            .json(&body)
+            .send()
+            .await?;
+        let made: Value = answer.error_for_status()?.json().await?;
+        let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+        Ok((text("id"), text("webhookSecret")))
+    }
+
+    /// Waits until a project's repository was read; gives how long that took.
+    async fn scanned(&self, project: &str) -> Result<Duration> {
+        loop {
+            let scan = self.get(&format!("/api/v1/projects/{project}/scan")).await?;
+            match scan["state"].as_str() {
+                Some("succeeded") => {
+                    let at = |field: &str| -> Result<chrono::DateTime<chrono::Utc>> {
+                        Ok(scan[field].as_str().unwrap_or_default().parse()?)
+                    };
+                    return Ok((at("finishedAt")? - at("startedAt")?).to_std()?);
+                }
+                Some("failed") => return Err(scan.to_string().into()),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+}
+
+/// A whole repository is read by a project that is new.
+async fn read_whole(client: &Client<'_>, origin: &Origin, rounds: usize) -> Result<String> {
+    let (mut scans, mut gits) = (Vec::new(), Vec::new());
+    for _ in 0..=rounds {
+        let (project, _) = client.project(origin).await?;
+        scans.push(client.scanned(&project).await?);
+        gits.push(git(origin)?);
+    }
+    let ratios = scans.iter().zip(&gits).skip(1).map(|(scan, git)| scan.as_secs_f64() / git.as_secs_f64());
+    let mut ratios: Vec<_> = ratios.collect();
+    ratios.sort_by(f64::total_cmp);
+    scans.sort();
+    let ratio = ratios[ratios.len() / 2];
+    let beside = format!("{ratio:.1}× ({:.1}–{:.1}) of what Git takes", ratios[0], ratios[ratios.len() - 1]);
+    line(&format!("a scan of {DOCUMENTS} documents among {FILES} files"), &scans, &beside)
+}
+
+/// What Git takes to list all files and print the documents.
+fn git(origin: &Origin) -> Result<Duration> {
+    let began = Instant::now();
+    let listed = origin.git(&["ls-tree", "-r", "HEAD"])?;
+    let listed = String::from_utf8_lossy(&listed);
+    let documents = listed.lines().filter(|line| line.contains("\tdocs/"));
+    let blobs: String =
+        documents.filter_map(|line| line.split([' ', '\t']).nth(2)).flat_map(|id| [id, "\n"]).collect();
+    let mut printing = Command::new("git")
+        .current_dir(origin.0.path())
+        .args(["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = printing.stdin.take().ok_or("no input")?;
+    let writing = std::thread::spawn(move || stdin.write_all(blobs.as_bytes()));
+    let printed = printing.wait_with_output()?.stdout.len();
+    writing.join().map_err(|_| "a thread panicked")??;
+    assert!(printed > DOCUMENTS * 1000, "{printed} bytes of documents");
+    Ok(began.elapsed())
+}
+
+/// From the post of a push to the event at whoever follows.
+async fn push(client: &Client<'_>, origin: &Origin) -> Result<String> {
+    let (project, secret) = client.project(origin).await?;
+    client.scanned(&project).await?;
+    let stream = client.http.get(client.url(&format!("/api/v1/projects/{project}/events/stream")));
+    let mut stream = stream.bearer_auth(&client.target.key).send().await?.error_for_status()?;
+    let mut taken = Vec::new();
+    for time in 0..=TIMES {
+        origin.write("docs/stories/7.md", &document(7, time + 2))?;
+        origin.commit()?;
+        let push = json!({"ref": "refs/heads/main", "repository": {"default_branch": "main"}, "commits": []})
+            .to_string();
+        let began = Instant::now();
+        let post = client.http.post(client.url(&format!("/webhooks/github/{project}")));
+        let post = post
+            .header("x-github-event", "push")
+            .header("x-github-delivery", format!("bench-{time}"))
+            .header("x-hub-signature-256", sign(&secret, push.as_bytes()));
+        post.body(push).send().await?.error_for_status()?;
+        let (mut seen, mark) = (Vec::new(), b"event: artifact_updated");
+        while !seen.windows(mark.len()).any(|window| window == mark) {
+            seen.extend(stream.chunk().await?.ok_or("the stream ended")?);
+        }
+        taken.push(began.elapsed());
+        client.scanned(&project).await?;
+    }
+    taken.remove(0);
+    taken.sort();
+    line("from a push to `artifact_updated` at a subscriber", &taken, "one document of 500 changed")
+}
+
+/// Searches by REST.
+async fn search(client: &Client<'_>, origin: &Origin) -> Result<String> {
+    let (project, _) = client.project(origin).await?;
+    let read = client.scanned(&project).await?;
+    let mut taken = Vec::new();
+    for time in 0..TIMES {
+        let query = QUERIES[time % QUERIES.len()];
+        let path = format!("/api/v1/projects/{project}/artifacts/search?limit=20&query={}", escaped(query));
+        let began = Instant::now();
+        let found = client.get(&path).await?;
+        taken.push(began.elapsed());
+        assert!(!found["items"].as_array().ok_or("no items")?.is_empty(), "{query}");
+    }
+    taken.sort();
+    let about = format!("of {MANY} documents, which were read in {:.0} s", read.as_secs_f64());
+    line("a search", &taken, &about)
+}
+
+fn escaped(query: &str) -> String {
+    query.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn line(name: &str, sorted: &[Duration], about: &str) -> Result<String> {
+    let ms = |share| within(sorted, share).map(|time| time.as_secs_f64() * 1e3);
+    let line = format!("| {name} | {:.1} ms | {:.1} ms | {about} |", ms(0.5)?, ms(0.95)?);
+    println!("  {line}");
+    Ok(line)
+}

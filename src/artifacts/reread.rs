@@ -1,0 +1,94 @@
+//! Documents that a scan has read again: what they are now, what they were, and what the log is told of that.
+
+use serde_json::{Value, json};
+
+use super::{Artifact, Revision, document::Document, event, name_of, plan::Known};
+use crate::events::{EventName, NewEvent};
+
+/// A document that was read again.
+pub(super) struct Reread {
+    pub(super) artifact: Artifact,
+    pub(super) before: Option<Known>,
+    /// Its content, if that is new.
+    pub(super) revision: Option<Revision>,
+    /// None if it is too large.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Reread {
+    /// What the log is told; nothing if nothing changed but the rules by which it was read.
+    pub(super) fn event(&self) -> Option<NewEvent> {
+        let before = self.before.as_ref().filter(|before| !before.is_removed);
+        let change = match before {
+            None => "added",
+            Some(before) if before.path != self.artifact.path => "renamed",
+            Some(before) if before.blob != self.artifact.blob || before.kind != self.artifact.kind => {
+                "changed"
+            }
+            Some(_) => return None,
+        };
+        let mut event = event(&self.artifact);
+        event.payload["change"] = change.into();
+        if let Some(before) = before {
+            event.payload["previousVersion"] = json!(before.version);
+        }
+        if change == "renamed" {
+            event.payload["previousPath"] = json!(before.map(|before| &before.path));
+        }
+        Some(event)
+    }
+}
+
+pub(super) fn gone_event(known: &Known, commit: &str) -> NewEvent {
+    let payload = json!({
+        "id": known.id.0,
+        "path": known.path,
+        "kind": known.kind.as_str(),
+        "name": name_of(&known.path),
+        "version": known.version,
+        "commit": commit,
+    });
+    NewEvent { name: EventName::ArtifactRemoved, payload }
+}
+
+pub(super) fn too_large(bytes: u64, most: u64) -> Document {
+    let why = format!("it has {bytes} bytes, and only documents of up to {most} are read");
+    Document { warnings: vec![why], ..Document::default() }
+}
+
+/// What a scan did.
+#[derive(Default)]
+pub(super) struct Tally {
+    added: u64,
+    changed: u64,
+    renamed: u64,
+    pub(super) removed: u64,
+    warnings: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, reread: &Reread) {
+        match reread.event().as_ref().and_then(|event| event.payload["change"].as_str()) {
+            Some("added") => self.added += 1,
+            Some("renamed") => self.renamed += 1,
+            Some(_) => self.changed += 1,
+            None => {}
+        }
+        self.warnings += u64::from(!reread.artifact.warnings.is_empty());
+    }
+
+    pub(super) fn is_anything(&self) -> bool {
+        self.added + self.changed + self.renamed + self.removed > 0
+    }
+
+    pub(super) fn to_json(&self, commit: &str) -> Value {
+        json!({
+            "commit": commit,
+            "added": self.added,
+            "changed": self.changed,
+            "renamed": self.renamed,
+            "removed": self.removed,
+            "withWarnings": self.warnings,
+        })
+    }
+}

@@ -1,0 +1,416 @@
+//! Reading a repository: from the newest commit of the tracked branch to artifacts, their revisions and events.
+//!
+//! Documents are written some at a time, each batch in a transaction with its events, in which the job is still held:
+//! whoever was stalled beyond the lease writes nothing, and whoever takes over reads what is left. A repository that
+//! cannot be read leaves everything as it was; the next try comes after a minute, then two, and in the end every hour.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta};
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::{
+    Artifact, ArtifactId, Patterns, Revision, RevisionId, document,
+    plan::{Found, Known, Lines, Plan, Step, distinct},
+    reread::{Reread, Tally, gone_event, too_large},
+    scan::{self, Reconciliation, Scan, ScanState},
+    store,
+};
+use crate::{
+    app::App,
+    clock::Time,
+    database::Tx,
+    error::{Code, Error, Result},
+    events::{self, EventName, NewEvent},
+    git::{Changes, Content, Contents, Credential, Entry, GitError},
+    jobs::{self, Job},
+    projects::{self, Project, ProjectId},
+    webhooks::reconcile,
+};
+
+/// The name of the job, which has the project's id.
+pub const SCAN_REPOSITORY: &str = "scan_repository";
+
+/// How often a repository is read though nobody asks.
+const EVERY: TimeDelta = TimeDelta::hours(1);
+/// Until the first try after a failure; each further one waits twice as long.
+const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
+/// Documents in one transaction.
+const BATCH: usize = 50;
+/// Bytes of a document that is read; of a larger one only its name is known.
+const MAX_BYTES: u64 = 1 << 20;
+/// Documents gone, and new ones, that are looked at for whether they were renamed.
+const RENAMES: usize = 100;
+
+/// Why a scan ends early.
+enum Stop {
+    /// The repository cannot be read.
+    Git(GitError),
+    /// Something of ours failed.
+    Ours(Error),
+}
+
+impl From<GitError> for Stop {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+/// A scan under way.
+struct Reading {
+    app: Arc<App>,
+    job: Job,
+    project: Project,
+    patterns: Patterns,
+    credential: Option<Credential>,
+    /// As the scan before left it.
+    before: Scan,
+    /// As it is now. Which commit was read, and how, is written when all of it was.
+    scan: Scan,
+    /// The commit that is read.
+    head: String,
+    /// By which patterns and rules it is read.
+    read_as: String,
+    /// What the log is to be told with whatever is written next.
+    events: Vec<NewEvent>,
+    /// What was done so far.
+    tally: Tally,
+}
+
+/// How often a host is asked which deliveries it could not make.
+const RECONCILED: TimeDelta = TimeDelta::minutes(50);
+
+/// Reads a project's repository, and puts the job back for the next time. A project that is gone needs no scan.
+///
+/// # Errors
+/// The database's. That a repository cannot be read is no error, but how the scan ended.
+pub async fn scan_repository(app: Arc<App>, job: Job) -> Result<()> {
+    let Some(mut reading) = begin(&app, &job).await? else { return Ok(()) };
+    reading.reconcile().await;
+    let ended = match reading.read().await {
+        Ok(()) => Ok(()),
+        Err(Stop::Git(error)) => reading.fail(error).await,
+        Err(Stop::Ours(error)) => Err(error),
+    };
+    match ended {
+        Err(error) if error.code == Code::NotFound => finish(&app, job).await, // it was deleted meanwhile
+        ended => ended,
+    }
+}
+
+async fn begin(app: &Arc<App>, job: &Job) -> Result<Option<Reading>> {
+    let (context, held, id) = (Arc::clone(app), job.clone(), ProjectId(job.id.0));
+    let database = app.database.in_background();
+    let begun = database.write(job.tenant, move |tx| {
+        Box::pin(async move {
+            tx.lock(id.0).await?;
+            jobs::hold(tx, &held).await?;
+            let project = match projects::find(tx, id).await {
+                Ok(project) => project,
+                Err(error) if error.code == Code::NotFound => {
+                    jobs::finish(tx, &[held]).await?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let now = context.clock.now();
+            if !context.config.git.scans {
+                jobs::again(tx, &held, now + EVERY).await?;
+                return Ok(None);
+            }
+            let before = match store::scans::find(tx, id).await? {
+                Some(scan) => scan,
+                None => {
+                    store::scans::request(tx, id, now, false).await?;
+                    scan::find(&context, tx, id).await?
+                }
+            };
+            let scan = Scan {
+                state: ScanState::Running,
+                started_at: Some(now),
+                finished_at: None,
+                done: 0,
+                total: 0,
+                ..before.clone()
+            };
+            store::scans::save(tx, id, &scan).await?;
+            let credential = projects::token::open(&context, tx, id).await?;
+            Ok(Some((project, credential, before, scan)))
+        })
+    });
+    let Some((project, credential, before, scan)) = begun.await? else { return Ok(None) };
+    let patterns = Patterns::compile(&project.config.artifact_paths)?;
+    let (app, job) = (Arc::clone(app), job.clone());
+    Ok(Some(Reading {
+        app,
+        job,
+        project,
+        patterns,
+        credential,
+        before,
+        scan,
+        head: String::new(),
+        read_as: String::new(),
+        events: Vec::new(),
+        tally: Tally::default(),
+    }))
+}
+
+async fn finish(app: &App, job: Job) -> Result<()> {
+    app.database.write(job.tenant, |tx| Box::pin(async move { jobs::finish(tx, &[job]).await })).await
+}
+
+impl Reading {
+    /// Has the host make again what it could not deliver. That it cannot be asked keeps nobody from reading.
+    async fn reconcile(&mut self) {
+        let now = self.app.clock.now();
+        let is_fresh = |asked: &Reconciliation| now - asked.at < RECONCILED;
+        if !self.before.is_asked_for && self.before.reconciliation.as_ref().is_some_and(is_fresh) {
+            return;
+        }
+        let Some(credential) = &self.credential else { return };
+        let (redelivered, failure) =
+            match reconcile::redeliver(&self.app, self.job.tenant, &self.project, credential).await {
+                Some(Ok(redelivered)) => (redelivered, None),
+                Some(Err(failure)) => (0, Some(failure)),
+                None => return,
+            };
+        self.scan.reconciliation = Some(Reconciliation { at: now, redelivered, failure });
+    }
+
+    async fn read(&mut self) -> Result<(), Stop> {
+        let app = Arc::clone(&self.app);
+        let remote = app.git.remote(&self.project.repo_url, self.credential.clone())?;
+        let repository = app.git.open(self.project.id.0, remote).await?;
+        let head = repository.fetch(self.project.config.branch.as_deref()).await?;
+        let read_as = scan::read_as(&self.project.config);
+        let is_read_alike = self.before.read_as.as_ref() == Some(&read_as);
+        let is_known = is_read_alike && self.before.commit.as_ref() == Some(&head);
+        (self.head, self.read_as) = (head.clone(), read_as);
+        if is_known && self.before.reads() {
+            return Ok(self.succeed(Vec::new()).await?);
+        }
+        let folders = self.patterns.folders();
+        let found = repository.list(&head, folders, |entry| self.find(entry)).await?;
+        let mut plan = Plan::new(self.known().await?, distinct(found), !is_read_alike);
+        self.scan.total = plan.steps.len() as u64;
+        if self.before.is_asked_for || !plan.is_empty() {
+            let payload =
+                json!({ "commit": head, "documents": plan.steps.len(), "removed": plan.gone.len() });
+            self.events.push(NewEvent { name: EventName::ArtifactScanStarted, payload });
+        }
+        if !plan.steps.is_empty() {
+            repository.obtain(plan.steps.iter().map(|step| &*step.found.blob)).await?;
+            let mut contents = repository.contents()?;
+            self.follow_renames(&mut plan, &mut contents).await?;
+            let changes = repository.changes(self.before.commit.as_deref(), &head, folders).await?;
+            let mut steps = std::mem::take(&mut plan.steps).into_iter();
+            loop {
+                let batch: Vec<_> = steps.by_ref().take(BATCH).collect();
+                if batch.is_empty() {
+                    break;
+                }
+                let mut documents = Vec::with_capacity(batch.len());
+                for step in batch {
+                    let content = contents.read(&step.found.blob, MAX_BYTES).await?;
+                    documents.push(self.understand(step, content, &changes));
+                }
+                self.write(documents).await?;
+            }
+        }
+        Ok(self.succeed(plan.gone).await?)
+    }
+
+    fn find(&self, entry: Entry) -> Option<Found> {
+        let kind = self.patterns.kind_of(&entry.path)?;
+        Some(Found { path: entry.path, kind, blob: entry.blob })
+    }
+
+    async fn known(&self) -> Result<Vec<Known>> {
+        let project = self.project.id;
+        self.app.database.read(self.job.tenant, move |tx| Box::pin(store::known(tx, project))).await
+    }
+
+    /// Finds documents that are gone under paths that are new, by what they hold.
+    async fn follow_renames(&self, plan: &mut Plan, contents: &mut Contents) -> Result<(), Stop> {
+        let (gone, new) = plan.candidates();
+        if gone.is_empty() || new.is_empty() || gone.len().max(new.len()) > RENAMES {
+            return Ok(());
+        }
+        let (project, ids) = (self.project.id, gone.iter().map(|gone| gone.id.0).collect());
+        let bodies =
+            self.app.database.read(self.job.tenant, move |tx| Box::pin(store::bodies(tx, project, ids)));
+        let before: HashMap<ArtifactId, Vec<u8>> = bodies.await?;
+        let mut now = HashMap::new();
+        for step in new {
+            if let Content::Bytes(text) = contents.read(&step.found.blob, MAX_BYTES).await? {
+                now.insert(step.found.path.clone(), text);
+            }
+        }
+        let before: HashMap<_, _> = before.iter().map(|(id, text)| (*id, Lines::of(text))).collect();
+        let now: HashMap<_, _> = now.iter().map(|(path, text)| (path.clone(), Lines::of(text))).collect();
+        plan.follow(|gone, step| match (before.get(&gone.id), now.get(&step.found.path)) {
+            (Some(before), Some(now)) => before.are_like(now),
+            _ => false,
+        });
+        Ok(())
+    }
+
+    /// What a document says of itself, ready to be written.
+    fn understand(&self, step: Step, content: Content, changes: &Changes) -> Reread {
+        let Step { found, before } = step;
+        let (body, bytes, document) = match content {
+            Content::Bytes(body) => {
+                let document = document::read(&found.path, &body);
+                (Some(body), 0, document)
+            }
+            Content::TooLarge(bytes) => (None, bytes, too_large(bytes, MAX_BYTES)),
+        };
+        let bytes = body.as_ref().map_or(bytes, |body| body.len() as u64);
+        let commit = changes.of(&found.path);
+        let committed_at = commit.and_then(|commit| DateTime::from_timestamp(commit.seconds, 0));
+        let now = self.app.clock.now();
+        let id = before.as_ref().map_or_else(|| ArtifactId(self.app.ids.uuid()), |before| before.id);
+        let artifact = Artifact {
+            version: document.version,
+            dependencies: document.dependencies,
+            commit: commit.map_or_else(|| self.head.clone(), |commit| commit.id.clone()),
+            author: commit.map(|commit| commit.author.clone()),
+            title: document.title,
+            status: document.status,
+            created_by: document.created_by,
+            blob: Some(found.blob),
+            bytes: Some(bytes),
+            sections: document.sections,
+            gate: document.gate,
+            warnings: document.warnings,
+            ..Artifact::unread(id, &found.path, found.kind, now)
+        };
+        let is_new_content =
+            before.as_ref().is_none_or(|before| before.is_removed || before.blob != artifact.blob);
+        let revision = is_new_content.then(|| Revision {
+            id: RevisionId(self.app.ids.uuid()),
+            path: artifact.path.clone(),
+            commit: artifact.commit.clone(),
+            author: artifact.author.clone(),
+            committed_at: committed_at.unwrap_or(now),
+            blob: artifact.blob.clone(),
+            version: artifact.version.clone(),
+            bytes,
+        });
+        Reread { artifact, before, revision, body }
+    }
+
+    /// Writes some documents, and tells the log.
+    async fn write(&mut self, documents: Vec<Reread>) -> Result<()> {
+        self.scan.done += documents.len() as u64;
+        for reread in &documents {
+            self.tally.count(reread);
+            self.events.extend(reread.event());
+        }
+        if self.scan.total > BATCH as u64 {
+            let payload = json!({ "done": self.scan.done, "total": self.scan.total });
+            self.events.push(NewEvent { name: EventName::ArtifactScanProgress, payload });
+        }
+        self.commit(|_, tx, project| Box::pin(async move { store::save_all(tx, project, documents).await }))
+            .await
+    }
+
+    /// Ends a scan that has read what there was: documents that are gone are removed, and the next scan is due.
+    async fn succeed(&mut self, gone: Vec<Known>) -> Result<()> {
+        let now = self.app.clock.now();
+        let is_first = self.before.succeeded_at.is_none() || self.before.failure.is_some();
+        let removed: Vec<_> = gone.into_iter().map(|known| self.removal(known, now)).collect();
+        self.tally.removed = removed.len() as u64;
+        self.events.extend(removed.iter().map(|(known, _)| gone_event(known, &self.head)));
+        if is_first || self.before.is_asked_for || self.tally.is_anything() {
+            let payload = self.tally.to_json(&self.head);
+            self.events.push(NewEvent { name: EventName::ArtifactScanCompleted, payload });
+        }
+        self.scan.state = ScanState::Succeeded;
+        (self.scan.commit, self.scan.read_as) = (Some(self.head.clone()), Some(self.read_as.clone()));
+        (self.scan.finished_at, self.scan.succeeded_at) = (Some(now), self.scan.started_at);
+        (self.scan.failures, self.scan.failure) = (0, None);
+        self.end(now + EVERY, removed).await
+    }
+
+    fn removal(&self, known: Known, now: Time) -> (Known, Revision) {
+        let revision = Revision {
+            id: RevisionId(self.app.ids.uuid()),
+            path: known.path.clone(),
+            commit: self.head.clone(),
+            author: None,
+            committed_at: now,
+            blob: None,
+            version: None,
+            bytes: 0,
+        };
+        (known, revision)
+    }
+
+    /// Ends a scan that could not read the repository; everything stays as it was.
+    async fn fail(&mut self, error: GitError) -> Result<()> {
+        let now = self.app.clock.now();
+        let (project, failure) = (self.project.id, error.failure);
+        tracing::info!(%project, %failure, "a repository could not be read: {error}");
+        let was = self.before.failure.as_ref().map(|(failure, _)| *failure);
+        if self.before.is_asked_for || was != Some(failure) {
+            let payload = json!({ "failure": failure, "detail": error.detail });
+            self.events = vec![NewEvent { name: EventName::ArtifactScanFailed, payload }];
+        }
+        self.scan.finished_at = Some(now);
+        self.scan.failed(error);
+        let wait = FIRST_RETRY * 2_i32.pow((self.scan.failures - 1).min(10));
+        self.end(now + wait.min(EVERY), Vec::new()).await
+    }
+
+    /// Ends the scan; the next one is due then, or now if it was asked for meanwhile.
+    async fn end(&mut self, next: Time, removed: Vec<(Known, Revision)>) -> Result<()> {
+        let (seen, job) = (self.scan.requests, self.job.clone());
+        self.commit(move |app, tx, project| {
+            Box::pin(async move {
+                store::remove_all(tx, project, removed, app.clock.now()).await?;
+                let asked = store::scans::find(tx, project).await?.is_some_and(|scan| scan.requests != seen);
+                if !asked {
+                    return jobs::again(tx, &job, next).await;
+                }
+                store::scans::wait(tx, project).await?;
+                tx.after_commit({
+                    let jobs = app.jobs.clone();
+                    move || jobs.wake()
+                });
+                jobs::again(tx, &job, app.clock.now()).await
+            })
+        })
+        .await
+    }
+
+    /// Writes a part of the scan's effect, how far it is, and what the log is told; in one transaction, if the project is
+    /// still there and the job still held.
+    async fn commit<F>(&mut self, part: F) -> Result<()>
+    where
+        F: for<'t> FnOnce(&'t App, &'t Tx<'t>, ProjectId) -> BoxFuture<'t, Result<()>> + Send + 'static,
+    {
+        let (app, job, project, scan) =
+            (Arc::clone(&self.app), self.job.clone(), self.project.id, self.scan.clone());
+        let events = std::mem::take(&mut self.events).into_iter().map(|event| (None, event)).collect();
+        let write = self.app.database.in_background();
+        let write = write.write(self.job.tenant, move |tx| {
+            Box::pin(async move {
+                projects::hold(tx, project).await?;
+                jobs::hold(tx, &job).await?;
+                store::scans::save(tx, project, &scan).await?;
+                part(&app, tx, project).await?;
+                events::append(&app, tx, project, events).await
+            })
+        });
+        write.await
+    }
+}
