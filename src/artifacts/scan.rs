@@ -110,7 +110,7 @@ impl Scan {
 
     /// Whether the repository itself tells what it holds, so that pushes need not.
     pub fn reads(&self) -> bool {
-        self.succeeded_at.is_some() && self.failure.is_none()
+        self.state != ScanState::Off && self.succeeded_at.is_some() && self.failure.is_none()
     }
 
     pub(super) fn failed(&mut self, error: GitError) {
@@ -164,8 +164,11 @@ pub async fn want(app: &App, tx: &Tx<'_>, project: ProjectId, wanted: Wanted) ->
 /// # Errors
 /// The database's.
 pub async fn find(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Scan> {
-    let none = if app.config.git.scans { ScanState::Waiting } else { ScanState::Off };
-    Ok(store::find(tx, project).await?.unwrap_or(Scan::none(none)))
+    let mut scan = store::find(tx, project).await?.unwrap_or(Scan::none(ScanState::Waiting));
+    if !app.config.git.scans {
+        scan.state = ScanState::Off;
+    }
+    Ok(scan)
 }
 
 /// How a project's repository was read last.

@@ -1,12 +1,16 @@
 //! One run of the `git` program: what it is told, how long it may take, and what it says.
 
-use std::{collections::BTreeMap, ffi::OsStr, io, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap, ffi::OsStr, future::pending, io, path::Path, pin::pin, process::Stdio,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
+    time::timeout,
 };
 
 use super::{
@@ -17,6 +21,8 @@ use super::{
 
 /// What git says of a failure beyond this is not read.
 const WORDS: u64 = 64 * 1024;
+/// How long processes that were killed may take to be gone.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a run of git printed or, if it failed, what it said of that.
 pub(super) type Said = Result<Vec<u8>, String>;
@@ -119,19 +125,38 @@ impl Run {
 
     /// Gives what it prints, once it has ended well; otherwise what it says of its failure.
     pub(super) async fn output(self) -> Fetched<Said> {
-        self.output_of(&[]).await
+        self.output_unless(&[], pending()).await
     }
 
-    /// The same, given what it is to read.
-    pub(super) async fn output_of(self, input: &[u8]) -> Fetched<Said> {
+    /// The same, given what it is to read and ended by force when `enough` says why: none of its processes is left then
+    /// to write anything.
+    pub(super) async fn output_unless(
+        self,
+        input: &[u8],
+        enough: impl Future<Output = GitError>,
+    ) -> Fetched<Said> {
         let run = if input.is_empty() { self } else { self.reading() };
         let mut running = run.start()?;
-        let ended = running.finish(input).await;
+        let group = running.group();
+        let mut finish = pin!(running.finish(input));
+        let ended = tokio::select! {
+            ended = &mut finish => ended,
+            why = enough => {
+                kill(group);
+                let _ = timeout(FAREWELL, finish).await; // all of them hold the pipe that it reads to its end
+                return Err(why);
+            }
+        };
         ended.map_err(GitError::here("a run of git could not be followed"))
     }
 }
 
 impl Running {
+    /// The process group of all that it started; none once it has ended.
+    fn group(&self) -> Option<Pid> {
+        self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    }
+
     async fn finish(&mut self, input: &[u8]) -> io::Result<Said> {
         let (mut printed, mut words) = (Vec::new(), Vec::new());
         let (stdin, stdout, stderr) = (self.0.stdin.take(), self.0.stdout.take(), self.0.stderr.take());
@@ -166,10 +191,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let group = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        kill(self.group());
+    }
+}
+
+fn kill(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 

@@ -21,6 +21,8 @@ wire_enum! {
         TooLarge = "too_large",
         /// It took too long.
         TimedOut = "timed_out",
+        /// Another process of this service reads it at this moment.
+        Busy = "busy",
         /// What answers there is no Git host, or breaks off.
         Broken = "broken",
         /// This service cannot run Git.

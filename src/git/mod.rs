@@ -81,7 +81,7 @@ impl Git {
     /// The cache of a project, for one reader at a time.
     ///
     /// # Errors
-    /// `no_git` when it cannot be made, `timed_out` while somebody else reads it.
+    /// `no_git` when it cannot be made, `busy` while somebody else reads it.
     pub async fn open(&self, project: Uuid, remote: Remote) -> Fetched<Repository<'_>> {
         Repository::open(self, project, remote).await
     }

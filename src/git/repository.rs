@@ -6,7 +6,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take},
     process::{ChildStdin, ChildStdout},
     task::spawn_blocking,
-    time::{interval, timeout},
+    time::{interval, sleep},
 };
 use uuid::Uuid;
 
@@ -71,8 +71,12 @@ impl<'a> Repository<'a> {
         let prepared: io::Result<_> =
             spawn_blocking(prepare).await.map_err(GitError::here("a cache could not be opened"))?;
         let (cache, authorities) = prepared.map_err(GitError::here("the data folder cannot be written"))?;
-        let held =
-            || GitError::new(Failure::TimedOut, "the repository is being read already; it is tried again");
+        let held = || {
+            GitError::new(
+                Failure::Busy,
+                "another process of this service reads the repository; it is tried again",
+            )
+        };
         let repository = Self { git, cache: cache.ok_or_else(held)?, remote, authorities };
         if repository.cache.is_new {
             repository.make().await?;
@@ -144,30 +148,36 @@ impl<'a> Repository<'a> {
         };
         let run = self.run(arguments).speaking_to(&self.remote, pass.as_ref());
         let run = run.trusting(self.authorities.as_deref());
-        let talk = async {
+        let too_much = async {
             tokio::select! {
-                ended = run.output_of(input) => ended,
-                () = self.outgrow() => Err(GitError::new(Failure::TooLarge, format!(
-                    "the repository is larger than the {} MiB that are fetched at most (TRACKSIDE_GIT_MAX_MB)",
-                    self.git.max_bytes >> 20
-                ))),
+                () = self.outgrow() => self.too_large(),
+                () = sleep(self.git.patience) => self.too_slow(),
             }
         };
-        let ended = timeout(self.git.patience, talk).await.unwrap_or_else(|_| {
-            let why = format!(
-                "the host took longer than {} s (TRACKSIDE_GIT_SECONDS)",
-                self.git.patience.as_secs()
-            );
-            Err(GitError::new(Failure::TimedOut, why))
-        });
-        match ended {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(words)) => {
+        match run.output_unless(input, too_much).await? {
+            Ok(_) if self.weigh().await > self.git.max_bytes => Err(self.too_large()),
+            Ok(_) => Ok(()),
+            Err(words) => {
                 tracing::debug!(%words, "git failed");
                 Err(GitError::told(&words, pass.as_ref().and_then(|pass| pass.refused())))
             }
-            Err(error) => Err(error),
         }
+    }
+
+    fn too_large(&self) -> GitError {
+        let most = self.git.max_bytes >> 20;
+        let why = format!(
+            "the repository is larger than the {most} MiB that are fetched at most (TRACKSIDE_GIT_MAX_MB)"
+        );
+        GitError::new(Failure::TooLarge, why)
+    }
+
+    fn too_slow(&self) -> GitError {
+        let most = self.git.patience.as_secs();
+        GitError::new(
+            Failure::TimedOut,
+            format!("the host took longer than {most} s (TRACKSIDE_GIT_SECONDS)"),
+        )
     }
 
     /// Returns when the cache is larger than it may be.
@@ -175,11 +185,16 @@ impl<'a> Repository<'a> {
         let mut ticks = interval(WEIGH);
         loop {
             ticks.tick().await;
-            let folder = self.cache.folder.clone();
-            if spawn_blocking(move || Cache::weigh(&folder)).await.unwrap_or_default() > self.git.max_bytes {
+            if self.weigh().await > self.git.max_bytes {
                 return;
             }
         }
+    }
+
+    /// Bytes that the cache takes on the disk.
+    async fn weigh(&self) -> u64 {
+        let folder = self.cache.folder.clone();
+        spawn_blocking(move || Cache::weigh(&folder)).await.unwrap_or_default()
     }
 
     /// Files of a commit, in some folders or in all if none is named, that are wanted, as what they are wanted for. Links

@@ -324,6 +324,23 @@ async fn a_repository_larger_than_it_may_be_is_given_up() {
 }
 
 #[tokio::test]
+async fn where_repositories_are_read_no_more_pushes_tell_of_documents_again() {
+    let server = Server::start_with(&READS_FILES).await;
+    let origin = Origin::with(&[("docs/prd.md", PRD)]);
+    let project = server.project_of(&origin).await;
+    server.service.stop().await;
+    let server = Server::start_in(server.place, server.clock, &[]).await;
+    let project = server.again(&project);
+    assert_eq!(project.scan().await["state"], "off");
+    let before = events(&project, "artifact_updated").await;
+    let commits = json!([{"id": "c0ffee", "modified": ["docs/prd.md"]}]);
+    let push = json!({"ref": "refs/heads/main", "after": "c0ffee", "repository": {"default_branch": "main"}, "commits": commits});
+    project.deliver_bytes("d-1", "push", push.to_string().into_bytes()).await.expect(202);
+    project.settled().await;
+    assert_eq!(events(&project, "artifact_updated").await, before + 1);
+}
+
+#[tokio::test]
 async fn a_cache_that_is_broken_is_made_anew() {
     let server = Server::start_with(&READS_FILES).await;
     let origin = Origin::with(&[("docs/prd.md", PRD)]);
