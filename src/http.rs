@@ -31,6 +31,7 @@ use crate::{
     app::App,
     artifacts::ArtifactsApi,
     audit::AuditApi,
+    conflicts::ConflictsApi,
     events::{EventsApi, open_socket},
     limits::Allowance,
     mcp, openapi,
@@ -45,42 +46,43 @@ use crate::{
     webhooks::{IngestApi, WebhooksApi},
 };
 
-/// Every route of the service.
+/// Every route of the service: what a project has, and what a tenant and the service have.
 const TABLE: Table = (
-    IngestApi,      // /webhooks/{source}/{projectId}
-    ProjectsApi,    // /api/v1/projects
-    StatusApi,      // /api/v1/projects/{projectId}/status
-    WebhooksApi,    // /api/v1/projects/{projectId}/deliveries
-    EventsApi,      // /api/v1/projects/{projectId}/events
-    ArtifactsApi,   // /api/v1/projects/{projectId}/artifacts
-    RunsApi,        // /api/v1/projects/{projectId}/runs
-    AuditApi,       // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
-    SecurityApi,    // /api/v1/security-events
-    AccountsApi,    // /api/v1/tenant
-    MembersApi,     // /api/v1/principals
-    KeysApi,        // /api/v1/api-keys
-    InvitationsApi, // /api/v1/invitations
-    SessionsApi,    // /api/v1/sessions
-    GrantsApi,      // /api/v1/grants
-    OperationApi,   // /health, /metrics
+    (
+        IngestApi,    // /webhooks/{source}/{projectId}
+        ProjectsApi,  // /api/v1/projects
+        StatusApi,    // /api/v1/projects/{projectId}/status
+        WebhooksApi,  // /api/v1/projects/{projectId}/deliveries
+        EventsApi,    // /api/v1/projects/{projectId}/events
+        ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
+        ConflictsApi, // /api/v1/projects/{projectId}/conflicts
+        RunsApi,      // /api/v1/projects/{projectId}/runs
+        AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
+    ),
+    (
+        SecurityApi,    // /api/v1/security-events
+        AccountsApi,    // /api/v1/tenant
+        MembersApi,     // /api/v1/principals
+        KeysApi,        // /api/v1/api-keys
+        InvitationsApi, // /api/v1/invitations
+        SessionsApi,    // /api/v1/sessions
+        GrantsApi,      // /api/v1/grants
+        OperationApi,   // /health, /metrics
+    ),
 );
 type Table = (
-    IngestApi,
-    ProjectsApi,
-    StatusApi,
-    WebhooksApi,
-    EventsApi,
-    ArtifactsApi,
-    RunsApi,
-    AuditApi,
-    SecurityApi,
-    AccountsApi,
-    MembersApi,
-    KeysApi,
-    InvitationsApi,
-    SessionsApi,
-    GrantsApi,
-    OperationApi,
+    (
+        IngestApi,
+        ProjectsApi,
+        StatusApi,
+        WebhooksApi,
+        EventsApi,
+        ArtifactsApi,
+        ConflictsApi,
+        RunsApi,
+        AuditApi,
+    ),
+    (SecurityApi, AccountsApi, MembersApi, KeysApi, InvitationsApi, SessionsApi, GrantsApi, OperationApi),
 );
 
 /// Headers that a page of another origin may send.

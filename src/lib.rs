@@ -17,6 +17,7 @@
 //! | [`webhooks`] | signed deliveries in: verify, store, process, replay |
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
+//! | [`conflicts`] | what clashes: documents that build on what changed or is gone |
 //! | [`runs`] | executions of CI pipelines |
 //! | [`status`] | how a project stands, in one small answer |
 //! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
@@ -52,6 +53,7 @@ pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conflicts;
 pub mod database;
 pub mod error;
 pub mod events;

@@ -18,15 +18,16 @@ mod tool;
 
 use std::sync::LazyLock;
 
-use self::tool::{Profile, Row, row};
+use self::tool::{Profile, Row, row, writing_row};
 pub use self::{
     answer::{Answer, Fields, More, page},
     http::{mount, mount_handler},
     server::serve_stdio,
-    tool::Tool,
+    tool::{Tool, WritingTool},
 };
 use crate::{
     artifacts::{GetArtifact, ListArtifacts},
+    conflicts::{ListConflicts, ResolveConflict},
     events::ListChanges,
     projects::ListProjects,
     runs::{GetRun, ListRuns},
@@ -42,6 +43,8 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         row::<ListChanges>(Core),
         row::<ListArtifacts>(Core),
         row::<GetArtifact>(Core),
+        row::<ListConflicts>(Core),
+        writing_row::<ResolveConflict>(Full),
         row::<ListRuns>(Full),
         row::<GetRun>(Full),
     ]

@@ -31,6 +31,8 @@ pub enum Tag {
     Events,
     /// The documents of a repository that are tracked.
     Artifacts,
+    /// What clashes: documents that build on what changed or is gone.
+    Conflicts,
     /// Executions of CI pipelines.
     Runs,
     /// The tenant, its principals and their keys.

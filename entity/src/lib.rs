@@ -10,6 +10,7 @@ pub mod artifact_revision;
 pub mod audit_head;
 pub mod audit_register;
 pub mod authorization_code;
+pub mod conflict;
 pub mod event;
 pub mod event_head;
 pub mod idempotency_key;
@@ -60,6 +61,7 @@ tenant_scoped!(
     audit_head,
     audit_register,
     authorization_code,
+    conflict,
     event,
     event_head,
     idempotency_key,

@@ -328,6 +328,27 @@ pub async fn count_by_kind(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeMap<A
     store::count_by_kind(tx, project).await
 }
 
+/// What a document states that others are held against.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// The document.
+    pub id: ArtifactId,
+    /// Path from the repository's root.
+    pub path: String,
+    /// The version it states of itself.
+    pub version: Option<String>,
+    /// What it states that it builds on.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// What each document of a project that is there states, by one query.
+///
+/// # Errors
+/// The database's.
+pub async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated>> {
+    store::stated(tx, project).await
+}
+
 /// An artifact, removed or not.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     app::App,
     clock::Time,
+    conflicts,
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
@@ -82,6 +83,8 @@ struct Reading {
     events: Vec<NewEvent>,
     /// What was done so far.
     tally: Tally,
+    /// Whether documents may differ from what they were when a scan last looked for drift between them.
+    may_drift: bool,
 }
 
 /// How often a host is asked which deliveries it could not make.
@@ -160,6 +163,7 @@ async fn begin(app: &Arc<App>, job: &Job) -> Result<Option<Reading>> {
         read_as: String::new(),
         events: Vec::new(),
         tally: Tally::default(),
+        may_drift: false,
     }))
 }
 
@@ -194,13 +198,16 @@ impl Reading {
         let is_read_alike = self.before.read_as.as_ref() == Some(&read_as);
         let is_known = is_read_alike && self.before.commit.as_ref() == Some(&head);
         (self.head, self.read_as) = (head.clone(), read_as);
-        if is_known && self.before.reads() {
+        // One that was cut off has read only some of what its commit holds.
+        let was_whole = self.before.reads() && self.before.finished_at.is_some();
+        if is_known && was_whole {
             return Ok(self.succeed(Vec::new()).await?);
         }
         let folders = self.patterns.folders();
         let found = repository.list(&head, folders, |entry| self.find(entry)).await?;
         let mut plan = Plan::new(self.known().await?, distinct(found), !is_read_alike);
         self.scan.total = plan.steps.len() as u64;
+        self.may_drift = !was_whole || !plan.is_empty();
         if self.before.is_asked_for || !plan.is_empty() {
             let payload =
                 json!({ "commit": head, "documents": plan.steps.len(), "removed": plan.gone.len() });
@@ -319,8 +326,10 @@ impl Reading {
             let payload = json!({ "done": self.scan.done, "total": self.scan.total });
             self.events.push(NewEvent { name: EventName::ArtifactScanProgress, payload });
         }
-        self.commit(|_, tx, project| Box::pin(async move { store::save_all(tx, project, documents).await }))
-            .await
+        self.commit(|_, tx, project| {
+            Box::pin(async move { store::save_all(tx, project, documents).await.map(|()| Vec::new()) })
+        })
+        .await
     }
 
     /// Ends a scan that has read what there was: documents that are gone are removed, and the next scan is due.
@@ -374,41 +383,49 @@ impl Reading {
     /// Ends the scan; the next one is due then, or now if it was asked for meanwhile.
     async fn end(&mut self, next: Time, removed: Vec<(Known, Revision)>) -> Result<()> {
         let (seen, job) = (self.scan.requests, self.job.clone());
+        let may_drift = self.may_drift && self.scan.state == ScanState::Succeeded;
         self.commit(move |app, tx, project| {
             Box::pin(async move {
                 store::remove_all(tx, project, removed, app.clock.now()).await?;
+                let conflicts =
+                    if may_drift { conflicts::detect(app, tx, project).await? } else { Vec::new() };
                 let asked = store::scans::find(tx, project).await?.is_some_and(|scan| scan.requests != seen);
                 if !asked {
-                    return jobs::again(tx, &job, next).await;
+                    jobs::again(tx, &job, next).await?;
+                    return Ok(conflicts);
                 }
                 store::scans::wait(tx, project).await?;
                 tx.after_commit({
                     let jobs = app.jobs.clone();
                     move || jobs.wake()
                 });
-                jobs::again(tx, &job, app.clock.now()).await
+                jobs::again(tx, &job, app.clock.now()).await?;
+                Ok(conflicts)
             })
         })
         .await
     }
 
     /// Writes a part of the scan's effect, how far it is, and what the log is told; in one transaction, if the project is
-    /// still there and the job still held.
+    /// still there and the job still held. The part gives what more there is to tell.
     async fn commit<F>(&mut self, part: F) -> Result<()>
     where
-        F: for<'t> FnOnce(&'t App, &'t Tx<'t>, ProjectId) -> BoxFuture<'t, Result<()>> + Send + 'static,
+        F: for<'t> FnOnce(&'t App, &'t Tx<'t>, ProjectId) -> BoxFuture<'t, Result<Vec<NewEvent>>>
+            + Send
+            + 'static,
     {
         let (app, job, project, scan) =
             (Arc::clone(&self.app), self.job.clone(), self.project.id, self.scan.clone());
-        let events = std::mem::take(&mut self.events).into_iter().map(|event| (None, event)).collect();
+        let mut events = std::mem::take(&mut self.events);
         let write = self.app.database.in_background();
         let write = write.write(self.job.tenant, move |tx| {
             Box::pin(async move {
                 projects::hold(tx, project).await?;
                 jobs::hold(tx, &job).await?;
                 store::scans::save(tx, project, &scan).await?;
-                part(&app, tx, project).await?;
-                events::append(&app, tx, project, events).await
+                events.extend(part(&app, tx, project).await?);
+                events::append(&app, tx, project, events.into_iter().map(|event| (None, event)).collect())
+                    .await
             })
         });
         write.await

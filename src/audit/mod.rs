@@ -1,7 +1,7 @@
 //! The tool-call log: who called which tool, with what outcome (P6).
 //!
 //! Whoever serves a tool call records it, whatever became of it, before it is answered. A call that changed
-//! something is recorded in the transaction of the change ([`AuditLog::record_in`]); every other one, also one that
+//! something is recorded in the transaction of the change ([`CallRecord`]); every other one, also one that
 //! was refused, limited, abandoned or ended in a panic, by [`AuditLog::record`], where those that come at once share a
 //! transaction. A call that cannot be recorded fails.
 //!
@@ -18,6 +18,7 @@
 
 mod api;
 mod chain;
+mod record;
 mod retention;
 mod store;
 mod verify;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 
 pub use self::{
     api::AuditApi,
+    record::CallRecord,
     retention::prune,
     verify::{Finding, Verified, verify},
 };

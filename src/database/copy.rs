@@ -9,7 +9,7 @@
 
 use entity::{
     TenantScoped, api_key, artifact, artifact_dependency, artifact_revision, audit_head, audit_register,
-    authorization_code, event, event_head, idempotency_key, identity, instance, invitation, job,
+    authorization_code, conflict, event, event_head, idempotency_key, identity, instance, invitation, job,
     mcp_audit_log, oauth_client, oauth_grant, person, principal, project, project_secret, provider_token,
     refresh_token, rejected_delivery, repository_scan, run, security_event, session, signing_key,
     stream_ticket, tenant, webhook_event,
@@ -114,7 +114,7 @@ pub async fn copy(
         ($($table:ident),*) => {$( copied.push(copy.table::<$table::Entity>().await?); )*};
     }
     each!(principal, api_key, idempotency_key, project, project_secret, provider_token, run);
-    each!(artifact, artifact_revision, artifact_dependency, repository_scan);
+    each!(artifact, artifact_revision, artifact_dependency, repository_scan, conflict);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
     each!(mcp_audit_log, audit_head, audit_register, security_event);
     each!(session, invitation, oauth_grant, authorization_code, refresh_token);

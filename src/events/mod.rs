@@ -79,6 +79,10 @@ wire_enum! {
         ArtifactUpdated = "artifact_updated",
         /// A tracked document was removed.
         ArtifactRemoved = "artifact_removed",
+        /// Something was found to clash.
+        ConflictDetected = "conflict_detected",
+        /// It does not any more, or somebody settled it.
+        ConflictResolved = "conflict_resolved",
         /// A run began.
         RunStarted = "run_started",
         /// A run ended.

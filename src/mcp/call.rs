@@ -3,7 +3,9 @@
 //! Tools are called, and so is whatever else tells something of a tenant: resources, prompts, subscriptions. None of
 //! those is a door around limits or the record. Every call leaves exactly one record, which is on disk before its
 //! answer: calls that are refused, limited, of no such tool, that panic and that nobody waits for any more, too (P6).
-//! So a call is a task of its own, which goes on when its client has gone away, far enough to record that.
+//! So a call is a task of its own, which goes on when its client has gone away, far enough to record that. One that
+//! changes something goes on to its end, and its record is written in the transaction of the change ([`CallRecord`]);
+//! if that did not come about, the call is recorded as any other.
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -22,7 +24,7 @@ use crate::{
     accounts::{Principal, Scope},
     admission::Noted,
     app::App,
-    audit::{Actor, Entry, Outcome},
+    audit::{Actor, CallRecord, Entry, Outcome},
     error::{Code, Error, Result, chain},
     limits::ToolUse,
     projects::ProjectId,
@@ -85,8 +87,10 @@ impl Call {
                 _ => Ok(refusal(&error)),
             };
         };
-        let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), arguments);
-        let answered = self.run(Some(row.scope), async move { asked.await?.into_result() }).await;
+        let record = if row.writes { self.record(row.scope) } else { CallRecord::none() };
+        let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), record.clone(), arguments);
+        let work = async move { asked.await?.into_result() };
+        let answered = self.run_with(Some(row.scope), record, work).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))
     }
 
@@ -106,15 +110,26 @@ impl Call {
         scope: Option<Scope>,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let given_up = self.cancelled.child_token();
-        let _give_up = given_up.clone().drop_guard();
-        let task = tokio::spawn(self.recorded(scope, work, given_up).in_current_span());
+        self.run_with(scope, CallRecord::none(), work).await
+    }
+
+    /// The same for work that writes the call's record itself, if there is one: that is never given up half-way.
+    async fn run_with<T: Send + 'static>(
+        self,
+        scope: Option<Scope>,
+        record: CallRecord,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let given_up = if record.is_some() { CancellationToken::new() } else { self.cancelled.child_token() };
+        let _give_up = (!record.is_some()).then(|| given_up.clone().drop_guard());
+        let task = tokio::spawn(self.recorded(scope, record, work, given_up).in_current_span());
         task.await.map_err(Error::internal)?
     }
 
     async fn recorded<T>(
         self,
         scope: Option<Scope>,
+        record: CallRecord,
         work: impl Future<Output = Result<T>>,
         given_up: CancellationToken,
     ) -> Result<T> {
@@ -135,7 +150,8 @@ impl Call {
             }
         };
         let entry = Entry { duration: began.elapsed(), at, ..self.entry(scope, outcome.as_ref().err()) };
-        let outcome = match self.app.audit.record(entry).await {
+        let recorded = if record.is_committed() { Ok(()) } else { self.app.audit.record(entry).await };
+        let outcome = match recorded {
             Ok(()) => outcome.map_err(|failure| failure.error),
             Err(error) => Err(error), // nothing is answered that is not recorded
         };
@@ -154,6 +170,12 @@ impl Call {
         self.noted.limit(self.app.limits.tools.take(&used).await)?;
         scope.map_or(Ok(()), |scope| self.principal.require_in(self.project, scope))?;
         work.await
+    }
+
+    /// The record of this call, for work that writes it where it changes something.
+    fn record(&self, scope: Scope) -> CallRecord {
+        let entry = Entry { at: self.app.clock.now(), ..self.entry(Some(scope), None) };
+        CallRecord::new(self.app.audit.clone(), entry)
     }
 
     /// What is recorded, but for the times.
@@ -214,12 +236,12 @@ mod tests {
     use super::*;
     use crate::{
         accounts::{NewKey, Role, authenticate, create_tenant, issue_key},
-        audit::{ToolCall, ToolCallFilter, list_tool_calls},
+        audit::{ToolCallFilter, list_tool_calls},
         clock::{Clock, Ids},
         config::{Config, Sources},
         mcp::{
             answer::Answer,
-            tool::{Profile, Tool, row},
+            tool::{Profile, Tool, WritingTool, row, writing_row},
         },
     };
 
@@ -244,8 +266,67 @@ mod tests {
         }
     }
 
-    /// Calls the tool; gives the code of its answer, and what was recorded.
-    async fn trouble(panic: bool, given_up: CancellationToken) -> (Value, Vec<ToolCall>) {
+    /// A tool that writes its record in a transaction, and can be told how that ends.
+    struct Write;
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum End {
+        Well,
+        Undone,
+        PanicsThen,
+        FailsLater,
+        WritesNothing,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Ending {
+        end: End,
+    }
+
+    impl WritingTool for Write {
+        const NAME: &'static str = "write";
+        const TITLE: &'static str = "Write";
+        const ABOUT: &'static str = "Writes.";
+        const SCOPE: Scope = Scope::ProjectsWrite;
+        const DESTROYS: bool = true;
+        const IS_IDEMPOTENT: bool = false;
+        type Arguments = Ending;
+
+        async fn call(
+            app: Arc<App>,
+            principal: Arc<Principal>,
+            record: CallRecord,
+            Ending { end }: Ending,
+        ) -> Result<Answer> {
+            let fails_later = matches!(end, End::FailsLater);
+            let write = app.database.write(principal.tenant, move |tx| {
+                Box::pin(async move {
+                    if matches!(end, End::WritesNothing) {
+                        return Ok(());
+                    }
+                    record.write(tx).await?;
+                    match end {
+                        End::Undone => Err(Error::invalid("undone")),
+                        End::PanicsThen => panic!("as it was told"),
+                        _ => Ok(()),
+                    }
+                })
+            });
+            write.await?;
+            if fails_later {
+                return Err(Error::invalid("it is written already"));
+            }
+            Ok(Answer::new(app.clock.now(), []))
+        }
+    }
+
+    /// Calls a tool; gives the code of its answer, and what was recorded.
+    async fn outcome(
+        row: Row,
+        arguments: Value,
+        given_up: CancellationToken,
+    ) -> (Value, Vec<(String, Option<String>)>) {
         let place = Scratch::new();
         let environment = place.settings().into_iter().collect();
         let config = Config::load(&Sources { environment, ..Sources::default() }).expect("settings");
@@ -267,33 +348,60 @@ mod tests {
             app: Arc::clone(&app),
             principal,
             sender: Sender::default(),
-            tool: Trouble::NAME.to_owned(),
+            tool: row.definition.name.to_string(),
             fingerprint: Default::default(),
             project: None,
             noted: Noted::default(),
             cancelled: given_up,
         };
-        let row = Box::leak(Box::new(row::<Trouble>(Profile::Full)));
-        let answer = call.tool(Some(row), json!({ "panic": panic })).await.expect("a known tool");
+        let answer = call.tool(Some(Box::leak(Box::new(row))), arguments).await.expect("a known tool");
         let calls = list_tool_calls(&app, tenant, ToolCallFilter::default(), None, 10).await.expect("calls");
         app.database.close().await;
-        (answer.structured_content.expect("a reason")["code"].clone(), calls)
+        let calls = calls.into_iter().map(|call| (call.result, call.error)).collect();
+        (answer.structured_content.expect("an answer")["code"].clone(), calls)
+    }
+
+    fn failure(word: &str) -> Vec<(String, Option<String>)> {
+        vec![("failure".to_owned(), Some(word.to_owned()))]
     }
 
     #[tokio::test]
     async fn a_tool_that_panics_answers_an_error_and_is_recorded() {
-        let (code, calls) = trouble(true, CancellationToken::new()).await;
-        assert_eq!(code, "internal");
-        let recorded: Vec<_> = calls.iter().map(|call| (call.tool.as_str(), call.error.as_deref())).collect();
-        assert_eq!(recorded, [("trouble", Some("panicked"))]);
+        let row = row::<Trouble>(Profile::Full);
+        let (code, calls) = outcome(row, json!({ "panic": true }), CancellationToken::new()).await;
+        assert_eq!((code, calls), (json!("internal"), failure("panicked")));
     }
 
     #[tokio::test]
     async fn a_call_that_nobody_waits_for_any_more_ends_and_is_recorded() {
         let gone = CancellationToken::new();
         gone.cancel();
-        let (_, calls) = trouble(false, gone).await;
-        let recorded: Vec<_> = calls.iter().map(|call| (call.tool.as_str(), call.error.as_deref())).collect();
-        assert_eq!(recorded, [("trouble", Some("abandoned"))]);
+        let (_, calls) = outcome(row::<Trouble>(Profile::Full), json!({ "panic": false }), gone).await;
+        assert_eq!(calls, failure("abandoned"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_changes_something_leaves_one_record_however_it_ends() {
+        let success = || vec![("success".to_owned(), None)];
+        for (end, code, recorded) in [
+            ("well", Value::Null, success()),
+            ("undone", json!("invalid_request"), failure("invalid_request")),
+            ("panics_then", json!("internal"), failure("internal")),
+            ("fails_later", json!("invalid_request"), success()),
+            ("writes_nothing", Value::Null, success()),
+        ] {
+            let row = writing_row::<Write>(Profile::Full);
+            let told = outcome(row, json!({ "end": end }), CancellationToken::new()).await;
+            assert_eq!(told, (code, recorded), "{end}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_goes_on_to_its_end_though_nobody_waits_for_it_any_more() {
+        let gone = CancellationToken::new();
+        gone.cancel();
+        let (code, calls) =
+            outcome(writing_row::<Write>(Profile::Full), json!({ "end": "well" }), gone).await;
+        assert_eq!((code, calls), (Value::Null, vec![("success".to_owned(), None)]));
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     accounts::{Principal, Scope},
     app::App,
     artifacts::{ArtifactId, GetArtifact},
+    audit::CallRecord,
     error::{Code, Error, Result},
     projects::{self, ProjectId},
     status::GetProjectStatus,
@@ -119,7 +120,8 @@ impl Address {
 
     /// What its tool shows.
     pub(super) async fn read(&self, app: Arc<App>, principal: Arc<Principal>) -> Result<Value> {
-        let shown = (self.kind.row.call)(app, principal, self.arguments.clone()).await?.into_result()?;
+        let read = (self.kind.row.call)(app, principal, CallRecord::none(), self.arguments.clone());
+        let shown = read.await?.into_result()?;
         Ok(shown.structured_content.unwrap_or_default())
     }
 }

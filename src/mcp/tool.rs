@@ -12,11 +12,12 @@ use super::answer::Answer;
 use crate::{
     accounts::{Principal, Scope},
     app::App,
+    audit::CallRecord,
     error::Result,
     rest,
 };
 
-/// Something an agent can do.
+/// Something an agent can look at.
 pub trait Tool: 'static {
     /// `verb_noun`.
     const NAME: &'static str;
@@ -26,8 +27,6 @@ pub trait Tool: 'static {
     const ABOUT: &'static str;
     /// What a caller must be allowed.
     const SCOPE: Scope;
-    /// What it changes.
-    const CHANGES: Changes = Changes::Nothing;
     /// Its arguments: camelCase, unknown ones are refused.
     type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
 
@@ -39,11 +38,30 @@ pub trait Tool: 'static {
     ) -> impl Future<Output = Result<Answer>> + Send;
 }
 
-/// What a tool changes, as clients are told before they call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changes {
-    /// It only reads.
-    Nothing,
+/// Something an agent can do that changes something. Its call is recorded in the transaction of the change.
+pub trait WritingTool: 'static {
+    /// `verb_noun`.
+    const NAME: &'static str;
+    /// What people see.
+    const TITLE: &'static str;
+    /// For the model: when to use it, and when not.
+    const ABOUT: &'static str;
+    /// What a caller must be allowed.
+    const SCOPE: Scope;
+    /// Whether something that was there before is lost by it.
+    const DESTROYS: bool;
+    /// Whether doing it again with the same arguments changes nothing more.
+    const IS_IDEMPOTENT: bool;
+    /// Its arguments: camelCase, unknown ones are refused.
+    type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// Does it; the operation behind it writes the record.
+    fn call(
+        app: Arc<App>,
+        principal: Arc<Principal>,
+        record: CallRecord,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Answer>> + Send;
 }
 
 /// Which list of tools a client asked for.
@@ -69,7 +87,7 @@ impl Profile {
     }
 }
 
-type Call = fn(Arc<App>, Arc<Principal>, Value) -> BoxFuture<'static, Result<Answer>>;
+type Call = fn(Arc<App>, Arc<Principal>, CallRecord, Value) -> BoxFuture<'static, Result<Answer>>;
 
 /// A row of the table.
 pub(super) struct Row {
@@ -77,7 +95,8 @@ pub(super) struct Row {
     pub(super) definition: Definition,
     /// What a caller must be allowed.
     pub(super) scope: Scope,
-    changes: Changes,
+    /// Whether it changes something: then it writes the record of its call itself.
+    pub(super) writes: bool,
     profile: Profile,
     /// Reads the arguments and does it.
     pub(super) call: Call,
@@ -89,26 +108,30 @@ impl Row {
         match profile {
             Profile::Full => true,
             Profile::Core => self.profile == Profile::Core,
-            Profile::Read => self.changes == Changes::Nothing,
+            Profile::Read => !self.writes,
         }
     }
 }
 
 /// The row of a tool, which is also in the list of the most used ones if `profile` says so.
 pub(super) fn row<T: Tool>(profile: Profile) -> Row {
-    let hints = match T::CHANGES {
-        Changes::Nothing => ToolAnnotations::with_title(T::TITLE).read_only(true).open_world(false),
-    };
+    let hints = ToolAnnotations::with_title(T::TITLE).read_only(true).open_world(false);
     let definition = Definition::new(T::NAME, T::ABOUT, schema::<T::Arguments>()).with_annotations(hints);
-    Row {
-        definition,
-        scope: T::SCOPE,
-        changes: T::CHANGES,
-        profile,
-        call: |app, principal, arguments| {
-            Box::pin(async move { T::call(app, principal, rest::read(arguments)?).await })
-        },
-    }
+    let call: Call = |app, principal, _, arguments| {
+        Box::pin(async move { T::call(app, principal, rest::read(arguments)?).await })
+    };
+    Row { definition, scope: T::SCOPE, writes: false, profile, call }
+}
+
+/// The row of a tool that changes something.
+pub(super) fn writing_row<T: WritingTool>(profile: Profile) -> Row {
+    let hints = ToolAnnotations::with_title(T::TITLE).read_only(false).open_world(false);
+    let hints = hints.destructive(T::DESTROYS).idempotent(T::IS_IDEMPOTENT);
+    let definition = Definition::new(T::NAME, T::ABOUT, schema::<T::Arguments>()).with_annotations(hints);
+    let call: Call = |app, principal, record, arguments| {
+        Box::pin(async move { T::call(app, principal, record, rest::read(arguments)?).await })
+    };
+    Row { definition, scope: T::SCOPE, writes: true, profile, call }
 }
 
 /// The schema of arguments, without what costs a model tokens and tells it nothing.

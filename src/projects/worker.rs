@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{ProjectId, store};
 use crate::{
     app::App,
-    artifacts,
+    artifacts, conflicts,
     error::{Error, Result},
     events,
     jobs::{self, Job},
@@ -44,6 +44,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
                     tx.lock(project.0).await?;
                     Ok(events::purge(tx, project, BATCH).await?
                         + webhooks::purge(tx, project, BATCH).await?
+                        + conflicts::purge(tx, project, BATCH).await?
                         + artifacts::purge(tx, project, BATCH).await?
                         + runs::purge(tx, project, BATCH).await?)
                 })

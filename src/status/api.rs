@@ -9,6 +9,7 @@ use super::ProjectStatus;
 use crate::{
     accounts::{Caller, scope},
     app::App,
+    conflicts::OpenConflictsOut,
     error::Result,
     projects::ProjectId,
     rest::Tag,
@@ -51,6 +52,8 @@ struct StatusOut {
     repo_url: String,
     /// Tracked documents by kind.
     artifacts: BTreeMap<String, u64>,
+    /// Open conflicts by how bad they are.
+    conflicts: OpenConflictsOut,
     /// Runs that are queued or under way, newest first, among the newest 200.
     running: Vec<RunOut>,
     /// Runs that failed and are the last of their name on their branch, newest first, among the newest 200.
@@ -90,6 +93,7 @@ example!(StatusOut, {
     "name": "Rocket",
     "repoUrl": "https://github.com/your-org/your-repo",
     "artifacts": {"prd": 1, "story": 12},
+    "conflicts": {"critical": 0, "warning": 2, "info": 0},
     "running": [],
     "failing": [],
     "deliveries": {"pending": 0, "failed": 0},
@@ -111,6 +115,7 @@ impl From<&ProjectStatus> for StatusOut {
             name: status.project.name.clone(),
             repo_url: status.project.repo_url.clone(),
             artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
+            conflicts: (&status.conflicts).into(),
             running: runs(&status.running),
             failing: runs(&status.failing),
             deliveries: DeliveriesOut {

@@ -15,6 +15,7 @@ use crate::{
     app::App,
     artifacts::{self, ArtifactKind},
     clock::Time,
+    conflicts::{self, Severity},
     database::{TenantId, Tx},
     error::{Error, Result},
     events::{self, Event, Head, bus::Listener},
@@ -57,6 +58,8 @@ pub struct ProjectStatus {
     pub last_change: Option<Event>,
     /// Tracked documents by kind; kinds without any are left out.
     pub artifacts: BTreeMap<ArtifactKind, u64>,
+    /// Open conflicts by how bad they are; those that none are of are left out.
+    pub conflicts: BTreeMap<Severity, u64>,
     /// Of the newest [`RUNS`] runs those that are queued or under way, newest first.
     pub running: Vec<Run>,
     /// Of the newest [`RUNS`] runs those that failed and are the last of their name on their branch, newest first.
@@ -102,6 +105,7 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time) -> Result<ProjectSta
         head,
         last_change: events::last(tx, project, head).await?,
         artifacts: artifacts::count_by_kind(tx, project).await?,
+        conflicts: conflicts::count_open(tx, project).await?,
         running: runs.iter().filter(|run| !run.state.status.is_final()).cloned().collect(),
         failing: failing(runs),
         pending_deliveries: webhooks::count(tx, project, DeliveryStatus::Pending, COUNTED).await?,

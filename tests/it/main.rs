@@ -17,6 +17,7 @@ mod corpus;
 mod crash;
 mod deliveries;
 mod deploy;
+mod drift;
 mod events;
 mod fetch;
 mod front_doors;

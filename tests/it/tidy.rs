@@ -34,10 +34,11 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 10] = [
+const SLICES: [&str; 11] = [
     "accounts",
     "artifacts",
     "audit",
+    "conflicts",
     "events",
     "idempotency",
     "limits",

@@ -1,6 +1,6 @@
 //! Versions as people write them, and how far one is behind another.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 
 /// A version, by its meaning: `v1`, `1.0` and `v1.0.0` are one.
 ///
@@ -81,6 +81,25 @@ impl Version {
             (0, false) => Lag::Minor,
             (majors, _) => Lag::Majors(majors),
         })
+    }
+}
+
+/// One spelling for all of a version: `1.0.0` for `v1`, and a text in lower case. Read again, it is the same version.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ordered { major, minor, patch, stage } = match &self.0 {
+            Meaning::Unordered(text) => return f.write_str(text),
+            Meaning::Ordered(ordered) => ordered,
+        };
+        write!(f, "{major}.{minor}.{patch}")?;
+        let Stage::PreRelease(identifiers) = stage else { return Ok(()) };
+        for (mark, identifier) in std::iter::once('-').chain(std::iter::repeat('.')).zip(identifiers) {
+            match identifier {
+                Identifier::Number(number) => write!(f, "{mark}{number}")?,
+                Identifier::Word(word) => write!(f, "{mark}{word}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -206,6 +225,21 @@ mod tests {
                 assert_eq!(version(text).lag(&version(other)), None);
                 assert_eq!(version(other).lag(&version(text)), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_version_is_written_in_one_way_and_read_back_as_itself() {
+        for (text, written) in [
+            ("V 1", "1.0.0"),
+            ("01.2+build", "1.2.0"),
+            ("2-rc.1", "2-rc.1"),
+            ("v2-RC.01.x", "2.0.0-rc.1.x"),
+            (" Draft ", "draft"),
+            ("99999999999999999999999", "18446744073709551615.0.0"),
+        ] {
+            assert_eq!(version(text).to_string(), written);
+            assert_eq!(version(written), version(text));
         }
     }
 

@@ -12,7 +12,8 @@ use sea_orm::{
 
 pub(super) use self::revisions::bodies;
 use super::{
-    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency, Revision, plan::Known, reread::Reread,
+    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency, Revision, Stated, plan::Known,
+    reread::Reread,
 };
 use crate::{
     clock::Time,
@@ -120,6 +121,24 @@ pub(super) async fn known(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Known>>
         is_removed: removed_at.is_some(),
     };
     Ok(rows.into_iter().map(known).collect())
+}
+
+pub(super) async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated>> {
+    use artifact::Column;
+    let rows: Vec<(Uuid, String, Option<String>, Json)> = tx
+        .find::<artifact::Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::RemovedAt.is_null())
+        .select_only()
+        .columns([Column::Id, Column::Path, Column::Version, Column::Dependencies])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let stated = |(id, path, version, dependencies)| {
+        let dependencies = serde_json::from_value(dependencies).map_err(Error::internal)?;
+        Ok(Stated { id: ArtifactId(id), path, version, dependencies })
+    };
+    rows.into_iter().map(stated).collect()
 }
 
 /// Writes documents that were read again, with their revisions and what they build on.

@@ -77,7 +77,8 @@ async fn the_list_of_tools_is_private_and_shorter_for_who_asks_for_less() {
     };
     let (all, core) = (names("/mcp").await, names("/mcp?profile=core").await);
     assert!(core.len() < all.len() && core.iter().all(|name| all.contains(name)), "{core:?} of {all:?}");
-    assert_eq!(names("/mcp?profile=read").await, all, "so far no tool changes anything");
+    let reading: Vec<_> = all.into_iter().filter(|name| name != "resolve_conflict").collect();
+    assert_eq!(names("/mcp?profile=read").await, reading, "all but what changes something");
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ const FURNISH: &str = "
       SELECT gen_random_uuid(), tenant_id, id, 'docs/' || n, 'other', 'x', '[]', 'c', now() FROM project, generate_series(1, 20) n;
     INSERT INTO repository_scan (project_id, tenant_id, state, requests, is_asked_for, requested_at, done, total, failures, redelivered)
       SELECT id, tenant_id, 'succeeded', 0, false, now(), 0, 0, 0, 0 FROM project ON CONFLICT DO NOTHING;
+    INSERT INTO conflict (id, tenant_id, project_id, kind, severity, path, details, cause, detected_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'dependency_broken', 'critical', 'x', '{\"artifactPath\": \"x\", \"dependencyPath\": \"y\"}', n::text, now()
+      FROM project, generate_series(1, 20) n;
     INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at)
       SELECT gen_random_uuid(), tenant_id, id, 'github', n::text, 'workflow', 'x', 'success', 1, now() FROM project, generate_series(1, 20) n;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
@@ -43,10 +46,14 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 23] = [
+const LISTS: [&str; 27] = [
     "/artifacts",
     "/artifacts?kind=prd",
     "/artifacts?removed=true",
+    "/conflicts",
+    "/conflicts?severity=critical&kind=dependency_broken",
+    "/conflicts?resolved=all&artifactId=01890000-0000-7000-8000-000000000000",
+    "/conflicts?resolved=resolved",
     "/deliveries",
     "/deliveries?status=pending",
     "/deliveries?status=failed",
@@ -79,6 +86,7 @@ async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
     for list in LISTS {
         project.client.get(&project.path(list)).await.expect(200);
     }
+    project.client.post(&project.path("/conflicts/detect"), serde_json::json!({})).await.expect(200);
     let tool_calls =
         ["tool-calls", "tool-calls?tool=t1", "tool-calls?result=failure", "tool-calls?format=csv"];
     for list in ["tenant", "principals", "api-keys", "projects"].into_iter().chain(tool_calls) {
