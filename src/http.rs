@@ -29,7 +29,7 @@ use crate::{
     },
     admission::{self, Noted},
     app::App,
-    artifacts::ArtifactsApi,
+    artifacts::{ArtifactContentsApi, ArtifactsApi, SearchApi},
     audit::AuditApi,
     conflicts::ConflictsApi,
     events::{EventsApi, open_socket},
@@ -49,15 +49,17 @@ use crate::{
 /// Every route of the service: what a project has, and what a tenant and the service have.
 const TABLE: Table = (
     (
-        IngestApi,    // /webhooks/{source}/{projectId}
-        ProjectsApi,  // /api/v1/projects
-        StatusApi,    // /api/v1/projects/{projectId}/status
-        WebhooksApi,  // /api/v1/projects/{projectId}/deliveries
-        EventsApi,    // /api/v1/projects/{projectId}/events
-        ArtifactsApi, // /api/v1/projects/{projectId}/artifacts
-        ConflictsApi, // /api/v1/projects/{projectId}/conflicts
-        RunsApi,      // /api/v1/projects/{projectId}/runs
-        AuditApi,     // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
+        IngestApi,           // /webhooks/{source}/{projectId}
+        ProjectsApi,         // /api/v1/projects
+        StatusApi,           // /api/v1/projects/{projectId}/status
+        WebhooksApi,         // /api/v1/projects/{projectId}/deliveries
+        EventsApi,           // /api/v1/projects/{projectId}/events
+        ArtifactsApi,        // /api/v1/projects/{projectId}/artifacts
+        ArtifactContentsApi, // /api/v1/projects/{projectId}/artifacts/{artifactId}/…, /artifact-graph
+        SearchApi,           // /api/v1/projects/{projectId}/artifacts/search
+        ConflictsApi,        // /api/v1/projects/{projectId}/conflicts
+        RunsApi,             // /api/v1/projects/{projectId}/runs
+        AuditApi,            // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
     ),
     (
         SecurityApi,    // /api/v1/security-events
@@ -78,6 +80,8 @@ type Table = (
         WebhooksApi,
         EventsApi,
         ArtifactsApi,
+        ArtifactContentsApi,
+        SearchApi,
         ConflictsApi,
         RunsApi,
         AuditApi,

@@ -26,7 +26,7 @@ pub use self::{
     tool::{Tool, WritingTool},
 };
 use crate::{
-    artifacts::{GetArtifact, ListArtifacts},
+    artifacts::{GetArtifact, ScanRepository, SearchArtifacts},
     conflicts::{ListConflicts, ResolveConflict},
     events::ListChanges,
     projects::ListProjects,
@@ -41,10 +41,11 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         row::<ListProjects>(Core),
         row::<GetProjectStatus>(Core),
         row::<ListChanges>(Core),
-        row::<ListArtifacts>(Core),
+        row::<SearchArtifacts>(Core),
         row::<GetArtifact>(Core),
         row::<ListConflicts>(Core),
         writing_row::<ResolveConflict>(Full),
+        writing_row::<ScanRepository>(Full),
         row::<ListRuns>(Full),
         row::<GetRun>(Full),
     ]

@@ -25,6 +25,7 @@ mod m20261121_000014_access;
 mod m20261121_000015_master_key;
 mod m20261122_000016_traces;
 mod m20261122_000017_documents;
+mod m20261122_000018_search;
 mod m20261122_000019_conflicts;
 mod tenancy;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_master_key::Migration),
             Box::new(m20261122_000016_traces::Migration),
             Box::new(m20261122_000017_documents::Migration),
+            Box::new(m20261122_000018_search::Migration),
             Box::new(m20261122_000019_conflicts::Migration),
         ]
     }

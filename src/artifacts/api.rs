@@ -16,6 +16,7 @@ use super::{
 use crate::{
     accounts::{Caller, scope},
     app::App,
+    audit::CallRecord,
     error::Result,
     git::Failure,
     projects::ProjectId,
@@ -103,7 +104,7 @@ impl ArtifactsApi {
         /// The project.
         project_id: Path<ProjectId>,
     ) -> Result<Accepted<ScanOut>> {
-        let scan = scan::scan_repository(&app, &caller.principal, project_id.0).await?;
+        let scan = scan::scan_repository(&app, &caller.principal, project_id.0, CallRecord::none()).await?;
         Ok(Accepted::Later(Json(scan.into())))
     }
 }
@@ -231,7 +232,7 @@ struct ArtifactOut {
 /// A heading, and what stands below it.
 #[derive(Object)]
 #[oai(rename = "Section")]
-struct SectionOut {
+pub(super) struct SectionOut {
     /// Names it within the artifact, as Git hosts do in links.
     anchor: String,
     /// The heading.

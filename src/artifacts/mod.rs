@@ -9,12 +9,17 @@
 //! happened earlier never overwrites what a later one said, in whichever order the two arrive.
 
 mod api;
+pub mod content;
+mod content_api;
+mod cycles;
 pub mod document;
+pub mod graph;
 mod plan;
 mod reread;
 pub mod scan;
+pub mod search;
+mod show;
 mod store;
-mod tools;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +29,10 @@ use serde_json::json;
 
 pub use self::{
     api::ArtifactsApi,
+    content_api::ArtifactContentsApi,
     document::{Decision, Dependency, Gate, Section, Waiver},
-    tools::{GetArtifact, ListArtifacts},
+    search::{SearchApi, SearchArtifacts},
+    show::{GetArtifact, ScanRepository},
 };
 use crate::{
     accounts::Principal,
@@ -62,6 +69,15 @@ wire_enum! {
         /// Anything else that is tracked.
         Other = "other",
     }
+}
+
+/// How an artifact is named.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// By its id.
+    Id(ArtifactId),
+    /// By its path now, or where it was removed.
+    Path(String),
 }
 
 /// A tracked document.
@@ -249,6 +265,7 @@ pub async fn apply_push(
             ..before.cloned().unwrap_or_else(new)
         };
         store::save(tx, project, &after, before.is_none()).await?;
+        store::search::follow_push(tx, project, before, &after).await?;
         // One that came and went before anybody looked is noted for a push from before, and is news to nobody.
         if before.is_some() || !touch.removed {
             events.push(event(&after));
@@ -349,7 +366,7 @@ pub async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated>> {
     store::stated(tx, project).await
 }
 
-/// An artifact, removed or not.
+/// An artifact, removed or not; among its warnings is the cycle that it is in.
 ///
 /// # Errors
 /// `not_found` for a project or artifact out of reach.
@@ -360,9 +377,9 @@ pub async fn get_artifact(
     id: ArtifactId,
 ) -> Result<Artifact> {
     projects::reach(app, principal, project).await?;
-    let found =
-        app.database.read(principal.tenant, move |tx| Box::pin(store::find(tx, project, id.0))).await?;
-    found.ok_or_else(|| Error::not_found("artifact"))
+    let read =
+        app.database.read(principal.tenant, move |tx| Box::pin(graph::find(tx, project, Which::Id(id))));
+    read.await
 }
 
 #[cfg(test)]

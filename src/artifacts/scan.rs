@@ -13,9 +13,10 @@ use super::{store::scans as store, worker::SCAN_REPOSITORY};
 use crate::{
     accounts::Principal,
     app::App,
+    audit::CallRecord,
     clock::Time,
     database::Tx,
-    error::Result,
+    error::{Code, Error, Result},
     git::{Failure, GitError},
     jobs::{JobId, NewJob},
     projects::{self, ProjectConfig, ProjectId},
@@ -164,11 +165,28 @@ pub async fn want(app: &App, tx: &Tx<'_>, project: ProjectId, wanted: Wanted) ->
 /// # Errors
 /// The database's.
 pub async fn find(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Scan> {
+    find_where(tx, project, app.config.git.scans).await
+}
+
+/// The same, where it is known whether repositories are read at all.
+///
+/// # Errors
+/// The database's.
+pub async fn find_where(tx: &Tx<'_>, project: ProjectId, scans: bool) -> Result<Scan> {
     let mut scan = store::find(tx, project).await?.unwrap_or(Scan::none(ScanState::Waiting));
-    if !app.config.git.scans {
+    if !scans {
         scan.state = ScanState::Off;
     }
     Ok(scan)
+}
+
+/// As of when the documents of a project are known: since the repository was read last, or, where it never was, now,
+/// because then pushes tell.
+///
+/// # Errors
+/// The database's.
+pub async fn fresh_as_of(tx: &Tx<'_>, project: ProjectId, now: Time) -> Result<Time> {
+    Ok(store::find(tx, project).await?.and_then(|scan| scan.succeeded_at).unwrap_or(now))
 }
 
 /// How a project's repository was read last.
@@ -184,16 +202,21 @@ pub async fn get_scan(app: &Arc<App>, principal: &Principal, project: ProjectId)
     read.await
 }
 
-/// Has a project's repository read now; gives how that stands.
+/// Has a project's repository read now, and writes the record of the call that asks for it; gives how that stands.
 ///
 /// # Errors
 /// `not_found` for a project out of reach, `conflict` where repositories are not read.
-pub async fn scan_repository(app: &Arc<App>, principal: &Principal, project: ProjectId) -> Result<Scan> {
+pub async fn scan_repository(
+    app: &Arc<App>,
+    principal: &Principal,
+    project: ProjectId,
+    record: CallRecord,
+) -> Result<Scan> {
     projects::reach(app, principal, project).await?;
     if !app.config.git.scans {
         let why =
             "repositories are not read here; whoever operates this service may change that: TRACKSIDE_SCANS";
-        return Err(crate::error::Error::new(crate::error::Code::Conflict, why));
+        return Err(Error::new(Code::Conflict, why));
     }
     let context = Arc::clone(app);
     app.database
@@ -201,7 +224,9 @@ pub async fn scan_repository(app: &Arc<App>, principal: &Principal, project: Pro
             Box::pin(async move {
                 projects::hold(tx, project).await?;
                 want(&context, tx, project, Wanted::BySomebody).await?;
-                find(&context, tx, project).await
+                let scan = find(&context, tx, project).await?;
+                record.write(tx).await?;
+                Ok(scan)
             })
         })
         .await

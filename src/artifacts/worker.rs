@@ -40,7 +40,7 @@ const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
 /// Documents in one transaction.
 const BATCH: usize = 50;
 /// Bytes of a document that is read; of a larger one only its name is known.
-const MAX_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 /// Documents gone, and new ones, that are looked at for whether they were renamed.
 const RENAMES: usize = 100;
 

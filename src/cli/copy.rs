@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::say::{BOLD, GREEN, RESET, YELLOW};
 use crate::{
+    artifacts::search,
     clock::{Clock, Ids},
     config::{Config, DatabaseUrl},
     database::{
@@ -39,7 +40,7 @@ pub(super) async fn run(config: Config, args: CopyArgs, json: bool) -> Result<()
             eprint!("\r{:<20}{:>12} rows", copied.table, copied.rows);
         }
     };
-    let copied = copy::copy(&from, &to, &mut tell).await;
+    let copied = copy::copy(&from, &to, &mut tell, search::index_all).await;
     if is_watched {
         eprint!("\r{:34}\r", "");
     }

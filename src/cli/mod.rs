@@ -19,6 +19,7 @@ mod mcp;
 mod members;
 mod parse;
 mod say;
+mod scan;
 mod serve;
 mod tail;
 mod token;
@@ -98,6 +99,8 @@ enum Command {
     Trigger(trigger::TriggerArgs),
     /// Follow the events of a project on a running service
     Tail(tail::TailArgs),
+    /// Have a running service read a project's repository now, and watch it do so
+    Scan(scan::ScanArgs),
     /// Look at the schema, or move it
     #[command(subcommand)]
     Migrate(MigrateCommand),
@@ -317,6 +320,7 @@ async fn run(cli: Cli) -> Outcome {
         }
         Some(Command::Trigger(args)) => trigger::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Tail(args)) => tail::run(configure(&cli.settings)?, args, json).await?,
+        Some(Command::Scan(args)) => scan::run(configure(&cli.settings)?, args, json).await?,
         Some(Command::Migrate(command)) => migrate(&configure(&cli.settings)?, &command, json).await?,
         Some(Command::Health) => health::run(&configure(&cli.settings)?, json).await?,
         Some(Command::Copy(args)) => copy::run(configure(&cli.settings)?, args, json).await?,

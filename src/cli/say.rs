@@ -58,8 +58,11 @@ pub(super) fn line(text: &str) -> std::io::Result<()> {
 
 /// The colour of an event's mark.
 pub(super) fn mark(event: &Value) -> &'static str {
-    let payload = &event["payload"];
-    if payload["status"] == "failed" || event["event"] == "delivery_failed" { RED } else { GREEN }
+    let is_bad = event["payload"]["status"] == "failed"
+        || ["delivery_failed", "artifact_scan_failed", "conflict_detected"]
+            .iter()
+            .any(|name| event["event"] == *name);
+    if is_bad { RED } else { GREEN }
 }
 
 /// What of a payload a person wants to see on one line.
@@ -68,16 +71,20 @@ pub(super) fn describe(payload: &Value) -> String {
         "source",
         "eventType",
         "kind",
+        "severity",
         "path",
         "number",
         "title",
         "name",
+        "version",
         "tag",
         "branch",
         "action",
         "status",
         "state",
         "message",
+        "detail",
+        "resolution",
     ];
     let words = shown.iter().filter_map(|field| match &payload[*field] {
         Value::String(text) => Some(text.clone()),

@@ -8,7 +8,7 @@ use std::{io::ErrorKind, time::Duration};
 
 use anstream::eprintln;
 use clap::Args;
-use hyper::StatusCode;
+use hyper::{Response, StatusCode, body::Incoming};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
@@ -46,15 +46,10 @@ pub(super) struct TailArgs {
 
 pub(super) async fn run(config: Config, args: TailArgs, json: bool) -> Result<()> {
     let server = Server::find(&config, args.url.as_deref())?;
-    let key = args.key.filter(|key| !key.expose_secret().is_empty()).ok_or_else(|| {
-        Error::invalid(
-            "an API key is needed: --key or TRACKSIDE_API_KEY; make one with: \
-             trackside key create --name tail --role viewer",
-        )
-    })?;
+    let key = needed(args.key, "trackside key create --name tail --role viewer")?;
     let reader = Reader { server, key, json };
     let following = async {
-        let project = reader.find(args.project.as_deref()).await?;
+        let project = reader.find(args.project.as_deref(), "its name or id after `tail`").await?;
         reader.follow(project, args.after).await
     };
     tokio::select! {
@@ -63,11 +58,21 @@ pub(super) async fn run(config: Config, args: TailArgs, json: bool) -> Result<()
     }
 }
 
+/// The key that was given.
+///
+/// # Errors
+/// There is none; the message says how to `make` one.
+pub(super) fn needed(key: Option<SecretString>, make: &str) -> Result<SecretString> {
+    key.filter(|key| !key.expose_secret().is_empty()).ok_or_else(|| {
+        Error::invalid(format!("an API key is needed: --key or TRACKSIDE_API_KEY; make one with: {make}"))
+    })
+}
+
 /// Somebody who reads a service with a key.
-struct Reader {
-    server: Server,
-    key: SecretString,
-    json: bool,
+pub(super) struct Reader {
+    pub(super) server: Server,
+    pub(super) key: SecretString,
+    pub(super) json: bool,
 }
 
 /// Why a stream was left.
@@ -79,14 +84,25 @@ enum Left {
 }
 
 impl Reader {
-    async fn get(&self, path: &str, last_id: Option<&str>) -> Result<hyper::Response<hyper::body::Incoming>> {
+    pub(super) async fn get(&self, path: &str, last_id: Option<&str>) -> Result<Response<Incoming>> {
+        self.send("GET", path, last_id).await
+    }
+
+    /// Sends a request without a body, with the key.
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> Result<Response<Incoming>> {
         let mut headers = vec![("authorization", format!("Bearer {}", self.key.expose_secret()))];
         headers.extend(last_id.map(|id| ("last-event-id", id.to_owned())));
-        self.server.send("GET", path, &headers, Vec::new()).await
+        self.server.send(method, path, &headers, Vec::new()).await
     }
 
     /// The project that is named or, if none is, the only one that the key reaches.
-    async fn find(&self, named: Option<&str>) -> Result<ProjectId> {
+    /// `how` says where to name it.
+    pub(super) async fn find(&self, named: Option<&str>, how: &str) -> Result<ProjectId> {
         if let Some(id) = named.and_then(|named| named.parse().ok()) {
             return Ok(id);
         }
@@ -106,7 +122,7 @@ impl Reader {
         }
         let choice = Choice {
             what: "project that this key reaches",
-            how: "its name or id after `tail`",
+            how,
             make: "trackside project create --name NAME --repo-url https://github.com/your-org/your-repo",
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -199,14 +215,14 @@ impl Reader {
 }
 
 /// A refusal that waiting does not mend, with what to do.
-fn advise(status: StatusCode, problem: &Value) -> Error {
+pub(super) fn advise(status: StatusCode, problem: &Value) -> Error {
     let refused = client::refused(status, problem);
     let advice = match status {
         StatusCode::UNAUTHORIZED => {
             "check --key or TRACKSIDE_API_KEY; `trackside key list` shows the keys there are"
         }
         StatusCode::FORBIDDEN => {
-            "use a key with the scopes events.read and, to find a project, projects.read"
+            "use a key with the scopes that it names, and projects.read to find a project by name"
         }
         StatusCode::NOT_FOUND => {
             "`trackside project list` shows the projects there are; is --url that of a Trackside?"

@@ -14,6 +14,7 @@ use entity::{
     refresh_token, rejected_delivery, repository_scan, run, security_event, session, signing_key,
     stream_ticket, tenant, webhook_event,
 };
+use futures::future::BoxFuture;
 use sea_orm::{
     ActiveModelTrait, Condition, DatabaseTransaction, IdenStatic as _, IntoActiveModel, Iterable as _,
     PrimaryKeyToColumn, QueryOrder as _, QuerySelect as _, Value, prelude::*, sea_query,
@@ -40,6 +41,9 @@ pub struct Copied {
     /// Its rows.
     pub rows: u64,
 }
+
+/// Indexes all texts of a tenant, and gives their number: what an engine searches in is no rows that another could read.
+pub type Index = fn(&Database, TenantId) -> BoxFuture<'_, Result<u64>>;
 
 /// Sees that one database can be copied into another, and gives the other its schema.
 ///
@@ -91,6 +95,7 @@ pub async fn copy(
     from: &Database,
     to: &Database,
     tell: &mut (dyn FnMut(&Copied) + Send),
+    index: Index,
 ) -> Result<Vec<Copied>> {
     let tenants = all::<tenant::Entity>(from).await?;
     let instance = all::<instance::Entity>(from).await?;
@@ -118,6 +123,12 @@ pub async fn copy(
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
     each!(mcp_audit_log, audit_head, audit_register, security_event);
     each!(session, invitation, oauth_grant, authorization_code, refresh_token);
+    let mut texts = Copied { table: "artifact_text", rows: 0 };
+    for tenant in &tenants {
+        texts.rows += index(to, *tenant).await?;
+        (copy.tell)(&texts);
+    }
+    copied.push(texts);
     copied.push(Copied { table: "instance", rows: instance.len() as u64 });
     insert_through_door::<instance::Entity>(to, instance).await?;
     Ok(copied)

@@ -17,6 +17,7 @@ mod error;
 mod group_commit;
 mod lane;
 mod postgres;
+pub mod search;
 mod sqlite;
 mod tx;
 mod writer;
@@ -82,11 +83,13 @@ pub enum Door {
     EventHeads,
     /// What has come of age and is removed, whoever it belongs to.
     Retention,
+    /// Ids of documents by the words in them, of the tenant and project that the query says.
+    Search,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Installation,
         Self::KeyByHash,
         Self::Credentials,
@@ -99,6 +102,7 @@ impl Door {
         Self::NextJobs,
         Self::EventHeads,
         Self::Retention,
+        Self::Search,
     ];
 
     /// The PostgreSQL role that goes through it; what that may do is written in the migrations.
@@ -116,6 +120,7 @@ impl Door {
             Self::NextJobs => "trackside_next_jobs",
             Self::EventHeads => "trackside_event_heads",
             Self::Retention => "trackside_retention",
+            Self::Search => "trackside_search",
         }
     }
 }

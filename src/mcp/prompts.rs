@@ -64,8 +64,8 @@ You begin to work on the project {projectId}, which Trackside follows. Before yo
 say where the log is now: go on from there, and do not read the log from its beginning.
 3. If something fails, ask `list_runs` with status failed, newest first, and `get_run` for what concerns your branch. \
 Do not build on a broken commit without saying so.
-4. Find the documents that your task rests on with `list_artifacts`, and show the ones you need with `get_artifact`. \
-The text itself is in the repository.
+4. Find the documents that your task rests on with `search_artifacts`, and show the ones you need with `get_artifact`. \
+Read what they say section by section; `list_conflicts` says which of them build on something that has changed since.
 5. Say in a few lines what you will do, on which facts it rests, and what you leave alone because somebody else is at \
 it.
 
@@ -92,7 +92,7 @@ without asking you:
 1. Ask `list_changes` with your last nextAfter: has something happened that makes your work stale?
 2. Ask `list_runs` with the last commit you pushed. For each run that failed ask `get_run`, and find out why before \
 you write that it fails.
-3. Ask `list_artifacts` for the documents you changed, and check with `get_artifact` that version and commit are the \
+3. Ask `search_artifacts` for the documents you changed, and check with `get_artifact` that version and commit are the \
 ones you mean.
 4. Write the note, at most a page: what was asked; what is done, by commit; what is not done, and why; what fails, by \
 runId and name; what to do first; questions for a person; and the nextAfter from which the next one goes on.

@@ -49,6 +49,8 @@ pub(super) struct Kind {
     about: &'static str,
     /// The tool that shows it.
     row: Row,
+    /// An argument of the tool that is no part of the address: who attaches a document wants its text.
+    also: Option<&'static str>,
 }
 
 /// Every kind of resource.
@@ -59,12 +61,14 @@ pub(super) static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| {
             name: "digest",
             about: "How a project stands, as get_project_status tells it.",
             row: row::<GetProjectStatus>(Profile::Full),
+            also: None,
         },
         Kind {
             template: "trackside://project/{projectId}/artifact/{artifactId}",
             name: "artifact",
-            about: "One tracked document, as get_artifact shows it.",
+            about: "The text of one tracked document, as get_artifact shows it.",
             row: row::<GetArtifact>(Profile::Full),
+            also: Some("text"),
         },
     ]
 });
@@ -109,6 +113,7 @@ impl Address {
             let id = |name| Uuid::try_parse(arguments.get(name)?.as_str()?).ok();
             let (project, artifact) = (ProjectId(id("projectId")?), id("artifactId").map(ArtifactId));
             let is_whole = arguments.len() == 1 + usize::from(artifact.is_some());
+            arguments.extend(kind.also.map(|name| (name.to_owned(), true.into())));
             is_whole.then_some(Self { kind, project, artifact, arguments: Value::Object(arguments) })
         })
     }

@@ -18,7 +18,7 @@ pub struct WorkingCopy {
 }
 
 impl WorkingCopy {
-    /// A new one, without a commit, or the one that is in the folder.
+    /// A new one, with a commit of no file, or the one that is in the folder.
     ///
     /// # Errors
     /// Where there is no `git`, or the folder cannot be written.
@@ -26,6 +26,9 @@ impl WorkingCopy {
         fs::create_dir_all(folder)?;
         let copy = Self { folder: folder.canonicalize()?, prd: "1.0".to_owned() };
         copy.git(&["init", "--quiet", "--initial-branch=main"])?;
+        if copy.git(&["rev-parse", "--quiet", "--verify", "HEAD"]).is_err() {
+            copy.git(&["commit", "--quiet", "--allow-empty", "--message", "Begin"])?;
+        }
         Ok(copy)
     }
 

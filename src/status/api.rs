@@ -9,8 +9,10 @@ use super::ProjectStatus;
 use crate::{
     accounts::{Caller, scope},
     app::App,
+    artifacts::scan::{Scan, ScanState},
     conflicts::OpenConflictsOut,
     error::Result,
+    git::Failure,
     projects::ProjectId,
     rest::Tag,
     runs::RunOut,
@@ -54,6 +56,8 @@ struct StatusOut {
     artifacts: BTreeMap<String, u64>,
     /// Open conflicts by how bad they are.
     conflicts: OpenConflictsOut,
+    /// How the repository was read last.
+    scan: ScanStatusOut,
     /// Runs that are queued or under way, newest first, among the newest 200.
     running: Vec<RunOut>,
     /// Runs that failed and are the last of their name on their branch, newest first, among the newest 200.
@@ -66,6 +70,31 @@ struct StatusOut {
     last_event_id: String,
     /// As of when this is.
     fresh_as_of: Timestamp,
+}
+
+/// How a repository was read last, in short.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "ScanStatus")]
+struct ScanStatusOut {
+    /// How far the newest scan is.
+    state: ScanState,
+    /// The commit that was read.
+    commit: Option<String>,
+    /// When the newest scan that succeeded began: artifacts are as fresh as that.
+    succeeded_at: Option<Timestamp>,
+    /// What keeps the repository from being read, if something does.
+    failure: Option<Failure>,
+}
+
+impl From<&Scan> for ScanStatusOut {
+    fn from(scan: &Scan) -> Self {
+        Self {
+            state: scan.state,
+            commit: scan.commit.clone(),
+            succeeded_at: scan.succeeded_at.map(Timestamp),
+            failure: scan.failure.as_ref().map(|(failure, _)| *failure),
+        }
+    }
 }
 
 /// Deliveries that are not worked through, each number at most 100.
@@ -94,6 +123,8 @@ example!(StatusOut, {
     "repoUrl": "https://github.com/your-org/your-repo",
     "artifacts": {"prd": 1, "story": 12},
     "conflicts": {"critical": 0, "warning": 2, "info": 0},
+    "scan": {"state": "succeeded", "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+             "succeededAt": "2026-11-21T09:00:00Z"},
     "running": [],
     "failing": [],
     "deliveries": {"pending": 0, "failed": 0},
@@ -116,6 +147,7 @@ impl From<&ProjectStatus> for StatusOut {
             repo_url: status.project.repo_url.clone(),
             artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
             conflicts: (&status.conflicts).into(),
+            scan: (&status.scan).into(),
             running: runs(&status.running),
             failing: runs(&status.failing),
             deliveries: DeliveriesOut {

@@ -13,7 +13,10 @@ pub use self::{api::StatusApi, tools::GetProjectStatus};
 use crate::{
     accounts::Principal,
     app::App,
-    artifacts::{self, ArtifactKind},
+    artifacts::{
+        self, ArtifactKind,
+        scan::{self, Scan},
+    },
     clock::Time,
     conflicts::{self, Severity},
     database::{TenantId, Tx},
@@ -60,6 +63,8 @@ pub struct ProjectStatus {
     pub artifacts: BTreeMap<ArtifactKind, u64>,
     /// Open conflicts by how bad they are; those that none are of are left out.
     pub conflicts: BTreeMap<Severity, u64>,
+    /// How the repository was read last.
+    pub scan: Scan,
     /// Of the newest [`RUNS`] runs those that are queued or under way, newest first.
     pub running: Vec<Run>,
     /// Of the newest [`RUNS`] runs those that failed and are the last of their name on their branch, newest first.
@@ -87,9 +92,9 @@ pub async fn get_project_status(
     let tenant = principal.tenant;
     let read = || {
         let news = app.bus.listen(project); // before the snapshot, so that nothing falls between
-        let (database, as_of) = (app.database.clone(), app.clock.now());
+        let (database, as_of, scans) = (app.database.clone(), app.clock.now(), app.config.git.scans);
         async move {
-            let status = database.read(tenant, |tx| Box::pin(read(tx, project, as_of))).await?;
+            let status = database.read(tenant, move |tx| Box::pin(read(tx, project, as_of, scans))).await?;
             Ok(Arc::new(Heard { status: Arc::new(status), news }))
         }
     };
@@ -97,7 +102,7 @@ pub async fn get_project_status(
     Ok(Arc::clone(&heard.status))
 }
 
-async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time) -> Result<ProjectStatus> {
+async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Result<ProjectStatus> {
     let head = events::head(tx, project).await?;
     let runs = runs::newest(tx, project, RUNS).await?;
     Ok(ProjectStatus {
@@ -106,6 +111,7 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time) -> Result<ProjectSta
         last_change: events::last(tx, project, head).await?,
         artifacts: artifacts::count_by_kind(tx, project).await?,
         conflicts: conflicts::count_open(tx, project).await?,
+        scan: scan::find_where(tx, project, scans).await?,
         running: runs.iter().filter(|run| !run.state.status.is_final()).cloned().collect(),
         failing: failing(runs),
         pending_deliveries: webhooks::count(tx, project, DeliveryStatus::Pending, COUNTED).await?,

@@ -10,6 +10,7 @@ use super::{ProjectStatus, get_project_status};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
+    artifacts::scan::Scan,
     error::Result,
     mcp::{Answer, Tool},
     projects::ProjectId,
@@ -19,7 +20,8 @@ use crate::{
 
 /// Runs that are named; more are only counted.
 const NAMED: usize = 3;
-/// Characters of a name.
+/// Characters of a name of a run, and of anything else.
+const RUN: usize = 60;
 const NAME: usize = 100;
 
 /// `get_project_status`
@@ -48,7 +50,7 @@ impl Tool for GetProjectStatus {
 }
 
 /// The status in a few hundred tokens.
-fn shown(status: &ProjectStatus) -> [(&'static str, Value); 10] {
+fn shown(status: &ProjectStatus) -> [(&'static str, Value); 11] {
     let project = &status.project;
     let last = status.last_change.as_ref();
     let last = last.map(|event| json!({"event": event.name, "at": Timestamp(event.timestamp).to_string()}));
@@ -63,13 +65,31 @@ fn shown(status: &ProjectStatus) -> [(&'static str, Value); 10] {
         ("runningCount", status.running.len().into()),
         ("artifacts", artifacts.collect()),
         ("conflicts", conflicts.collect()),
+        ("scan", scan(&status.scan)),
         ("deliveries", json!({"pending": status.pending_deliveries, "failed": status.failed_deliveries})),
         ("lastChange", last.into()),
         ("nextAfter", status.head.to_string().into()),
     ]
 }
 
+fn scan(scan: &Scan) -> Value {
+    json!({
+        "state": scan.state,
+        "commit": scan.commit,
+        "succeededAt": scan.succeeded_at.map(|at| Timestamp(at).to_string()),
+        "failure": scan.failure.as_ref().map(|(failure, _)| *failure),
+    })
+}
+
 fn named(runs: &[Run]) -> Value {
-    let row = |run: &Run| json!({"runId": run.id.0, "name": run.state.name, "branch": run.state.branch});
+    let row =
+        |run: &Run| json!({"runId": run.id.0, "name": short(&run.state.name), "branch": run.state.branch});
     runs.iter().take(NAMED).map(row).collect()
+}
+
+fn short(name: &str) -> String {
+    match name.char_indices().nth(RUN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }

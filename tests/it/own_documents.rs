@@ -1,11 +1,12 @@
-//! Trackside tracks the documents of its own repository.
+//! Trackside tracks the documents of its own repository, and those of the story that the demo tells.
 
 use std::process::Command;
 
 use serde_json::json;
+use trackside::samples::{Story, WorkingCopy};
 
 use crate::support::{
-    Server,
+    Server, dawn,
     repository::{Origin, READS_FILES},
     text,
 };
@@ -61,4 +62,27 @@ async fn the_documents_of_this_repository_are_tracked() {
         let heading = content.lines().find_map(|line| line.strip_prefix("# ")).unwrap();
         assert_eq!(artifact["title"], heading, "{}", artifact["path"]);
     }
+}
+
+#[tokio::test]
+async fn in_the_demo_two_stories_fall_behind_their_requirements_and_catch_up() {
+    let server = Server::start_with(&READS_FILES).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut copy = WorkingCopy::open(folder.path()).unwrap();
+    let project = server.tenant("Acme").await.project_at(&copy.url()).await;
+    assert_eq!(project.scanned().await["state"], "succeeded");
+    let mut story = Story::new("acme/rocket", dawn());
+    let mut stale = Vec::new();
+    for number in 0..Story::ROUND {
+        let sample = story.next(dawn());
+        copy.follow(&sample).unwrap();
+        project.deliver(&number.to_string(), &sample).await.expect(202);
+        project.settled().await;
+        project.scanned().await;
+        let open = project.all("/conflicts").await;
+        assert!(open.iter().all(|conflict| conflict["dependencyPath"] == "docs/prd.md"), "{open:?}");
+        stale.push(open.len());
+    }
+    stale.dedup();
+    assert_eq!(stale, [0, 2, 0]);
 }

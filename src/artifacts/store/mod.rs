@@ -1,7 +1,9 @@
 //! The rows of artifacts, of their revisions and of what they build on.
 
-mod revisions;
+pub(super) mod graph;
+pub(super) mod revisions;
 pub(super) mod scans;
+pub(super) mod search;
 
 use std::collections::BTreeMap;
 
@@ -160,6 +162,8 @@ pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, documents: Vec<Rer
     for depends in depends.chunks(500) {
         artifact_dependency::Entity::insert_many(depends.to_vec()).exec_without_returning(tx.conn()).await?;
     }
+    let texts = documents.iter().map(|reread| (&reread.artifact, reread.body.as_deref()));
+    search::index(tx, project, texts).await?;
     revisions::insert(tx, project, documents).await
 }
 
@@ -203,6 +207,7 @@ pub(super) async fn remove_all(
             .filter(artifact::Column::Id.is_in(ids.iter().map(|id| id.0)))
             .exec(tx.conn())
             .await?;
+        tx.forget_texts(project, ids.iter().map(|id| id.0).collect()).await?;
         forget_dependencies(tx, project, ids).await?;
     }
     revisions::insert_removals(tx, project, gone).await
@@ -224,6 +229,7 @@ pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, artifact: &Artifact, n
 
 pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     use artifact_dependency::Column::{ArtifactId, ProjectId};
+    let texts = tx.purge_texts(project, limit).await?;
     let revisions = revisions::purge(tx, project, limit).await?;
     let depends =
         tx.delete_some::<artifact_dependency::Entity>(ArtifactId, ProjectId.eq(project.0), limit).await?;
@@ -234,7 +240,7 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
             limit,
         )
         .await?;
-    Ok(revisions + depends + artifacts + scans::remove(tx, project).await?)
+    Ok(texts + revisions + depends + artifacts + scans::remove(tx, project).await?)
 }
 
 fn to_row(tx: &Tx<'_>, project: ProjectId, artifact: &Artifact) -> Result<artifact::ActiveModel> {

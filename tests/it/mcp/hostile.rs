@@ -152,11 +152,14 @@ async fn read_everything(project: &Project) {
     let mut tools = listed["result"]["tools"].as_array().unwrap().clone();
     tools.retain(|tool| tool["annotations"]["readOnlyHint"] == true);
     // Lists first: they tell the ids that the others need.
-    tools.sort_by_key(|tool| tool["inputSchema"]["required"].as_array().map_or(0, Vec::len));
+    let needed = |tool: &Value| -> Vec<String> {
+        let required = tool["inputSchema"]["required"].as_array().into_iter().flatten().map(text);
+        // An artifact is named by its id or by its path.
+        required.chain((tool["name"] == "get_artifact").then(|| "artifactId".to_owned())).collect()
+    };
+    tools.sort_by_key(|tool| needed(tool).len());
     for tool in &tools {
-        let name = text(&tool["name"]);
-        let needed: Vec<_> =
-            tool["inputSchema"]["required"].as_array().into_iter().flatten().map(text).collect();
+        let (name, needed) = (text(&tool["name"]), needed(tool));
         let mut asked = vec![json!({})];
         for argument in &needed {
             let values = match &**argument {

@@ -50,7 +50,7 @@ async fn an_agent_finds_its_project_and_reads_what_a_push_changed() {
         let first = agent.get("list_changes", json!({"projectId": id, "limit": 1})).await;
         assert_eq!(first["left"].as_u64().unwrap() as usize, names.len() - 1);
 
-        let artifacts = agent.get("list_artifacts", json!({"projectId": id, "kind": "PRD"})).await;
+        let artifacts = agent.get("search_artifacts", json!({"projectId": id, "kind": "PRD"})).await;
         let prd = &artifacts["artifacts"][0];
         assert_eq!(prd["path"], "docs/prd.md");
         let shown =
@@ -77,8 +77,13 @@ async fn the_list_of_tools_is_private_and_shorter_for_who_asks_for_less() {
     };
     let (all, core) = (names("/mcp").await, names("/mcp?profile=core").await);
     assert!(core.len() < all.len() && core.iter().all(|name| all.contains(name)), "{core:?} of {all:?}");
-    let reading: Vec<_> = all.into_iter().filter(|name| name != "resolve_conflict").collect();
-    assert_eq!(names("/mcp?profile=read").await, reading, "all but what changes something");
+    let read = names("/mcp?profile=read").await;
+    let writes: Vec<_> = all.iter().filter(|name| !read.contains(name)).collect();
+    assert_eq!(
+        writes,
+        ["resolve_conflict", "scan_repository"],
+        "what changes anything is not among those that read"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +96,7 @@ async fn unknown_arguments_values_and_tools_are_refused_with_what_is_right() {
         (&refused["code"], &refused["errors"][0]["pointer"]),
         (&json!("invalid_request"), &json!("/project_id"))
     );
-    let refused = agent.refused("list_artifacts", json!({"projectId": project.id, "kind": "novel"})).await;
+    let refused = agent.refused("search_artifacts", json!({"projectId": project.id, "kind": "novel"})).await;
     assert!(text(&refused["detail"]).contains("prd, architecture"), "{refused}");
     let refused = agent.refused("list_changes", json!({"projectId": "rocket"})).await;
     assert_eq!(refused["errors"][0]["pointer"], "/projectId");
@@ -113,7 +118,7 @@ async fn rows_tell_a_few_fields_or_those_that_are_asked_for_and_how_many_rows_ar
     let mut seen: Vec<String> = Vec::new();
     let mut asked = json!({"projectId": project.id, "fields": ["path", "author"]});
     for left in [25, 5] {
-        let told = agent.get("list_artifacts", asked.clone()).await;
+        let told = agent.get("search_artifacts", asked.clone()).await;
         assert_eq!(told["left"], left);
         asked["after"] = told["nextAfter"].clone();
         for row in told["artifacts"].as_array().unwrap() {
@@ -121,12 +126,12 @@ async fn rows_tell_a_few_fields_or_those_that_are_asked_for_and_how_many_rows_ar
             assert_eq!(*row, json!({"path": row["path"], "author": "Ada"}));
         }
     }
-    let last = agent.get("list_artifacts", asked.clone()).await;
+    let last = agent.get("search_artifacts", asked.clone()).await;
     assert_eq!((&last["left"], &last["nextAfter"]), (&Value::Null, &Value::Null));
     seen.extend(last["artifacts"].as_array().unwrap().iter().map(|row| text(&row["path"])));
     assert_eq!(seen, paths);
 
-    for tool in ["list_projects", "list_changes", "list_artifacts", "list_runs"] {
+    for tool in ["list_projects", "list_changes", "search_artifacts", "list_runs"] {
         let mut asked = json!({"projectId": project.id, "fields": ["colour"]});
         if tool == "list_projects" {
             asked.as_object_mut().unwrap().remove("projectId");
@@ -145,7 +150,7 @@ async fn another_tenants_project_is_as_if_there_were_none() {
     let (ours, theirs) = (server.tenant("ours").await, server.tenant("theirs").await);
     let hidden = theirs.project("rocket").await;
     let agent = Agent::new(&ours.client, Revision::Newest);
-    for tool in ["get_project_status", "list_changes", "list_artifacts", "list_runs"] {
+    for tool in ["get_project_status", "list_changes", "search_artifacts", "list_runs"] {
         let told = agent.refused(tool, json!({"projectId": hidden.id})).await;
         let none = agent.refused(tool, json!({"projectId": uuid::Uuid::from_u128(1)})).await;
         assert_eq!((&told, &told["code"]), (&none, &json!("not_found")));

@@ -70,8 +70,9 @@ async fn an_agent_finds_and_reads_the_digest_and_the_artifacts_of_its_project() 
         let shown = shown(&agent, &artifact).await;
         assert_eq!(shown["artifact"]["path"], "docs/prd.md");
         let id = artifact.rsplit_once('/').unwrap().1;
-        let tool = agent.get("get_artifact", json!({"projectId": project.id, "artifactId": id})).await;
-        assert_eq!(shown["artifact"], tool["artifact"], "as the tool shows it");
+        let whole = json!({"projectId": project.id, "artifactId": id, "text": true});
+        let tool = agent.get("get_artifact", whole).await;
+        assert_eq!(shown["artifact"], tool["artifact"], "as the tool shows it, with its text");
         let read = read(&agent, &artifact).await;
         assert_eq!(read["result"]["cacheScope"], "private");
     }

@@ -30,6 +30,10 @@ const FURNISH: &str = "
     INSERT INTO conflict (id, tenant_id, project_id, kind, severity, path, details, cause, detected_at)
       SELECT gen_random_uuid(), tenant_id, id, 'dependency_broken', 'critical', 'x', '{\"artifactPath\": \"x\", \"dependencyPath\": \"y\"}', n::text, now()
       FROM project, generate_series(1, 20) n;
+    INSERT INTO artifact_revision (id, tenant_id, project_id, artifact_id, path, commit, committed_at, blob, version, bytes)
+      SELECT gen_random_uuid(), tenant_id, project_id, id, path, 'abcdef0', now(), 'b', '1', 0 FROM artifact;
+    INSERT INTO artifact_dependency (tenant_id, project_id, artifact_id, path)
+      SELECT tenant_id, project_id, id, 'docs/1' FROM artifact;
     INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at)
       SELECT gen_random_uuid(), tenant_id, id, 'github', n::text, 'workflow', 'x', 'success', 1, now() FROM project, generate_series(1, 20) n;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
@@ -46,7 +50,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 27] = [
+const LISTS: [&str; 28] = [
     "/artifacts",
     "/artifacts?kind=prd",
     "/artifacts?removed=true",
@@ -54,6 +58,7 @@ const LISTS: [&str; 27] = [
     "/conflicts?severity=critical&kind=dependency_broken",
     "/conflicts?resolved=all&artifactId=01890000-0000-7000-8000-000000000000",
     "/conflicts?resolved=resolved",
+    "/artifact-graph",
     "/deliveries",
     "/deliveries?status=pending",
     "/deliveries?status=failed",
@@ -87,6 +92,11 @@ async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
         project.client.get(&project.path(list)).await.expect(200);
     }
     project.client.post(&project.path("/conflicts/detect"), serde_json::json!({})).await.expect(200);
+    let artifact = text(&project.artifact("docs/1").await["id"]);
+    for part in ["/revisions", "/content?revision=v1", "/content?revision=abcdef0", ""] {
+        project.client.get(&project.path(&format!("/artifacts/{artifact}{part}"))).await;
+    }
+    project.client.get(&project.path(&format!("/artifact-graph?artifact={artifact}"))).await.expect(200);
     let tool_calls =
         ["tool-calls", "tool-calls?tool=t1", "tool-calls?result=failure", "tool-calls?format=csv"];
     for list in ["tenant", "principals", "api-keys", "projects"].into_iter().chain(tool_calls) {
