@@ -16,8 +16,9 @@ use uuid::Uuid;
 const MARK: &str = "trackside-remote";
 /// For how long a cache is kept that nobody uses.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Repositories are read whoever owns their folders: the operator has allowed them.
-const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
+/// Repositories are read whoever owns their folders, because the operator has allowed them, and those of this machine
+/// leave out what is not asked for, as hosts do.
+const SETTINGS: &str = "[safe]\n\tdirectory = *\n[uploadpack]\n\tallowFilter = true\n";
 
 /// A project's cache, locked.
 pub(super) struct Cache {

@@ -18,6 +18,8 @@ use super::{
     relay::Relay,
 };
 
+/// Fetches no contents but those that are asked for by name; a host that cannot leave them out sends them all.
+const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none"];
 /// Commits that are fetched: enough to tell who changed what in a push.
 const DEPTH: &str = "--depth=50";
 /// What the fetched branch is called here.
@@ -110,7 +112,6 @@ impl<'a> Repository<'a> {
                 self.make().await?;
                 self.try_fetch(branch).await
             }
-            Err(error) if error.failure == Failure::TooLarge => self.clear().await.and(Err(error)),
             fetched => fetched,
         }
     }
@@ -125,18 +126,13 @@ impl<'a> Repository<'a> {
     async fn try_fetch(&self, branch: Option<&str>) -> Fetched<String> {
         let from = branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}"));
         let refspec = format!("+{from}:{TRACKED}");
-        let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", DEPTH];
-        if self.remote.is_http() {
-            arguments.push("--filter=blob:none"); // what is read is asked for by name; a host that cannot sends all
-        }
-        arguments.extend(["origin", &refspec]);
-        self.speak(&arguments, &[]).await?;
+        self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
         let head = self.run(&["rev-parse", "--verify", &format!("{TRACKED}^{{commit}}")]).output().await?;
         let head = head.map_err(|words| GitError::told(&words, None))?;
         Ok(String::from_utf8_lossy(&head).trim().to_owned())
     }
 
-    /// Talks to the remote, for as long and as much as the settings allow.
+    /// Talks to the remote, for as long and as much as the settings allow. Of a repository that is larger nothing is kept.
     async fn speak(&self, arguments: &[&str], input: &[u8]) -> Fetched<()> {
         let pass = match self.remote.is_http() {
             true => {
@@ -154,13 +150,18 @@ impl<'a> Repository<'a> {
                 () = sleep(self.git.patience) => self.too_slow(),
             }
         };
-        match run.output_unless(input, too_much).await? {
+        let ended = match run.output_unless(input, too_much).await {
             Ok(_) if self.weigh().await > self.git.max_bytes => Err(self.too_large()),
-            Ok(_) => Ok(()),
-            Err(words) => {
+            ended => ended,
+        };
+        match ended {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(words)) => {
                 tracing::debug!(%words, "git failed");
                 Err(GitError::told(&words, pass.as_ref().and_then(|pass| pass.refused())))
             }
+            Err(error) if error.failure == Failure::TooLarge => self.clear().await.and(Err(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -221,21 +222,11 @@ impl<'a> Repository<'a> {
     /// Whatever keeps them from being fetched.
     pub async fn obtain(&self, blobs: impl Iterator<Item = &str>) -> Fetched<()> {
         let asked: Vec<u8> = blobs.flat_map(|blob| blob.bytes().chain(*b"\n")).collect();
-        if asked.is_empty() || !self.remote.is_http() {
+        if asked.is_empty() {
             return Ok(());
         }
-        let arguments = [
-            "-c",
-            "fetch.negotiationAlgorithm=noop",
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--filter=blob:none",
-            "--stdin",
-            "origin",
-        ];
-        self.speak(&arguments, &asked).await
+        let by_name = ["-c", "fetch.negotiationAlgorithm=noop"];
+        self.speak(&[&by_name, &FETCH[..], &["--stdin", "origin"]].concat(), &asked).await
     }
 
     /// Begins to read contents.

@@ -314,7 +314,7 @@ async fn a_repository_larger_than_it_may_be_is_given_up() {
     let server = Server::start_with(&settings).await;
     let origin = Origin::with(&[("docs/prd.md", PRD)]);
     let noise: Vec<u8> = (0..40_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    origin.write("noise.bin", noise);
+    origin.write("docs/prd-noise.md", noise);
     origin.commit_all("Noise");
     let project = server.tenant("Acme").await.project_at(&origin.url()).await;
     let scan = project.scanned().await;
