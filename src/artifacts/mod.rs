@@ -20,6 +20,7 @@ pub mod scan;
 pub mod search;
 mod show;
 mod store;
+mod understand;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Artifact, Revision, document::Document, event, name_of, plan::Known};
-use crate::events::{EventName, NewEvent};
+use crate::{
+    database::search::Terms,
+    events::{EventName, NewEvent},
+};
 
 /// A document that was read again.
 pub(super) struct Reread {
@@ -11,8 +14,10 @@ pub(super) struct Reread {
     pub(super) before: Option<Known>,
     /// Its content, if that is new.
     pub(super) revision: Option<Revision>,
-    /// None if it is too large.
+    /// The same, compressed; none if it is too large.
     pub(super) body: Option<Vec<u8>>,
+    /// By what it is found.
+    pub(super) words: Terms,
 }
 
 impl Reread {

@@ -6,16 +6,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    Artifact, ArtifactId, Patterns, Revision, RevisionId, document,
-    plan::{Found, Known, Lines, Plan, Step, distinct},
-    reread::{Reread, Tally, gone_event, too_large},
+    ArtifactId, Patterns, Revision, RevisionId,
+    plan::{Found, Known, Lines, Plan, distinct},
+    reread::{Reread, Tally, gone_event},
     scan::{self, Reconciliation, Scan, ScanState},
     store,
+    understand::Understanding,
 };
 use crate::{
     app::App,
@@ -24,7 +25,7 @@ use crate::{
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
-    git::{Changes, Content, Contents, Credential, Entry, GitError},
+    git::{Content, Contents, Credential, Entry, GitError},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     webhooks::reconcile,
@@ -218,18 +219,21 @@ impl Reading {
             let mut contents = repository.contents()?;
             self.follow_renames(&mut plan, &mut contents).await?;
             let changes = repository.changes(self.before.commit.as_deref(), &head, folders).await?;
-            let mut steps = std::mem::take(&mut plan.steps).into_iter();
-            loop {
-                let batch: Vec<_> = steps.by_ref().take(BATCH).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                let mut documents = Vec::with_capacity(batch.len());
-                for step in batch {
+            let understanding = Understanding { app, head, changes: Arc::new(changes) };
+            let mut steps = std::mem::take(&mut plan.steps).into_iter().peekable();
+            let mut under_way = None;
+            while steps.peek().is_some() {
+                let mut batch = Vec::with_capacity(BATCH);
+                for step in steps.by_ref().take(BATCH) {
                     let content = contents.read(&step.found.blob, MAX_BYTES).await?;
-                    documents.push(self.understand(step, content, &changes));
+                    batch.push((step, content));
                 }
-                self.write(documents).await?;
+                if let Some(before) = under_way.replace(understanding.begin(batch)) {
+                    self.write(before.await.map_err(Error::internal)??).await?;
+                }
+            }
+            if let Some(last) = under_way {
+                self.write(last.await.map_err(Error::internal)??).await?;
             }
         }
         Ok(self.succeed(plan.gone).await?)
@@ -270,52 +274,6 @@ impl Reading {
         Ok(())
     }
 
-    /// What a document says of itself, ready to be written.
-    fn understand(&self, step: Step, content: Content, changes: &Changes) -> Reread {
-        let Step { found, before } = step;
-        let (body, bytes, document) = match content {
-            Content::Bytes(body) => {
-                let document = document::read(&found.path, &body);
-                (Some(body), 0, document)
-            }
-            Content::TooLarge(bytes) => (None, bytes, too_large(bytes, MAX_BYTES)),
-        };
-        let bytes = body.as_ref().map_or(bytes, |body| body.len() as u64);
-        let commit = changes.of(&found.path);
-        let committed_at = commit.and_then(|commit| DateTime::from_timestamp(commit.seconds, 0));
-        let now = self.app.clock.now();
-        let id = before.as_ref().map_or_else(|| ArtifactId(self.app.ids.uuid()), |before| before.id);
-        let artifact = Artifact {
-            version: document.version,
-            dependencies: document.dependencies,
-            commit: commit.map_or_else(|| self.head.clone(), |commit| commit.id.clone()),
-            author: commit.map(|commit| commit.author.clone()),
-            title: document.title,
-            status: document.status,
-            created_by: document.created_by,
-            blob: Some(found.blob),
-            bytes: Some(bytes),
-            sections: document.sections,
-            gate: document.gate,
-            warnings: document.warnings,
-            ..Artifact::unread(id, &found.path, found.kind, now)
-        };
-        let is_new_content =
-            before.as_ref().is_none_or(|before| before.is_removed || before.blob != artifact.blob);
-        let revision = is_new_content.then(|| Revision {
-            id: RevisionId(self.app.ids.uuid()),
-            path: artifact.path.clone(),
-            commit: artifact.commit.clone(),
-            author: artifact.author.clone(),
-            committed_at: committed_at.unwrap_or(now),
-            blob: artifact.blob.clone(),
-            version: artifact.version.clone(),
-            bytes,
-        });
-        Reread { artifact, before, revision, body }
-    }
-
-    /// Writes some documents, and tells the log.
     async fn write(&mut self, documents: Vec<Reread>) -> Result<()> {
         self.scan.done += documents.len() as u64;
         for reread in &documents {

@@ -190,9 +190,8 @@ fn prelude(scope: Scope, access: Access, is_direct: bool) -> String {
              SET LOCAL ROLE {}",
             Door::NextJobs.role()
         ),
-        // To look into the words of each document takes much longer than the server thinks.
         Scope::Door(Door::Search) => format!(
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL jit = off; SET LOCAL ROLE {}",
+            "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL ROLE {}",
             Door::Search.role()
         ),
         Scope::Door(door) => format!("SET LOCAL ROLE {}", door.role()),

@@ -174,7 +174,46 @@ impl Tx<'_> {
 }
 
 impl DoorTx<'_> {
-    /// Texts of a project that are as wanted, newer ones first, behind `after` in that order. Up to `most` if that costs
+    /// The place before the newest text of a project. To be asked before the first search of a transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn newest_text(&self, (tenant, project): (TenantId, ProjectId)) -> Result<TextPlace> {
+        if !is_postgres(self.conn) {
+            return Ok(TextPlace(i64::MAX));
+        }
+        let sql = "SELECT max(number) + 1 FROM artifact_text WHERE tenant_id = $1 AND project_id = $2";
+        let row =
+            self.conn.query_one_raw(statement(self.conn, sql, [tenant.0.into(), project.0.into()])).await?;
+        let number: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+        // From here on the words are the way: to look into those of each document takes much longer than the server thinks.
+        self.conn.execute_unprepared("SET LOCAL enable_indexscan = off").await?;
+        Ok(TextPlace(number.unwrap_or_default()))
+    }
+
+    /// The place of a text of a project; none if there is no such text.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn place_of_text(
+        &self,
+        (tenant, project): (TenantId, ProjectId),
+        text: Uuid,
+    ) -> Result<Option<TextPlace>> {
+        let sql = match is_postgres(self.conn) {
+            true => {
+                "SELECT number FROM artifact_text WHERE tenant_id = $1 AND project_id = $2 AND artifact_id = $3"
+            }
+            false => {
+                "SELECT number FROM artifact_text WHERE tenant_id = ? AND project_id = ? AND artifact_id = ?"
+            }
+        };
+        let values = [tenant.0.into(), project.0.into(), text.into()];
+        let row = self.conn.query_one_raw(statement(self.conn, sql, values)).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(TextPlace))
+    }
+
+    /// Texts of a project that are as wanted, newer ones first, behind a place in that order. Up to `most` if that costs
     /// little, and at least up to `least`.
     ///
     /// # Errors
@@ -183,13 +222,12 @@ impl DoorTx<'_> {
         &self,
         (tenant, project): (TenantId, ProjectId),
         wanted: &Wanted,
-        after: Option<Uuid>,
+        TextPlace(before): TextPlace,
         (least, most): (u64, u64),
     ) -> Result<Vec<Uuid>> {
         let mut wanted = wanted.clone();
         wanted.all.push(Term { words: vec![of_project(project)], is_prefix: false });
         let whose = (tenant.0, project.0);
-        let Some(before) = number_of(self.conn, whose, after).await? else { return Ok(Vec::new()) };
         match is_postgres(self.conn) {
             true => find_in_batches(self.conn, &wanted, whose, before, (least, most)).await,
             false => find_rows(self.conn, &wanted, whose, before, most).await,
@@ -197,29 +235,12 @@ impl DoorTx<'_> {
     }
 }
 
+/// A place among the texts of a project: newer ones are behind greater numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct TextPlace(i64);
+
 /// Whose texts are looked at: the tenant and the project.
 type Whose = (Uuid, Uuid);
-
-/// The number of a text, or one that no text has reached; none if there is none.
-async fn number_of(
-    conn: &DatabaseTransaction,
-    (tenant, project): Whose,
-    text: Option<Uuid>,
-) -> Result<Option<i64>> {
-    let sql = match (text, is_postgres(conn)) {
-        (None, false) => return Ok(Some(i64::MAX)),
-        (None, true) => "SELECT max(number) + 1 FROM artifact_text WHERE tenant_id = $1 AND project_id = $2",
-        (_, false) => {
-            "SELECT number FROM artifact_text WHERE tenant_id = ? AND project_id = ? AND artifact_id = ?"
-        }
-        (_, true) => {
-            "SELECT number FROM artifact_text WHERE tenant_id = $1 AND project_id = $2 AND artifact_id = $3"
-        }
-    };
-    let values = [Value::from(tenant), project.into()].into_iter().chain(text.map(Value::from));
-    let row = conn.query_one_raw(statement(conn, sql, values)).await?;
-    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.flatten())
-}
 
 /// SQLite: rows come in the order of the index, so that the first are there at once.
 async fn find_rows(

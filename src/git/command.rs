@@ -61,6 +61,13 @@ impl Run {
         Self { command, settings: Vec::new() }
     }
 
+    /// In whatever repository a folder of this machine belongs to.
+    pub(super) fn within(home: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        let mut run = Self::new(home, folder, arguments);
+        run.command.env_remove("GIT_DIR").current_dir(folder);
+        run
+    }
+
     fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.settings.push((name.into(), value.into()));
     }

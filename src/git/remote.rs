@@ -1,5 +1,7 @@
 //! Where a repository lives, and whether this service goes there.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use url::Url;
 
@@ -71,6 +73,12 @@ impl Remote {
     /// Whether git speaks HTTP there, and so goes through the relay.
     pub(super) fn is_http(&self) -> bool {
         matches!(self.protocol, "http" | "https")
+    }
+
+    /// Where it is, if it is on this machine.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let url = Url::parse(&self.url).ok().filter(|_| self.protocol == "file")?;
+        url.to_file_path().ok()
     }
 }
 

@@ -1,6 +1,12 @@
 //! A project's cache of its repository, and what is read of it.
 
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take},
@@ -20,8 +26,8 @@ use super::{
 
 /// Fetches no contents but those that are asked for by name; a host that cannot leave them out sends them all.
 const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none"];
-/// Commits that are fetched: enough to tell who changed what in a push.
-const DEPTH: &str = "--depth=50";
+/// How many commits are fetched and looked at: enough to tell who changed what in a push.
+const NEWEST: &str = "50";
 /// What the fetched branch is called here.
 const TRACKED: &str = "refs/trackside/tracked";
 /// How often the size of a cache is looked at while it is fetched.
@@ -92,8 +98,21 @@ impl<'a> Repository<'a> {
     async fn make(&self) -> Fetched<()> {
         let made = self.run(&["init", "--quiet", "--bare"]).output().await?;
         made.map_err(GitError::here("a cache could not be made"))?;
+        if let Some(path) = self.remote.folder().filter(|path| path.is_dir()) {
+            self.borrow(&path).await?;
+        }
         let marked = self.cache.mark(&self.remote.url);
         marked.map_err(GitError::here("the data folder cannot be written"))
+    }
+
+    /// Has the cache read what a repository of this machine holds where that is, so that nothing of it is copied.
+    async fn borrow(&self, path: &Path) -> Fetched<()> {
+        let arguments = ["rev-parse", "--path-format=absolute", "--git-path", "objects"];
+        let Ok(objects) = Run::within(&self.git.folder, path, &arguments).output().await? else {
+            return Ok(()); // whoever fetches from there says why not
+        };
+        let written = fs::write(self.cache.folder.join("objects/info/alternates"), objects);
+        written.map_err(GitError::here("the data folder cannot be written"))
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -126,7 +145,9 @@ impl<'a> Repository<'a> {
     async fn try_fetch(&self, branch: Option<&str>) -> Fetched<String> {
         let from = branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}"));
         let refspec = format!("+{from}:{TRACKED}");
-        self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
+        let depth = format!("--depth={NEWEST}");
+        let depth: &[&str] = if self.remote.folder().is_some() { &[] } else { &[&depth] };
+        self.speak(&[&FETCH[..], depth, &["origin", &refspec]].concat(), &[]).await?;
         let head = self.run(&["rev-parse", "--verify", &format!("{TRACKED}^{{commit}}")]).output().await?;
         let head = head.map_err(|words| GitError::told(&words, None))?;
         Ok(String::from_utf8_lossy(&head).trim().to_owned())
@@ -260,7 +281,17 @@ impl<'a> Repository<'a> {
         };
         let printed = match since {
             Some(printed) => printed,
-            None => log(commit.to_owned()).await?.map_err(|words| GitError::told(&words, None))?,
+            None => {
+                let skip = format!("--skip={NEWEST}");
+                let arguments = ["rev-list", "--first-parent", "--max-count=1", &skip, commit];
+                let before = self.run(&arguments).output().await?.unwrap_or_default();
+                let before = String::from_utf8_lossy(&before);
+                let range = match before.trim() {
+                    "" => commit.to_owned(), // no more were fetched, or there are no more
+                    before => format!("{before}..{commit}"),
+                };
+                log(range).await?.map_err(|words| GitError::told(&words, None))?
+            }
         };
         Ok(Changes::parse(&printed))
     }

@@ -310,13 +310,20 @@ async fn a_repository_without_the_branch_or_any_commit_says_so() {
 
 #[tokio::test]
 async fn a_repository_larger_than_it_may_be_is_given_up() {
-    let settings = [READS_FILES[0], READS_FILES[1], ("TRACKSIDE_GIT_MAX_MB", "1")];
-    let server = Server::start_with(&settings).await;
     let origin = Origin::with(&[("docs/prd.md", PRD)]);
-    let noise: Vec<u8> = (0..40_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut state = 1_u64;
+    let mut chance = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let noise: Vec<u8> = (0..4 << 20).map(|_| chance()).collect(); // which no compression makes smaller
     origin.write("docs/prd-noise.md", noise);
     origin.commit_all("Noise");
-    let project = server.tenant("Acme").await.project_at(&origin.url()).await;
+    let host = GitHost::of(&origin).await;
+    let allowed = host.allowed();
+    let settings = [READS_FILES[0], ("TRACKSIDE_GIT_ALLOW", &*allowed), ("TRACKSIDE_GIT_MAX_MB", "1")];
+    let server = Server::start_with(&settings).await;
+    let project = server.tenant("Acme").await.project_at(&host.url()).await;
     let scan = project.scanned().await;
     assert_eq!(failure(&scan).0, "too_large", "{scan}");
     let cache = server.place.path().join("git").join(format!("{}.git", project.id));

@@ -125,13 +125,18 @@ async fn find(
     let (query, after) = (query.clone(), page.after);
     let found = app.database.read_through(Door::Search, move |tx| {
         Box::pin(async move {
-            let mut places = Vec::new();
+            let (mut places, whose) = (Vec::new(), (tenant, project));
+            let newest = tx.newest_text(whose).await?;
             for rank in after.map_or(0, |after| after.rank)..Query::RANKS {
-                let behind = after.filter(|after| after.rank == rank).map(|after| after.artifact.0);
+                let behind = match after.filter(|after| after.rank == rank) {
+                    Some(after) => tx.place_of_text(whose, after.artifact.0).await?,
+                    None => Some(newest),
+                };
+                let Some(behind) = behind else { continue };
                 let so_far = places.len() as u64;
                 let wanted = query.of_rank(rank, kind);
                 let bounds = (least.saturating_sub(so_far), most - so_far);
-                let ids = tx.search((tenant, project), &wanted, behind, bounds).await?;
+                let ids = tx.search(whose, &wanted, behind, bounds).await?;
                 places.extend(ids.into_iter().map(|id| Place { rank, artifact: ArtifactId(id) }));
                 if places.len() as u64 >= most {
                     break;

@@ -162,8 +162,9 @@ pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, documents: Vec<Rer
     for depends in depends.chunks(500) {
         artifact_dependency::Entity::insert_many(depends.to_vec()).exec_without_returning(tx.conn()).await?;
     }
-    let texts = documents.iter().map(|reread| (&reread.artifact, reread.body.as_deref()));
-    search::index(tx, project, texts).await?;
+    let mut documents = documents;
+    let texts = documents.iter_mut().map(|reread| (reread.artifact.id.0, std::mem::take(&mut reread.words)));
+    tx.index_texts(project, texts.collect()).await?;
     revisions::insert(tx, project, documents).await
 }
 
