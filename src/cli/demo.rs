@@ -355,7 +355,9 @@ async fn tell(mut heard: mpsc::Receiver<Heard>, most: Option<usize>, json: bool)
             deliveries += usize::from(name == "delivery_received");
             if json {
                 print(&json!({"type": "event", "project": project, "event": event}).to_string())?;
-            } else if name != "delivery_received" {
+            } else if !["delivery_received", "artifact_scan_started", "artifact_scan_completed"]
+                .contains(&name)
+            {
                 let words = describe(&event["payload"]);
                 print(&format!("  {}●{RESET} {project:<7} {name:<21} {DIM}{words}{RESET}", mark(&event)))?;
             }

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, time::Duration};
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -375,6 +376,26 @@ async fn deliveries_wait_for_no_repository() {
     projects[7].settled().await;
     assert!(host.asked().len() <= asked + 4, "no more than a few are asked at once");
     drop(origin);
+}
+
+#[tokio::test]
+async fn a_scan_that_somebody_else_has_taken_over_meanwhile_writes_nothing() {
+    let (server, _origin, host) = hosted().await;
+    host.is(Mood::Thoughtful);
+    let project = server.tenant("Acme").await.project_at(&host.url()).await;
+    eventually("the host is asked", async || !host.asked().is_empty()).await;
+    let database = server.database().await;
+    database
+        .execute_unprepared("UPDATE job SET fence = fence + 1 WHERE kind = 'scan_repository'")
+        .await
+        .unwrap();
+    let lock = server.place.path().join("git").join(format!("{}.lock", project.id));
+    let is_read = async || fs::File::open(&lock).unwrap().try_lock().is_err();
+    assert!(is_read().await, "the repository is being read");
+    host.is(Mood::Well);
+    eventually("the scan has ended", async || !is_read().await).await;
+    assert_eq!(project.artifacts().await.len(), 0, "{}", project.scan().await);
+    assert_eq!(events(&project, "artifact_updated").await, 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use poem::{
     http::{HeaderMap, StatusCode},
     listener::{Acceptor as _, Listener as _, TcpListener},
 };
-use tokio::{io::AsyncWriteExt as _, process::Command, task::JoinHandle};
+use tokio::{io::AsyncWriteExt as _, process::Command, sync::watch, task::JoinHandle};
 
 use super::repository::Origin;
 
@@ -23,6 +23,8 @@ pub(crate) enum Mood {
     ClosedInside,
     /// It takes requests and never answers.
     Silent,
+    /// It takes requests, and answers once it is in another mood.
+    Thoughtful,
     /// It answers with this status.
     Status(u16),
     /// It sends everybody elsewhere.
@@ -39,14 +41,14 @@ pub(crate) type Asked = (String, Option<String>);
 /// The host; dropped, it is gone.
 pub(crate) struct GitHost {
     pub(crate) port: u16,
-    mood: Arc<Mutex<Mood>>,
+    mood: watch::Sender<Mood>,
     asked: Arc<Mutex<Vec<Asked>>>,
     serving: JoinHandle<()>,
 }
 
 struct Backend {
     root: PathBuf,
-    mood: Arc<Mutex<Mood>>,
+    mood: watch::Receiver<Mood>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -55,9 +57,9 @@ impl GitHost {
     pub(crate) async fn of(origin: &Origin) -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
         let port = acceptor.local_addr()[0].as_socket_addr().unwrap().port();
-        let (mood, asked) = (Arc::new(Mutex::new(Mood::Well)), Arc::default());
-        let backend =
-            Backend { root: origin.path().to_owned(), mood: Arc::clone(&mood), asked: Arc::clone(&asked) };
+        let (mood, seen) = watch::channel(Mood::Well);
+        let asked = Arc::default();
+        let backend = Backend { root: origin.path().to_owned(), mood: seen, asked: Arc::clone(&asked) };
         let serving = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(backend).await.unwrap();
         });
@@ -74,7 +76,7 @@ impl GitHost {
     }
 
     pub(crate) fn is(&self, mood: Mood) {
-        *self.mood.lock() = mood;
+        self.mood.send_replace(mood);
     }
 
     /// Everything that was asked so far.
@@ -96,7 +98,7 @@ impl Endpoint for Backend {
         let path = request.uri().path().to_owned();
         let shown = text(request.headers(), "authorization");
         self.asked.lock().push((path.clone(), shown.clone()));
-        let mood = self.mood.lock().clone();
+        let mood = self.mood.clone().wait_for(|mood| *mood != Mood::Thoughtful).await.unwrap().clone();
         let unauthorized = || {
             StatusCode::UNAUTHORIZED.with_header("www-authenticate", "Basic realm=\"git\"").into_response()
         };
@@ -108,7 +110,7 @@ impl Endpoint for Backend {
             },
             Mood::ClosedInside if path.ends_with("/info/refs") => self.serve(request).await,
             Mood::ClosedInside => unauthorized(),
-            Mood::Silent => std::future::pending().await,
+            Mood::Silent | Mood::Thoughtful => std::future::pending().await,
             Mood::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
             Mood::Redirect(to) => StatusCode::MOVED_PERMANENTLY
                 .with_header(
