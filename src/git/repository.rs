@@ -26,8 +26,8 @@ use super::{
 
 /// Fetches no contents but those that are asked for by name; a host that cannot leave them out sends them all.
 const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none"];
-/// How many commits are fetched and looked at: enough to tell who changed what in a push.
-const NEWEST: &str = "50";
+/// Commits that are fetched: enough to tell who changed what in a push.
+const DEPTH: &str = "--depth=50";
 /// What the fetched branch is called here.
 const TRACKED: &str = "refs/trackside/tracked";
 /// How often the size of a cache is looked at while it is fetched.
@@ -145,9 +145,8 @@ impl<'a> Repository<'a> {
     async fn try_fetch(&self, branch: Option<&str>) -> Fetched<String> {
         let from = branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}"));
         let refspec = format!("+{from}:{TRACKED}");
-        let depth = format!("--depth={NEWEST}");
-        let depth: &[&str] = if self.remote.folder().is_some() { &[] } else { &[&depth] };
-        self.speak(&[&FETCH[..], depth, &["origin", &refspec]].concat(), &[]).await?;
+        // To that depth also where nothing is copied: a repository may itself lack what came before some commits.
+        self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
         let head = self.run(&["rev-parse", "--verify", &format!("{TRACKED}^{{commit}}")]).output().await?;
         let head = head.map_err(|words| GitError::told(&words, None))?;
         Ok(String::from_utf8_lossy(&head).trim().to_owned())
@@ -281,17 +280,7 @@ impl<'a> Repository<'a> {
         };
         let printed = match since {
             Some(printed) => printed,
-            None => {
-                let skip = format!("--skip={NEWEST}");
-                let arguments = ["rev-list", "--first-parent", "--max-count=1", &skip, commit];
-                let before = self.run(&arguments).output().await?.unwrap_or_default();
-                let before = String::from_utf8_lossy(&before);
-                let range = match before.trim() {
-                    "" => commit.to_owned(), // no more were fetched, or there are no more
-                    before => format!("{before}..{commit}"),
-                };
-                log(range).await?.map_err(|words| GitError::told(&words, None))?
-            }
+            None => log(commit.to_owned()).await?.map_err(|words| GitError::told(&words, None))?,
         };
         Ok(Changes::parse(&printed))
     }
