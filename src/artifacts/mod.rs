@@ -46,6 +46,9 @@ use crate::{
     wire::{Found, Page, id_type, wire_enum},
 };
 
+/// Who wrote what artifacts say of themselves, as whoever quotes them says.
+pub const AUTHORS: &str = "the repository, by whoever could push";
+
 id_type! {
     /// Names an artifact.
     ArtifactId

@@ -21,17 +21,21 @@ pub(super) struct Reread {
 }
 
 impl Reread {
-    /// What the log is told; nothing if nothing changed but the rules by which it was read.
-    pub(super) fn event(&self) -> Option<NewEvent> {
-        let before = self.before.as_ref().filter(|before| !before.is_removed);
-        let change = match before {
-            None => "added",
-            Some(before) if before.path != self.artifact.path => "renamed",
+    /// How it is not what it was, in a word; none if nothing changed but the rules by which it was read.
+    pub(super) fn change(&self) -> Option<&'static str> {
+        match self.there_before() {
+            None => Some("added"),
+            Some(before) if before.path != self.artifact.path => Some("renamed"),
             Some(before) if before.blob != self.artifact.blob || before.kind != self.artifact.kind => {
-                "changed"
+                Some("changed")
             }
-            Some(_) => return None,
-        };
+            Some(_) => None,
+        }
+    }
+
+    /// What the log is told of a change.
+    pub(super) fn event(&self, change: &str) -> NewEvent {
+        let before = self.there_before();
         let mut event = event(&self.artifact);
         event.payload["change"] = change.into();
         if let Some(before) = before {
@@ -40,7 +44,11 @@ impl Reread {
         if change == "renamed" {
             event.payload["previousPath"] = json!(before.map(|before| &before.path));
         }
-        Some(event)
+        event
+    }
+
+    fn there_before(&self) -> Option<&Known> {
+        self.before.as_ref().filter(|before| !before.is_removed)
     }
 }
 
@@ -72,8 +80,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, reread: &Reread) {
-        match reread.event().as_ref().and_then(|event| event.payload["change"].as_str()) {
+    pub(super) fn count(&mut self, reread: &Reread, change: Option<&str>) {
+        match change {
             Some("added") => self.added += 1,
             Some("renamed") => self.renamed += 1,
             Some(_) => self.changed += 1,

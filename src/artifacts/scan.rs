@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{store::scans as store, worker::SCAN_REPOSITORY};
@@ -20,7 +21,7 @@ use crate::{
     git::{Failure, GitError},
     jobs::{JobId, NewJob},
     projects::{self, ProjectConfig, ProjectId},
-    wire::wire_enum,
+    wire::{Timestamp, wire_enum},
 };
 
 /// Between a failed scan and the next one that nobody but a push wants.
@@ -114,6 +115,16 @@ impl Scan {
         self.state != ScanState::Off && self.succeeded_at.is_some() && self.failure.is_none()
     }
 
+    /// How it stands, as agents are told: without the words of what keeps it from reading.
+    pub fn brief(&self) -> Value {
+        json!({
+            "state": self.state,
+            "commit": self.commit,
+            "succeededAt": self.succeeded_at.map(|at| Timestamp(at).to_string()),
+            "failure": self.failure.as_ref().map(|(failure, _)| *failure),
+        })
+    }
+
     pub(super) fn failed(&mut self, error: GitError) {
         self.state = ScanState::Failed;
         self.failures = self.failures.saturating_add(1);
@@ -151,12 +162,7 @@ pub async fn want(app: &App, tx: &Tx<'_>, project: ProjectId, wanted: Wanted) ->
     store::request(tx, project, now, wanted == Wanted::BySomebody).await?;
     let pause = before.filter(|scan| wanted == Wanted::ByPush && scan.failure.is_some());
     let pause = pause.and_then(|scan| scan.finished_at).map(|failed| failed + PAUSE);
-    let job = NewJob {
-        id: JobId(project.0),
-        tenant: tx.tenant(),
-        kind: SCAN_REPOSITORY,
-        payload: serde_json::json!({}),
-    };
+    let job = NewJob { id: JobId(project.0), tenant: tx.tenant(), kind: SCAN_REPOSITORY, payload: json!({}) };
     app.jobs.hasten(tx, job, pause.unwrap_or(now).max(now)).await
 }
 

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Artifact, ArtifactId, Revision, Which,
+    AUTHORS, Artifact, ArtifactId, Revision, Which,
     content::{Difference, Wanted, diff_artifact, read_artifact},
     graph::{Needed, Surroundings, look_around},
-    scan::{self, Scan},
+    scan,
 };
 use crate::{
     accounts::{Principal, Scope},
@@ -162,8 +162,7 @@ fn overview(
     ];
     let left = left.into_iter().filter(|(_, more)| *more > 0).map(|(name, more)| (name, Value::from(more)));
     let quoted = ["artifact", "gate", "warnings", "dependencies", "dependents", "outline"];
-    Answer::new(fresh_as_of, fields.into_iter().chain(left))
-        .quoting(&quoted, "the repository, by whoever could push")
+    Answer::new(fresh_as_of, fields.into_iter().chain(left)).quoting(&quoted, AUTHORS)
 }
 
 fn difference(found: Difference) -> Answer {
@@ -266,19 +265,10 @@ impl WritingTool for ScanRepository {
     ) -> Result<Answer> {
         let now = app.clock.now();
         let scan = scan::scan_repository(&app, &principal, asked.project_id, record).await?;
-        Ok(Answer::new(now, [("scan", shown(&scan))]))
+        let mut shown = scan.brief();
+        shown["requestedAt"] = json!(scan.requested_at.map(|at| Timestamp(at).to_string()));
+        Ok(Answer::new(now, [("scan", shown)]))
     }
-}
-
-/// How a scan stands, without the words of what keeps it from reading.
-fn shown(scan: &Scan) -> Value {
-    json!({
-        "state": scan.state,
-        "commit": scan.commit,
-        "requestedAt": scan.requested_at.map(|at| Timestamp(at).to_string()),
-        "succeededAt": scan.succeeded_at.map(|at| Timestamp(at).to_string()),
-        "failure": scan.failure.as_ref().map(|(code, _)| *code),
-    })
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub const SCAN_REPOSITORY: &str = "scan_repository";
 const EVERY: TimeDelta = TimeDelta::hours(1);
 /// Until the first try after a failure; each further one waits twice as long.
 const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
+/// How often a host is asked which deliveries it could not make.
+const RECONCILED: TimeDelta = TimeDelta::minutes(50);
 /// Documents in one transaction.
 const BATCH: usize = 50;
 /// Bytes of a document that is read; of a larger one only its name is known.
@@ -87,9 +89,6 @@ struct Reading {
     /// Whether documents may differ from what they were when a scan last looked for drift between them.
     may_drift: bool,
 }
-
-/// How often a host is asked which deliveries it could not make.
-const RECONCILED: TimeDelta = TimeDelta::minutes(50);
 
 /// Reads a project's repository, and puts the job back for the next time. A project that is gone needs no scan.
 ///
@@ -255,9 +254,9 @@ impl Reading {
         if gone.is_empty() || new.is_empty() || gone.len().max(new.len()) > RENAMES {
             return Ok(());
         }
-        let (project, ids) = (self.project.id, gone.iter().map(|gone| gone.id.0).collect());
+        let (project, ids) = (self.project.id, gone.iter().map(|gone| gone.id).collect());
         let bodies =
-            self.app.database.read(self.job.tenant, move |tx| Box::pin(store::bodies(tx, project, ids)));
+            self.app.database.read(self.job.tenant, move |tx| Box::pin(store::texts(tx, project, ids)));
         let before: HashMap<ArtifactId, Vec<u8>> = bodies.await?;
         let mut now = HashMap::new();
         for step in new {
@@ -277,8 +276,9 @@ impl Reading {
     async fn write(&mut self, documents: Vec<Reread>) -> Result<()> {
         self.scan.done += documents.len() as u64;
         for reread in &documents {
-            self.tally.count(reread);
-            self.events.extend(reread.event());
+            let change = reread.change();
+            self.tally.count(reread, change);
+            self.events.extend(change.map(|change| reread.event(change)));
         }
         if self.scan.total > BATCH as u64 {
             let payload = json!({ "done": self.scan.done, "total": self.scan.total });

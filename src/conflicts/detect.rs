@@ -47,7 +47,7 @@ pub async fn detect(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Ne
         }
     }
     let mut found: Vec<_> = held.into_iter().collect();
-    found.sort_by(|(_, one), (_, other)| one.place().cmp(&other.place()));
+    found.sort_by(|(_, one), (_, other)| one.details.place().cmp(&other.details.place()));
     let found: Vec<_> = found
         .into_iter()
         .map(|(cause, Drift { kind, severity, artifact, details })| {
@@ -58,7 +58,7 @@ pub async fn detect(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Ne
         .collect();
 
     let resolution = Resolution { at: now, by: None, why: "the cause is gone".to_owned() };
-    gone.sort_by(|one, other| place(one).cmp(&place(other)));
+    gone.sort_by(|one, other| one.details.place().cmp(&other.details.place()));
     store::resolve(tx, project, &gone.iter().map(|conflict| conflict.id).collect::<Vec<_>>(), &resolution)
         .await?;
     store::rewrite(tx, project, &renamed).await?;
@@ -71,16 +71,7 @@ pub async fn detect(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Ne
 }
 
 impl Drift {
-    /// What is told of a project's drift goes by the path of the document, then of what it builds on.
-    fn place(&self) -> (&str, &str) {
-        (&self.details.artifact_path, &self.details.dependency_path)
-    }
-
     fn is_told_by(&self, conflict: &Conflict) -> bool {
         (self.severity, &self.details) == (conflict.severity, &conflict.details)
     }
-}
-
-fn place(conflict: &Conflict) -> (&str, &str) {
-    (&conflict.details.artifact_path, &conflict.details.dependency_path)
 }

@@ -120,6 +120,13 @@ pub struct Details {
     pub found_version: Option<String>,
 }
 
+impl Details {
+    /// What is told of a project goes by the path of the document, then of what it builds on.
+    fn place(&self) -> (&str, &str) {
+        (&self.artifact_path, &self.dependency_path)
+    }
+}
+
 /// How a conflict was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {

@@ -13,15 +13,13 @@ use super::{
 use crate::{
     accounts::{Principal, Scope},
     app::App,
+    artifacts::AUTHORS,
     audit::CallRecord,
     error::Result,
     mcp::{Answer, Fields, More, Tool, WritingTool, page},
     projects::ProjectId,
     wire::Timestamp,
 };
-
-/// Who named documents and versions.
-const AUTHORS: &str = "the repository, by whoever could push";
 
 /// `list_conflicts`
 pub struct ListConflicts;

@@ -10,7 +10,6 @@ use super::{ProjectStatus, get_project_status};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
-    artifacts::scan::Scan,
     error::Result,
     mcp::{Answer, Tool},
     projects::ProjectId,
@@ -65,20 +64,11 @@ fn shown(status: &ProjectStatus) -> [(&'static str, Value); 11] {
         ("runningCount", status.running.len().into()),
         ("artifacts", artifacts.collect()),
         ("conflicts", conflicts.collect()),
-        ("scan", scan(&status.scan)),
+        ("scan", status.scan.brief()),
         ("deliveries", json!({"pending": status.pending_deliveries, "failed": status.failed_deliveries})),
         ("lastChange", last.into()),
         ("nextAfter", status.head.to_string().into()),
     ]
-}
-
-fn scan(scan: &Scan) -> Value {
-    json!({
-        "state": scan.state,
-        "commit": scan.commit,
-        "succeededAt": scan.succeeded_at.map(|at| Timestamp(at).to_string()),
-        "failure": scan.failure.as_ref().map(|(failure, _)| *failure),
-    })
 }
 
 fn named(runs: &[Run]) -> Value {

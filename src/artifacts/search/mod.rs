@@ -25,7 +25,10 @@ use futures::future::BoxFuture;
 use self::query::Query;
 pub(in crate::artifacts) use self::words::terms;
 pub use self::{api::SearchApi, tools::SearchArtifacts};
-use super::{Artifact, ArtifactId, ArtifactKind, store::search as store};
+use super::{
+    Artifact, ArtifactId, ArtifactKind,
+    store::{search as store, texts as newest_texts},
+};
 use crate::{
     accounts::Principal,
     app::App,
@@ -162,7 +165,7 @@ async fn show(
     let mut texts: HashMap<ArtifactId, String> = HashMap::new();
     while !page.is_empty() {
         let some = page.split_off(page.len().saturating_sub(BATCH));
-        let bodies = app.database.read(tenant, move |tx| Box::pin(store::texts(tx, project, some))).await?;
+        let bodies = app.database.read(tenant, move |tx| Box::pin(newest_texts(tx, project, some))).await?;
         let snippets = bodies.into_iter().map(|(id, body)| {
             let text = String::from_utf8_lossy(&body);
             (id, snippet::snippet(&text, &query.wanted))

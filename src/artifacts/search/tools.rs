@@ -10,15 +10,12 @@ use super::{Place, search_artifacts};
 use crate::{
     accounts::{Principal, Scope},
     app::App,
-    artifacts::{Artifact, ArtifactFilter, ArtifactKind, list_artifacts},
+    artifacts::{AUTHORS, Artifact, ArtifactFilter, ArtifactKind, list_artifacts},
     error::Result,
     mcp::{Answer, Fields, More, Tool, page},
     projects::ProjectId,
     wire::Timestamp,
 };
-
-/// Who wrote what artifacts say of themselves.
-const AUTHORS: &str = "the repository, by whoever could push";
 
 /// `search_artifacts`
 pub struct SearchArtifacts;

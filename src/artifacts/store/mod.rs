@@ -12,7 +12,7 @@ use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
-pub(super) use self::revisions::bodies;
+pub(super) use self::revisions::texts;
 use super::{
     Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency, Revision, Stated, plan::Known,
     reread::Reread,
@@ -144,7 +144,7 @@ pub(super) async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated
 }
 
 /// Writes documents that were read again, with their revisions and what they build on.
-pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, documents: Vec<Reread>) -> Result<()> {
+pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, mut documents: Vec<Reread>) -> Result<()> {
     let new = documents.iter().filter(|reread| reread.before.is_none());
     let new = new.map(|reread| to_row(tx, project, &reread.artifact)).collect::<Result<Vec<_>>>()?;
     if !new.is_empty() {
@@ -162,7 +162,6 @@ pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, documents: Vec<Rer
     for depends in depends.chunks(500) {
         artifact_dependency::Entity::insert_many(depends.to_vec()).exec_without_returning(tx.conn()).await?;
     }
-    let mut documents = documents;
     let texts = documents.iter_mut().map(|reread| (reread.artifact.id.0, std::mem::take(&mut reread.words)));
     tx.index_texts(project, texts.collect()).await?;
     revisions::insert(tx, project, documents).await

@@ -4,7 +4,10 @@ use std::{collections::HashMap, io};
 
 use entity::artifact_revision::{self, ActiveModel, Column, Entity};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    ActiveValue::Set,
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
+    sea_query::{Alias, ExprTrait as _, Query},
 };
 
 use super::super::{ArtifactId, Revision, RevisionId, plan::Known, reread::Reread};
@@ -64,20 +67,33 @@ async fn insert_rows(tx: &Tx<'_>, rows: Vec<ActiveModel>) -> Result<()> {
     Ok(())
 }
 
-/// The newest contents of some artifacts.
-pub(in super::super) async fn bodies(
+/// The newest contents of some artifacts, as far as they were read. They are found by their ids, and whose project they
+/// are is looked at behind that: told both, SQLite takes the index of the project and reads all of its revisions.
+pub(in super::super) async fn texts(
     tx: &Tx<'_>,
     project: ProjectId,
-    artifacts: Vec<Uuid>,
+    ids: Vec<ArtifactId>,
 ) -> Result<HashMap<ArtifactId, Vec<u8>>> {
-    let mut bodies = HashMap::new();
-    for artifact in artifacts {
-        let newest = of(tx, project, ArtifactId(artifact)).order_by_desc(Column::Id).one(tx.conn()).await?;
-        if let Some(body) = newest.and_then(|row| row.body) {
-            bodies.insert(ArtifactId(artifact), expand(&body)?);
-        }
-    }
-    Ok(bodies)
+    let newer = Alias::new("newer");
+    let is_newer = Query::select()
+        .expr(Expr::value(1))
+        .from_as(Entity, newer.clone())
+        .and_where(Expr::col((newer.clone(), Column::TenantId)).eq(tx.tenant().0))
+        .and_where(Expr::col((newer.clone(), Column::ArtifactId)).equals((Entity, Column::ArtifactId)))
+        .and_where(Expr::col((newer, Column::Id)).gt(Expr::col((Entity, Column::Id))))
+        .take();
+    let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = tx
+        .find::<Entity>()
+        .filter(Column::ArtifactId.is_in(ids.into_iter().map(|id| id.0)))
+        .filter(Expr::exists(is_newer).not())
+        .select_only()
+        .columns([Column::ProjectId, Column::ArtifactId, Column::Body])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let rows = rows.into_iter().filter(|(its, ..)| *its == project.0);
+    let rows = rows.filter_map(|(_, id, body)| Some((ArtifactId(id), body?)));
+    rows.map(|(id, body)| Ok((id, expand(&body)?))).collect()
 }
 
 /// A page of an artifact's revisions, newest first.
@@ -166,7 +182,7 @@ fn of(tx: &Tx<'_>, project: ProjectId, artifact: ArtifactId) -> Select<Entity> {
     tx.find::<Entity>().filter(Column::ProjectId.eq(project.0)).filter(Column::ArtifactId.eq(artifact.0))
 }
 
-pub(super) fn expand(body: &[u8]) -> Result<Vec<u8>> {
+fn expand(body: &[u8]) -> Result<Vec<u8>> {
     zstd::stream::decode_all(body).map_err(Error::internal)
 }
 

@@ -5,14 +5,10 @@
 
 use std::collections::HashMap;
 
-use entity::{artifact, artifact_revision};
-use sea_orm::{
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::*,
-    sea_query::{Alias, ExprTrait as _, Query},
-};
+use entity::artifact;
+use sea_orm::{QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*};
 
-use super::{super::search::terms, Artifact, ArtifactId, revisions::expand, to_artifact};
+use super::{super::search::terms, Artifact, ArtifactId, revisions::texts, to_artifact};
 use crate::{database::Tx, error::Result, projects::ProjectId};
 
 /// Documents that are indexed together.
@@ -61,35 +57,6 @@ pub(in super::super) async fn present(
         .await?;
     let rows = rows.into_iter().filter(|row| row.project_id == project.0);
     rows.map(|row| Ok((ArtifactId(row.id), to_artifact(row)?))).collect()
-}
-
-/// The newest texts of some documents, as far as they were read.
-pub(in super::super) async fn texts(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    ids: Vec<ArtifactId>,
-) -> Result<HashMap<ArtifactId, Vec<u8>>> {
-    use artifact_revision::{Column, Entity};
-    let newer = Alias::new("newer");
-    let is_newer = Query::select()
-        .expr(Expr::value(1))
-        .from_as(Entity, newer.clone())
-        .and_where(Expr::col((newer.clone(), Column::TenantId)).eq(tx.tenant().0))
-        .and_where(Expr::col((newer.clone(), Column::ArtifactId)).equals((Entity, Column::ArtifactId)))
-        .and_where(Expr::col((newer, Column::Id)).gt(Expr::col((Entity, Column::Id))))
-        .take();
-    let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = tx
-        .find::<Entity>()
-        .filter(Column::ArtifactId.is_in(ids.into_iter().map(|id| id.0)))
-        .filter(Expr::exists(is_newer).not())
-        .select_only()
-        .columns([Column::ProjectId, Column::ArtifactId, Column::Body])
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    let rows = rows.into_iter().filter(|(its, ..)| *its == project.0);
-    let rows = rows.filter_map(|(_, id, body)| Some((ArtifactId(id), body?)));
-    rows.map(|(id, body)| Ok((id, expand(&body)?))).collect()
 }
 
 /// Indexes the next documents of the tenant, of any project, behind the one that is given; gives their number and the
