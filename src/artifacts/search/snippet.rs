@@ -88,6 +88,11 @@ fn before(text: &str, words: &[Word], place: usize) -> usize {
     }
 }
 
+/// Whether anything of a character is seen, if only as a space.
+fn is_shown(c: &char) -> bool {
+    c.is_whitespace() || is_visible(*c)
+}
+
 /// Where a text begins behind its front-matter.
 fn beginning(text: &str) -> usize {
     let Some(front) = text.strip_prefix("---\n") else { return 0 };
@@ -119,7 +124,10 @@ fn shown(text: &str, start: usize, matches: &[Match]) -> String {
             shown.push_str("**");
             inside = Some(end);
         }
-        let is_star = c == '*' && (text[at + 1..].starts_with('*') || text[..at].ends_with('*'));
+        let is_mark = c == '*' && {
+            let is_star = |beside: Option<char>| beside == Some('*');
+            is_star(text[at + 1..].chars().find(is_shown)) || is_star(text[..at].chars().rfind(is_shown))
+        };
         if c.is_whitespace() {
             if inside.is_none() {
                 cut = Some(shown.len());
@@ -128,7 +136,7 @@ fn shown(text: &str, start: usize, matches: &[Match]) -> String {
                 shown.push(' ');
                 count += 1;
             }
-        } else if is_visible(c) && !is_star {
+        } else if is_visible(c) && !is_mark {
             shown.push(c);
             count += 1;
         }
@@ -166,6 +174,7 @@ mod tests {
             of("Use `claim_work` to claim work; work on.", "claim_work"),
             "Use `**claim_work**` to **claim work**; work on."
         );
+        assert_eq!(of("*\u{180b}*a", "a"), "**a**", "a mark is one for whoever reads it");
         assert_eq!(of("Cafés 登录流程", "cafes 录流"), "**Cafés** 登**录流**程");
     }
 
