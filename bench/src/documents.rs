@@ -98,6 +98,8 @@ pub(crate) async fn measure(rounds: usize) -> Result<String> {
     let service = child::build()?;
     let mut lines = Vec::new();
     let (large, many) = (large()?, many()?);
+    // Nothing of them is left to be written while something is measured.
+    Command::new("sync").status()?;
     for store in ["SQLite", "PostgreSQL"] {
         let postgres = match store {
             "SQLite" => None,

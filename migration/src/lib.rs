@@ -27,6 +27,7 @@ mod m20261122_000016_traces;
 mod m20261122_000017_documents;
 mod m20261122_000018_search;
 mod m20261122_000019_conflicts;
+mod m20261122_000020_search_writes;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000017_documents::Migration),
             Box::new(m20261122_000018_search::Migration),
             Box::new(m20261122_000019_conflicts::Migration),
+            Box::new(m20261122_000020_search_writes::Migration),
         ]
     }
 }

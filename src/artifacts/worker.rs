@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     ArtifactId, Patterns, Revision, RevisionId,
-    plan::{Found, Known, Lines, Plan, distinct},
+    plan::{Found, Known, Lines, Plan, Step, distinct},
     reread::{Reread, Tally, gone_event},
     scan::{self, Reconciliation, Scan, ScanState},
     store,
@@ -25,7 +25,7 @@ use crate::{
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
-    git::{Content, Contents, Credential, Entry, GitError},
+    git::{Content, Contents, Credential, Entry, GitError, Repository},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     webhooks::reconcile,
@@ -41,7 +41,9 @@ const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
 /// How often a host is asked which deliveries it could not make.
 const RECONCILED: TimeDelta = TimeDelta::minutes(50);
 /// Documents in one transaction.
-const BATCH: usize = 50;
+const BATCH: usize = 100;
+/// Bytes of documents that end a batch before.
+const BATCH_BYTES: usize = 4 << 20;
 /// Bytes of a document that is read; of a larger one only its name is known.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 /// Documents gone, and new ones, that are looked at for whether they were renamed.
@@ -167,6 +169,23 @@ async fn begin(app: &Arc<App>, job: &Job) -> Result<Option<Reading>> {
     }))
 }
 
+/// The next documents of a scan, with what they hold.
+async fn next_batch(
+    steps: &mut impl Iterator<Item = Step>,
+    contents: &mut Contents,
+) -> Result<Vec<(Step, Content)>, GitError> {
+    let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
+    while batch.len() < BATCH
+        && bytes < BATCH_BYTES
+        && let Some(step) = steps.next()
+    {
+        let content = contents.next(MAX_BYTES).await?;
+        bytes += if let Content::Bytes(text) = &content { text.len() } else { 0 };
+        batch.push((step, content));
+    }
+    Ok(batch)
+}
+
 async fn finish(app: &App, job: Job) -> Result<()> {
     app.database.write(job.tenant, |tx| Box::pin(async move { jobs::finish(tx, &[job]).await })).await
 }
@@ -204,7 +223,9 @@ impl Reading {
             return Ok(self.succeed(Vec::new()).await?);
         }
         let folders = self.patterns.folders();
-        let found = repository.list(&head, folders, |entry| self.find(entry)).await?;
+        let found = repository.list(&head, folders, |entry| self.find(entry));
+        let changes = repository.changes(self.before.commit.as_deref(), &head, folders);
+        let (found, changes) = tokio::try_join!(found, changes)?;
         let mut plan = Plan::new(self.known().await?, distinct(found), !is_read_alike);
         self.scan.total = plan.steps.len() as u64;
         self.may_drift = !was_whole || !plan.is_empty();
@@ -215,18 +236,14 @@ impl Reading {
         }
         if !plan.steps.is_empty() {
             repository.obtain(plan.steps.iter().map(|step| &*step.found.blob)).await?;
-            let mut contents = repository.contents()?;
-            self.follow_renames(&mut plan, &mut contents).await?;
-            let changes = repository.changes(self.before.commit.as_deref(), &head, folders).await?;
-            let understanding = Understanding { app, head, changes: Arc::new(changes) };
-            let mut steps = std::mem::take(&mut plan.steps).into_iter().peekable();
+            self.follow_renames(&mut plan, &repository).await?;
+            let understanding = Understanding { app: Arc::clone(&app), head, changes: Arc::new(changes) };
+            let steps = std::mem::take(&mut plan.steps);
+            let mut contents = repository.contents(steps.iter().map(|step| &*step.found.blob))?;
+            let mut steps = steps.into_iter().peekable();
             let mut under_way = None;
             while steps.peek().is_some() {
-                let mut batch = Vec::with_capacity(BATCH);
-                for step in steps.by_ref().take(BATCH) {
-                    let content = contents.read(&step.found.blob, MAX_BYTES).await?;
-                    batch.push((step, content));
-                }
+                let batch = next_batch(&mut steps, &mut contents).await?;
                 if let Some(before) = under_way.replace(understanding.begin(batch)) {
                     self.write(before.await.map_err(Error::internal)??).await?;
                 }
@@ -249,7 +266,7 @@ impl Reading {
     }
 
     /// Finds documents that are gone under paths that are new, by what they hold.
-    async fn follow_renames(&self, plan: &mut Plan, contents: &mut Contents) -> Result<(), Stop> {
+    async fn follow_renames(&self, plan: &mut Plan, repository: &Repository<'_>) -> Result<(), Stop> {
         let (gone, new) = plan.candidates();
         if gone.is_empty() || new.is_empty() || gone.len().max(new.len()) > RENAMES {
             return Ok(());
@@ -259,13 +276,14 @@ impl Reading {
             self.app.database.read(self.job.tenant, move |tx| Box::pin(store::texts(tx, project, ids)));
         let before: HashMap<ArtifactId, Vec<u8>> = bodies.await?;
         let mut now = HashMap::new();
+        let mut texts = repository.contents(new.iter().map(|step| &*step.found.blob))?;
         for step in new {
-            if let Content::Bytes(text) = contents.read(&step.found.blob, MAX_BYTES).await? {
+            if let Content::Bytes(text) = texts.next(MAX_BYTES).await? {
                 now.insert(step.found.path.clone(), text);
             }
         }
-        let before: HashMap<_, _> = before.iter().map(|(id, text)| (*id, Lines::of(text))).collect();
         let now: HashMap<_, _> = now.iter().map(|(path, text)| (path.clone(), Lines::of(text))).collect();
+        let before: HashMap<_, _> = before.iter().map(|(id, text)| (*id, Lines::of(text))).collect();
         plan.follow(|gone, step| match (before.get(&gone.id), now.get(&step.found.path)) {
             (Some(before), Some(now)) => before.are_like(now),
             _ => false,

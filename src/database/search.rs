@@ -17,6 +17,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, Value, prelude::Uuid,
     sea_query::ArrayType,
 };
+use serde_json::json;
 
 use super::{DoorTx, TenantId, Tx};
 use crate::{
@@ -119,15 +120,17 @@ impl Tx<'_> {
             ];
             return run(self.conn(), &sql, values).await.map(|_| ());
         }
-        for (id, terms) in texts {
-            let sql = "INSERT INTO artifact_text (artifact_id, tenant_id, project_id) VALUES (?, ?, ?) \
-                       ON CONFLICT (artifact_id) DO NOTHING";
-            run(self.conn(), sql, [id.into(), tenant.into(), project.0.into()]).await?;
-            let sql = "INSERT OR REPLACE INTO artifact_words (rowid, words) SELECT number, ? FROM artifact_text \
-                       WHERE tenant_id = ? AND project_id = ? AND artifact_id = ?";
-            run(self.conn(), sql, [row(&terms).into(), tenant.into(), project.0.into(), id.into()]).await?;
-        }
-        Ok(())
+        // In one statement for all: FTS5 writes what it has gathered before each.
+        let texts: serde_json::Value = texts.map(|(id, terms)| json!([id.simple(), row(&terms)])).collect();
+        let texts = texts.to_string();
+        let sql = "INSERT INTO artifact_text (artifact_id, tenant_id, project_id) \
+                   SELECT unhex(value ->> 0), ?, ? FROM json_each(?) WHERE true \
+                   ON CONFLICT (artifact_id) DO NOTHING";
+        run(self.conn(), sql, [tenant.into(), project.0.into(), texts.clone().into()]).await?;
+        let sql = "INSERT OR REPLACE INTO artifact_words (rowid, words) SELECT number, value ->> 1 \
+                   FROM json_each(?) CROSS JOIN artifact_text ON artifact_id = unhex(value ->> 0) \
+                   WHERE tenant_id = ? AND project_id = ?";
+        run(self.conn(), sql, [texts.into(), tenant.into(), project.0.into()]).await.map(|_| ())
     }
 
     /// Makes texts be found no more. They keep their places, in case somebody has come that far in a list.

@@ -14,6 +14,10 @@ use uuid::Uuid;
 
 /// Where it is written which repository a cache is of, and when it was last used.
 const MARK: &str = "trackside-remote";
+/// Where Git looks for further folders of objects.
+const LENDER: &str = "objects/info/alternates";
+/// Where Git keeps the commits whose parents it does not have.
+const SHALLOW: &str = "shallow";
 /// For how long a cache is kept that nobody uses.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Repositories are read whoever owns their folders, because the operator has allowed them, and those of this machine
@@ -45,6 +49,23 @@ impl Cache {
     /// Notes that the cache is of a remote, and in use now.
     pub(super) fn mark(&self, remote: &str) -> io::Result<()> {
         fs::write(self.folder.join(MARK), remote)
+    }
+
+    /// Reads what a repository of this machine holds where that is, in `objects`.
+    pub(super) fn borrow(&self, objects: &[u8]) -> io::Result<()> {
+        fs::write(self.folder.join(LENDER), objects)
+    }
+
+    /// The folder whose objects are read as if they were here, if there is one.
+    pub(super) fn lender(&self) -> Option<PathBuf> {
+        fs::read_to_string(self.folder.join(LENDER)).ok().map(|path| PathBuf::from(path.trim_end()))
+    }
+
+    /// Lets history end where it ends there: a repository may lack what came before some commits.
+    pub(super) fn end_where_its_lender_does(&self) -> io::Result<()> {
+        let Some(lender) = self.lender() else { return Ok(()) };
+        let ended = fs::copy(lender.with_file_name(SHALLOW), self.folder.join(SHALLOW)).map(|_| ());
+        absent_or(ended, || absent_or(fs::remove_file(self.folder.join(SHALLOW)), || Ok(())))
     }
 
     /// Bytes on the disk.
@@ -114,9 +135,14 @@ pub(super) fn clear(folder: &Path) -> io::Result<()> {
 }
 
 fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    absent_or(fs::remove_dir_all(folder), || Ok(()))
+}
+
+/// What was done to a file or folder; if there is none, what else is done.
+fn absent_or(done: io::Result<()>, otherwise: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => otherwise(),
+        done => done,
     }
 }
 

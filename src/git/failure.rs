@@ -54,6 +54,11 @@ impl GitError {
         }
     }
 
+    pub(super) fn no_branch() -> Self {
+        let why = "nothing at that address has the branch: check `repoUrl` and `config.branch`, or push a first commit";
+        Self::new(Failure::NoBranch, why)
+    }
+
     /// What git's own words mean. They come from the other side in part, so they are not shown.
     pub(super) fn told(words: &str, limit: Option<&'static str>) -> Self {
         if let Some(why) = limit {
@@ -71,8 +76,7 @@ impl GitError {
             return Self::new(Failure::Unauthorized, why);
         }
         if says(&["couldn't find remote ref", "Could not find remote branch"]) {
-            let why = "nothing at that address has the branch: check `repoUrl` and `config.branch`, or push a first commit";
-            return Self::new(Failure::NoBranch, why);
+            return Self::no_branch();
         }
         if says(&["error: 404", "not found", "does not appear to be a git repository", "not valid"]) {
             let why =

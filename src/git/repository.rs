@@ -1,16 +1,10 @@
 //! A project's cache of its repository, and what is read of it.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take},
-    process::{ChildStdin, ChildStdout},
+    process::ChildStdout,
     task::spawn_blocking,
     time::{interval, sleep},
 };
@@ -96,23 +90,22 @@ impl<'a> Repository<'a> {
     }
 
     async fn make(&self) -> Fetched<()> {
-        let made = self.run(&["init", "--quiet", "--bare"]).output().await?;
+        let init = self.run(&["init", "--quiet", "--bare"]).output();
+        let (made, objects) = tokio::try_join!(init, self.lent())?;
         made.map_err(GitError::here("a cache could not be made"))?;
-        if let Some(path) = self.remote.folder().filter(|path| path.is_dir()) {
-            self.borrow(&path).await?;
+        if let Some(objects) = objects {
+            let borrowed = self.cache.borrow(&objects);
+            borrowed.map_err(GitError::here("the data folder cannot be written"))?;
         }
         let marked = self.cache.mark(&self.remote.url);
         marked.map_err(GitError::here("the data folder cannot be written"))
     }
 
-    /// Has the cache read what a repository of this machine holds where that is, so that nothing of it is copied.
-    async fn borrow(&self, path: &Path) -> Fetched<()> {
+    /// The objects of a repository of this machine: the cache reads them where they are, and nothing of it is copied.
+    async fn lent(&self) -> Fetched<Option<Vec<u8>>> {
+        let Some(path) = self.remote.folder().filter(|path| path.is_dir()) else { return Ok(None) };
         let arguments = ["rev-parse", "--path-format=absolute", "--git-path", "objects"];
-        let Ok(objects) = Run::within(&self.git.folder, path, &arguments).output().await? else {
-            return Ok(()); // whoever fetches from there says why not
-        };
-        let written = fs::write(self.cache.folder.join("objects/info/alternates"), objects);
-        written.map_err(GitError::here("the data folder cannot be written"))
+        Ok(Run::within(&self.git.folder, &path, &arguments).output().await?.ok()) // whoever fetches says why not
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -144,16 +137,32 @@ impl<'a> Repository<'a> {
 
     async fn try_fetch(&self, branch: Option<&str>) -> Fetched<String> {
         let from = branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}"));
-        let refspec = format!("+{from}:{TRACKED}");
-        // To that depth also where nothing is copied: a repository may itself lack what came before some commits.
-        self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
-        let head = self.run(&["rev-parse", "--verify", &format!("{TRACKED}^{{commit}}")]).output().await?;
+        let newest = if self.cache.lender().is_some() {
+            self.ask(&from).await?
+        } else {
+            let refspec = format!("+{from}:{TRACKED}");
+            self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
+            TRACKED.to_owned()
+        };
+        let head = self.run(&["rev-parse", "--verify", &format!("{newest}^{{commit}}")]).output().await?;
         let head = head.map_err(|words| GitError::told(&words, None))?;
         Ok(String::from_utf8_lossy(&head).trim().to_owned())
     }
 
-    /// Talks to the remote, for as long and as much as the settings allow. Of a repository that is larger nothing is kept.
-    async fn speak(&self, arguments: &[&str], input: &[u8]) -> Fetched<()> {
+    /// Asks a repository of this machine which commit a branch is at: what else there is, is read where it is.
+    async fn ask(&self, branch: &str) -> Fetched<String> {
+        let ends = self.cache.end_where_its_lender_does();
+        ends.map_err(GitError::here("the data folder cannot be written"))?;
+        let printed = self.speak(&["ls-remote", "--quiet", "origin", branch], &[]).await?;
+        let printed = String::from_utf8_lossy(&printed);
+        let newest =
+            printed.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == branch);
+        newest.map(|(commit, _)| commit.to_owned()).ok_or_else(GitError::no_branch)
+    }
+
+    /// Talks to the remote, for as long and as much as the settings allow; gives what git prints. Of a repository that is
+    /// larger nothing is kept.
+    async fn speak(&self, arguments: &[&str], input: &[u8]) -> Fetched<Vec<u8>> {
         let pass = match self.remote.is_http() {
             true => {
                 let relay = self.git.relay.get_or_try_init(Relay::start).await?;
@@ -175,7 +184,7 @@ impl<'a> Repository<'a> {
             ended => ended,
         };
         match ended {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(printed)) => Ok(printed),
             Ok(Err(words)) => {
                 tracing::debug!(%words, "git failed");
                 Err(GitError::told(&words, pass.as_ref().and_then(|pass| pass.refused())))
@@ -236,30 +245,33 @@ impl<'a> Repository<'a> {
         Ok(lines.filter_map(parse_entry).filter_map(wanted).collect())
     }
 
-    /// Sees that some contents are there: what a host was not asked for with the commit, it is asked for by name.
+    /// Sees that some contents are here: what a host was not asked for with the commit, it is asked for by name.
     ///
     /// # Errors
     /// Whatever keeps them from being fetched.
     pub async fn obtain(&self, blobs: impl Iterator<Item = &str>) -> Fetched<()> {
-        let asked: Vec<u8> = blobs.flat_map(|blob| blob.bytes().chain(*b"\n")).collect();
-        if asked.is_empty() {
+        let asked = lines(blobs);
+        if asked.is_empty() || self.cache.lender().is_some() {
             return Ok(());
         }
         let by_name = ["-c", "fetch.negotiationAlgorithm=noop"];
-        self.speak(&[&by_name, &FETCH[..], &["--stdin", "origin"]].concat(), &asked).await
+        self.speak(&[&by_name, &FETCH[..], &["--stdin", "origin"]].concat(), &asked).await.map(|_| ())
     }
 
-    /// Begins to read contents.
+    /// Begins to read contents, which come in the order of their names.
     ///
     /// # Errors
     /// When git cannot be started.
-    pub fn contents(&self) -> Fetched<Contents> {
+    pub fn contents<'b>(&self, blobs: impl Iterator<Item = &'b str>) -> Fetched<Contents> {
+        let names = lines(blobs);
         let mut running = self.run(&["cat-file", "--batch"]).reading().start()?;
         let (stdin, stdout) = (running.0.stdin.take(), running.0.stdout.take());
-        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
             return Err(GitError::new(Failure::NoGit, "git cannot be talked to"));
         };
-        Ok(Contents { stdin, stdout: BufReader::with_capacity(64 * 1024, stdout), _running: running })
+        // All are asked for at once; that git has ended before it read them is told by what it did not print.
+        tokio::spawn(async move { stdin.write_all(&names).await });
+        Ok(Contents { stdout: BufReader::with_capacity(64 * 1024, stdout), _running: running })
     }
 
     /// Who changed each file of some folders last on the way to `commit`: since `known`, if that is still on the way, and
@@ -319,29 +331,25 @@ impl Changes {
     }
 }
 
-/// Reads contents by their names, one after another.
+/// Contents that were asked for, one after another.
 pub struct Contents {
-    stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     _running: Running,
 }
 
 impl Contents {
-    /// What a blob holds, if that is at most `max_bytes`.
+    /// What the next blob holds, if that is at most `max_bytes`.
     ///
     /// # Errors
     /// When it is not there, or the cache is broken.
-    pub async fn read(&mut self, blob: &str, max_bytes: u64) -> Fetched<Content> {
-        let read = self.try_read(blob, max_bytes).await;
-        read.map_err(|error| {
-            tracing::debug!(%error, blob, "a blob could not be read");
+    pub async fn next(&mut self, max_bytes: u64) -> Fetched<Content> {
+        self.try_next(max_bytes).await.map_err(|error| {
+            tracing::debug!(%error, "a blob could not be read");
             GitError::new(Failure::Broken, "a part of the repository was not sent")
         })
     }
 
-    async fn try_read(&mut self, blob: &str, max_bytes: u64) -> io::Result<Content> {
-        self.stdin.write_all(format!("{blob}\n").as_bytes()).await?;
-        self.stdin.flush().await?;
+    async fn try_next(&mut self, max_bytes: u64) -> io::Result<Content> {
         let mut head = String::new();
         self.stdout.read_line(&mut head).await?;
         let size = head.trim_end().split(' ').nth(2).and_then(|size| size.parse::<u64>().ok());
@@ -356,6 +364,10 @@ impl Contents {
         bytes.pop();
         Ok(Content::Bytes(bytes))
     }
+}
+
+fn lines<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    names.flat_map(|name| name.bytes().chain(*b"\n")).collect()
 }
 
 /// `100644 blob NAME<tab>PATH`

@@ -352,13 +352,13 @@ async fn a_scan_is_asked_for_and_watched_at_the_command_line() {
     let (code, told, _) = scan(at, &process, &key, &["Rocket"]);
     assert_eq!((code, told), (Some(0), format!("read {}: nothing changed", &origin.head()[..10])));
 
-    for number in 0..60 {
+    for number in 0..110 {
         origin.write(&format!("docs/stories/{number}.md"), document("1", &[]));
     }
     let head = origin.commit("Tell stories", &[(PATH, &PRD.replace("1.0", "2"))]);
     let (code, told, beside) = scan(at, &process, &key, &["Rocket"]);
-    assert_eq!((code, told), (Some(0), format!("read {}: 60 added, 1 changed", &head[..10])));
-    assert!(beside.contains("61 documents to read") && beside.contains("50 of 61"), "{beside}");
+    assert_eq!((code, told), (Some(0), format!("read {}: 110 added, 1 changed", &head[..10])));
+    assert!(beside.contains("111 documents to read") && beside.contains("100 of 111"), "{beside}");
     let (code, told, _) = scan(at, &process, &key, &["Rocket", "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((code, &told["done"], &told["scan"]["commit"]), (Some(0), &json!(true), &json!(head)));

@@ -150,11 +150,13 @@ pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, mut documents: Vec
     if !new.is_empty() {
         artifact::Entity::insert_many(new).exec_without_returning(tx.conn()).await?;
     }
-    for reread in documents.iter().filter(|reread| reread.before.is_some()) {
+    let known: Vec<_> = documents.iter().filter(|reread| reread.before.is_some()).collect();
+    for reread in &known {
         save(tx, project, &reread.artifact, false).await?;
     }
-    let ids = documents.iter().map(|reread| reread.artifact.id).collect();
-    forget_dependencies(tx, project, ids).await?;
+    if !known.is_empty() {
+        forget_dependencies(tx, project, known.iter().map(|reread| reread.artifact.id).collect()).await?;
+    }
     let mut depends = Vec::new();
     for Reread { artifact, .. } in &documents {
         depends.extend(artifact.dependencies.iter().map(|on| depends_on(tx, project, artifact.id, on)));
