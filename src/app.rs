@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
+    agents::Signs,
     audit::AuditLog,
     clock::{Clock, Ids},
     config::Config,
@@ -63,6 +64,8 @@ pub struct App {
     pub inbox: Inbox,
     /// Where refused deliveries are noted.
     pub rejections: Rejections,
+    /// Signs of life that tool calls gave.
+    pub signs: Signs,
     /// Statuses that were read a moment ago.
     pub statuses: Statuses,
     /// Where tool calls are recorded.
@@ -103,6 +106,7 @@ impl App {
             endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
             streams: Streams::default(),
+            signs: Signs::default(),
             statuses: Statuses::default(),
             metrics: Metrics::new(),
             shutdown,

@@ -28,6 +28,7 @@ use crate::{
         tokens,
     },
     admission::{self, Noted},
+    agents::AgentsApi,
     app::App,
     artifacts::{ArtifactContentsApi, ArtifactsApi, SearchApi},
     audit::AuditApi,
@@ -58,6 +59,7 @@ const TABLE: Table = (
         ArtifactContentsApi, // /api/v1/projects/{projectId}/artifacts/{artifactId}/…, /artifact-graph
         SearchApi,           // /api/v1/projects/{projectId}/artifacts/search
         ConflictsApi,        // /api/v1/projects/{projectId}/conflicts
+        AgentsApi,           // /api/v1/projects/{projectId}/agents
         RunsApi,             // /api/v1/projects/{projectId}/runs
         AuditApi,            // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
     ),
@@ -83,6 +85,7 @@ type Table = (
         ArtifactContentsApi,
         SearchApi,
         ConflictsApi,
+        AgentsApi,
         RunsApi,
         AuditApi,
     ),

@@ -18,7 +18,8 @@
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`conflicts`] | what clashes: documents that build on what changed or is gone |
-//! | [`runs`] | executions of CI pipelines |
+//! | [`agents`] | who is at what: statuses from what is done, not only from what is said |
+//! | [`runs`] | executions of CI pipelines, and what agents run |
 //! | [`status`] | how a project stands, in one small answer |
 //! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
 //! | [`security`] | the security log: what happened to who may do what |
@@ -46,6 +47,7 @@
 
 pub mod accounts;
 pub mod admission;
+pub mod agents;
 pub mod app;
 pub mod artifacts;
 pub mod audit;

@@ -26,6 +26,7 @@ pub use self::{
     tool::{Tool, WritingTool},
 };
 use crate::{
+    agents::ListAgents,
     artifacts::{GetArtifact, ScanRepository, SearchArtifacts},
     conflicts::{ListConflicts, ResolveConflict},
     events::ListChanges,
@@ -48,6 +49,7 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         writing_row::<ScanRepository>(Full),
         row::<ListRuns>(Full),
         row::<GetRun>(Full),
+        row::<ListAgents>(Full),
     ]
 });
 

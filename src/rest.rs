@@ -33,7 +33,9 @@ pub enum Tag {
     Artifacts,
     /// What clashes: documents that build on what changed or is gone.
     Conflicts,
-    /// Executions of CI pipelines.
+    /// Who is at what.
+    Agents,
+    /// Executions of CI pipelines, and what agents run.
     Runs,
     /// The tenant, its principals and their keys.
     Accounts,

@@ -13,6 +13,7 @@ use crate::{
         self,
         tokens::{self, Rotation},
     },
+    agents,
     app::App,
     clock::{Clock, Ids},
     config::Config,
@@ -58,8 +59,10 @@ impl Service {
         );
         let mut tasks = vec![tokio::spawn(accept), tokio::spawn(worker::keep_tidy(Arc::clone(&app)))];
         tasks.push(tokio::spawn(accounts::keep_uses(Arc::clone(&app))));
+        tasks.push(tokio::spawn(agents::keep_presence(Arc::clone(&app))));
         if role.works() {
             tasks.push(tokio::spawn(worker::run(Arc::clone(&app))));
+            tasks.push(tokio::spawn(worker::keep_deadlines(Arc::clone(&app))));
         }
         Ok(Self { app, address, tasks })
     }
@@ -73,6 +76,7 @@ impl Service {
             }
         }
         accounts::write_uses(&self.app).await;
+        agents::write_presence(&self.app).await;
         self.app.database.close().await;
     }
 }

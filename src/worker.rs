@@ -1,4 +1,4 @@
-//! The job table: every kind of background work, and who does it; and what is done every hour.
+//! The job table: every kind of background work, and who does it; and what is done every few seconds and every hour.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     error::chain,
     idempotency,
     jobs::{Kind, Pace, Run},
-    projects, security, webhooks,
+    projects, runs, security, webhooks,
 };
 
 /// Kind of job → what runs it.
@@ -46,6 +46,26 @@ pub async fn run(app: Arc<App>) {
     let database = app.database.in_background();
     let work = |pace| app.jobs.work(Arc::clone(&app), &database, &TABLE, pace, app.shutdown.clone());
     tokio::join!(work(Pace::Quick), work(Pace::Slow));
+}
+
+/// How often what is waited for is looked after.
+const SWEEP: TimeDelta = TimeDelta::seconds(5);
+
+/// Ends what nobody has told of in time, now and every few seconds, until the service stops. Every instance does so: each
+/// end comes about once, whoever sees first that it is due.
+pub async fn keep_deadlines(app: Arc<App>) {
+    while !app.shutdown.is_cancelled() {
+        let next = app.clock.now() + SWEEP;
+        for (what, outcome) in [("runs", runs::worker::close_lost(&app).await)] {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %chain(&error), "{what} that are due could not be closed; the next look tries again");
+            }
+        }
+        tokio::select! {
+            () = app.clock.sleep_until(next) => {}
+            () = app.shutdown.cancelled() => {}
+        }
+    }
 }
 
 /// How often what has come of age is removed.

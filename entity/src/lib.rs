@@ -3,6 +3,8 @@
 //! Only a slice's `store.rs` and the spine's `jobs.rs` use them; what leaves a store is a domain type.
 //! The schema itself is made by the `migration` crate, which never imports this one.
 
+pub mod agent;
+pub mod agent_activity;
 pub mod api_key;
 pub mod artifact;
 pub mod artifact_dependency;
@@ -54,6 +56,8 @@ macro_rules! tenant_scoped {
 }
 
 tenant_scoped!(
+    agent,
+    agent_activity,
     api_key,
     artifact,
     artifact_dependency,

@@ -28,6 +28,8 @@ mod m20261122_000017_documents;
 mod m20261122_000018_search;
 mod m20261122_000019_conflicts;
 mod m20261122_000020_search_writes;
+mod m20261122_000021_agents;
+mod m20261122_000022_runs;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -57,6 +59,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000018_search::Migration),
             Box::new(m20261122_000019_conflicts::Migration),
             Box::new(m20261122_000020_search_writes::Migration),
+            Box::new(m20261122_000021_agents::Migration),
+            Box::new(m20261122_000022_runs::Migration),
         ]
     }
 }

@@ -89,6 +89,8 @@ pub struct Config {
     pub audit_retention: TimeDelta,
     /// `TRACKSIDE_SECURITY_EVENT_DAYS`.
     pub security_retention: TimeDelta,
+    /// `TRACKSIDE_RUN_DEADLINE_HOURS`.
+    pub run_deadline: TimeDelta,
     /// `TRACKSIDE_HEARTBEAT_SECONDS`.
     pub heartbeat: Duration,
     /// `TRACKSIDE_STREAMS_PER_PRINCIPAL`; 0 means no limit.
@@ -204,6 +206,7 @@ impl Config {
             payload_retention: reader.days("TRACKSIDE_PAYLOAD_RETENTION_DAYS", 90),
             audit_retention: reader.days("TRACKSIDE_AUDIT_RETENTION_DAYS", 3_650),
             security_retention: reader.days("TRACKSIDE_SECURITY_EVENT_DAYS", 3_650),
+            run_deadline: reader.hours("TRACKSIDE_RUN_DEADLINE_HOURS", 720),
             heartbeat: reader.seconds("TRACKSIDE_HEARTBEAT_SECONDS", 1..=300),
             streams_per_principal: reader
                 .parse("TRACKSIDE_STREAMS_PER_PRINCIPAL", "a number of streams, or 0"),
@@ -302,6 +305,13 @@ impl<'a> Reader<'a> {
         self.parse_or(name, |text| match text.parse() {
             Ok(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
             _ => Err(format!("use whole seconds between {} and {}", range.start(), range.end())),
+        })
+    }
+
+    fn hours(&mut self, name: &'static str, most: i64) -> TimeDelta {
+        self.parse_or(name, |text| match text.parse() {
+            Ok(hours) if (1..=most).contains(&hours) => Ok(TimeDelta::hours(hours)),
+            _ => Err(format!("use whole hours between 1 and {most}")),
         })
     }
 

@@ -193,6 +193,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TRACKSIDE_AUDIT_RETENTION_DAYS", "90", "Days that records of tool calls are kept, 1 to 3650."),
     setting("TRACKSIDE_SECURITY_EVENT_DAYS", "400", "Days that security events are kept, 1 to 3650."),
+    setting(
+        "TRACKSIDE_RUN_DEADLINE_HOURS",
+        "24",
+        "Hours after which a CI run of which its Git host tells nothing more is closed as lost, 1 to 720.",
+    ),
     setting("TRACKSIDE_HEARTBEAT_SECONDS", "15", "Seconds between heartbeats on a quiet event stream."),
     setting(
         "TRACKSIDE_STREAMS_PER_PRINCIPAL",

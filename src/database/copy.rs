@@ -8,11 +8,11 @@
 //! What PostgreSQL cannot store, the character NUL, becomes the replacement character, as it does in what is received.
 
 use entity::{
-    TenantScoped, api_key, artifact, artifact_dependency, artifact_revision, audit_head, audit_register,
-    authorization_code, conflict, event, event_head, idempotency_key, identity, instance, invitation, job,
-    mcp_audit_log, oauth_client, oauth_grant, person, principal, project, project_secret, provider_token,
-    refresh_token, rejected_delivery, repository_scan, run, security_event, session, signing_key,
-    stream_ticket, tenant, webhook_event,
+    TenantScoped, agent, agent_activity, api_key, artifact, artifact_dependency, artifact_revision,
+    audit_head, audit_register, authorization_code, conflict, event, event_head, idempotency_key, identity,
+    instance, invitation, job, mcp_audit_log, oauth_client, oauth_grant, person, principal, project,
+    project_secret, provider_token, refresh_token, rejected_delivery, repository_scan, run, security_event,
+    session, signing_key, stream_ticket, tenant, webhook_event,
 };
 use futures::future::BoxFuture;
 use sea_orm::{
@@ -119,7 +119,8 @@ pub async fn copy(
         ($($table:ident),*) => {$( copied.push(copy.table::<$table::Entity>().await?); )*};
     }
     each!(principal, api_key, idempotency_key, project, project_secret, provider_token, run);
-    each!(artifact, artifact_revision, artifact_dependency, repository_scan, conflict);
+    each!(artifact, artifact_revision, artifact_dependency, repository_scan, conflict, agent);
+    each!(agent_activity);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
     each!(mcp_audit_log, audit_head, audit_register, security_event);
     each!(session, invitation, oauth_grant, authorization_code, refresh_token);

@@ -85,11 +85,15 @@ pub enum Door {
     Retention,
     /// Ids of documents by the words in them, of the tenant and project that the query says.
     Search,
+    /// Projects in which somebody who is taken to be running has given no sign of life for a while.
+    SilentAgents,
+    /// Runs whose deadline has passed, whoever they belong to.
+    DueRuns,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Installation,
         Self::KeyByHash,
         Self::Credentials,
@@ -103,6 +107,8 @@ impl Door {
         Self::EventHeads,
         Self::Retention,
         Self::Search,
+        Self::SilentAgents,
+        Self::DueRuns,
     ];
 
     /// The PostgreSQL role that goes through it; what that may do is written in the migrations.
@@ -121,6 +127,8 @@ impl Door {
             Self::EventHeads => "trackside_event_heads",
             Self::Retention => "trackside_retention",
             Self::Search => "trackside_search",
+            Self::SilentAgents => "trackside_silent_agents",
+            Self::DueRuns => "trackside_due_runs",
         }
     }
 }

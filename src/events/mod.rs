@@ -38,7 +38,7 @@ pub use self::{
     watch::{Moved, Watch},
 };
 use crate::{
-    accounts::Principal,
+    accounts::{Principal, PrincipalId},
     app::App,
     clock::Time,
     database::Tx,
@@ -83,6 +83,8 @@ wire_enum! {
         ConflictDetected = "conflict_detected",
         /// It does not any more, or somebody settled it.
         ConflictResolved = "conflict_resolved",
+        /// Somebody is at something else, or at nothing any more.
+        AgentStatusChanged = "agent_status_changed",
         /// A run began.
         RunStarted = "run_started",
         /// A run ended.
@@ -117,6 +119,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it tells of nothing but what `who` does themselves, which is no news to them.
+    fn is_own(&self, who: PrincipalId) -> bool {
+        self.name == EventName::AgentStatusChanged.as_str() && self.payload["principalId"] == json!(who.0)
+    }
+
     /// The event as it goes to whoever follows it.
     fn to_json(&self) -> Value {
         json!({

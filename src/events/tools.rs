@@ -50,10 +50,12 @@ impl Tool for ListChanges {
         let now = app.clock.now();
         let (events, head) = events_after(&app, &principal, asked.project_id, after, limit).await?;
         let next = events.last().map(|event| event.id);
+        // What it did itself is counted too: only who reads on knows what that is.
         let left = next.map_or(0, |next| head.position - next.position);
         // Without news the place stays where it was, or is the head.
         let next = next.unwrap_or(head).to_string();
-        let changes: Vec<_> = events.into_iter().map(|event| chosen.of(row(event))).collect();
+        let news = events.into_iter().filter(|event| !event.is_own(principal.id));
+        let changes: Vec<_> = news.map(|event| chosen.of(row(event))).collect();
         let fields = [("changes", changes.into()), ("left", left.into()), ("nextAfter", next.into())];
         Ok(Answer::new(now, fields)
             .quoting(&["changes[].payload"], "the Git host, and who pushes and comments there"))

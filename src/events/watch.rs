@@ -6,12 +6,21 @@
 use std::{collections::HashSet, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::follow::{Follower, Frame, Frames};
-use crate::{accounts::Principal, app::App, error::Result, projects, wire::ProjectId};
+use super::{
+    EventName,
+    follow::{Follower, Frame, Frames},
+};
+use crate::{
+    accounts::{Principal, PrincipalId},
+    app::App,
+    error::Result,
+    projects,
+    wire::ProjectId,
+};
 
 /// Somebody who waits for a project's log to move.
 pub struct Watch {
@@ -57,10 +66,23 @@ impl Watch {
 /// What is looked at in an event.
 #[derive(Deserialize)]
 struct Glance {
+    event: String,
     payload: Value,
 }
 
 impl Moved {
+    /// Whether all that is told is what `who` does themselves: somebody who looks whenever something happens would be
+    /// woken by their own looking.
+    pub fn is_own(&self, who: PrincipalId) -> bool {
+        let is_own = |frame: &Frame| {
+            serde_json::from_slice(&frame.json()).is_ok_and(|event: Glance| {
+                event.event == EventName::AgentStatusChanged.as_str()
+                    && event.payload["principalId"] == json!(who.0)
+            })
+        };
+        self.0.as_ref().is_some_and(|frames| frames.iter().all(is_own))
+    }
+
     /// The ids of what the events tell of, or nothing if there were too many events to know.
     pub fn told_of(&self) -> Option<HashSet<Uuid>> {
         let id = |frame: &Frame| {

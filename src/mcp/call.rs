@@ -23,6 +23,7 @@ use super::{answer::refusal, text, tool::Row};
 use crate::{
     accounts::{Principal, Scope},
     admission::Noted,
+    agents::{self, ActivityOutcome},
     app::App,
     audit::{Actor, CallRecord, Entry, Outcome},
     error::{Code, Error, Result, chain},
@@ -53,6 +54,15 @@ pub(super) struct Call {
     pub(super) noted: Noted,
     /// Fires when nobody waits for the answer any more.
     pub(super) cancelled: CancellationToken,
+}
+
+/// What a call shows of who calls.
+#[derive(Clone, Copy)]
+enum Shows {
+    /// That they are at work.
+    Work,
+    /// Nothing: a client that looks by itself, or a tool that does not exist.
+    Nothing,
 }
 
 /// Why a call came to nothing, and that in a word for the record.
@@ -90,7 +100,7 @@ impl Call {
         let record = if row.writes { self.record(row.scope) } else { CallRecord::none() };
         let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), record.clone(), arguments);
         let work = async move { asked.await?.into_result() };
-        let answered = self.run_with(Some(row.scope), record, work).await;
+        let answered = self.run_with(Some(row.scope), record, Shows::Work, work).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))
     }
 
@@ -110,7 +120,7 @@ impl Call {
         scope: Option<Scope>,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.run_with(scope, CallRecord::none(), work).await
+        self.run_with(scope, CallRecord::none(), Shows::Nothing, work).await
     }
 
     /// The same for work that writes the call's record itself, if there is one: that is never given up half-way.
@@ -118,11 +128,12 @@ impl Call {
         self,
         scope: Option<Scope>,
         record: CallRecord,
+        shows: Shows,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let given_up = if record.is_some() { CancellationToken::new() } else { self.cancelled.child_token() };
         let _give_up = (!record.is_some()).then(|| given_up.clone().drop_guard());
-        let task = tokio::spawn(self.recorded(scope, record, work, given_up).in_current_span());
+        let task = tokio::spawn(self.recorded(scope, record, shows, work, given_up).in_current_span());
         task.await.map_err(Error::internal)?
     }
 
@@ -130,6 +141,7 @@ impl Call {
         self,
         scope: Option<Scope>,
         record: CallRecord,
+        shows: Shows,
         work: impl Future<Output = Result<T>>,
         given_up: CancellationToken,
     ) -> Result<T> {
@@ -150,6 +162,9 @@ impl Call {
             }
         };
         let entry = Entry { duration: began.elapsed(), at, ..self.entry(scope, outcome.as_ref().err()) };
+        if let Shows::Work = shows {
+            self.show(&entry);
+        }
         let recorded = if record.is_committed() { Ok(()) } else { self.app.audit.record(entry).await };
         let outcome = match recorded {
             Ok(()) => outcome.map_err(|failure| failure.error),
@@ -161,6 +176,18 @@ impl Call {
             tracing::error!(tool = self.tool, error = %chain(error), "a tool call failed");
         }
         outcome
+    }
+
+    /// Shows who works on a project by the tools that they call; who was let in by neither scope nor limit did nothing.
+    fn show(&self, entry: &Entry) {
+        let outcome = match entry.result {
+            Outcome::Success => ActivityOutcome::Success,
+            Outcome::Failure => ActivityOutcome::Failure,
+            Outcome::Unauthorized | Outcome::RateLimited => return,
+        };
+        if let Some(project) = entry.project {
+            agents::seen(&self.app, &self.principal, project, &entry.tool, outcome);
+        }
     }
 
     /// Whatever is asked takes a token, also what is refused: who floods us is told to wait, and shows in the log.

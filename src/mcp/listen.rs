@@ -28,7 +28,7 @@ use super::{
     resources::Address,
 };
 use crate::{
-    accounts::{Access, Principal, Scope},
+    accounts::{Access, Principal, PrincipalId, Scope},
     app::App,
     artifacts::{ArtifactId, get_artifact},
     error::{Code, Error, FieldError, Result},
@@ -51,6 +51,8 @@ struct Subscription {
 /// A project, and what of it is subscribed to.
 struct Watched {
     watch: Watch,
+    /// Who subscribed.
+    subscriber: PrincipalId,
     /// Addresses as the client wrote them, and the artifact that each names, if it is one.
     resources: Vec<(String, Option<ArtifactId>)>,
 }
@@ -121,7 +123,7 @@ async fn add(
         Entry::Occupied(watched) => watched.into_mut(),
         Entry::Vacant(place) => {
             let watch = Watch::new(app, principal, address.project).await?;
-            place.insert(Watched { watch, resources: Vec::new() })
+            place.insert(Watched { watch, subscriber: principal.id, resources: Vec::new() })
         }
     };
     if let Some(artifact) = address.artifact {
@@ -141,6 +143,9 @@ impl Watched {
         loop {
             sleep(PAUSE).await;
             let moved = self.watch.moved().await;
+            if moved.is_own(self.subscriber) {
+                continue;
+            }
             let changed = if has_artifacts { moved.told_of() } else { None };
             let is_changed = |artifact: &Option<ArtifactId>| match (artifact, &changed) {
                 (Some(artifact), Some(changed)) => changed.contains(&artifact.0),

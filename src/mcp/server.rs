@@ -26,6 +26,7 @@ use super::{
 use crate::{
     accounts::{self, Principal},
     admission::Noted,
+    agents,
     app::App,
     audit,
     error::{Error, Result},
@@ -206,8 +207,12 @@ impl ServerHandler for Server {
 /// `unauthenticated` for a key that does not hold, and a client that does not speak the protocol.
 pub async fn serve_stdio(app: Arc<App>, key: SecretString) -> Result<()> {
     accounts::authenticate(&app, key.expose_secret()).await?;
-    let server = Server { app, key: Some(key) };
+    let keeping = tokio::spawn(agents::keep_presence(Arc::clone(&app)));
+    let server = Server { app: Arc::clone(&app), key: Some(key) };
     let running = server.serve(rmcp::transport::stdio()).await.map_err(Error::internal)?;
-    running.waiting().await.map_err(Error::internal)?;
-    Ok(())
+    let ended = running.waiting().await.map_err(Error::internal);
+    app.shutdown.cancel();
+    keeping.await.map_err(Error::internal)?;
+    agents::write_presence(&app).await;
+    ended.map(drop)
 }

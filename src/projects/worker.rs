@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{ProjectId, store};
 use crate::{
+    agents,
     app::App,
     artifacts, conflicts,
     error::{Error, Result},
@@ -44,6 +45,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
                     tx.lock(project.0).await?;
                     Ok(events::purge(tx, project, BATCH).await?
                         + webhooks::purge(tx, project, BATCH).await?
+                        + agents::purge(tx, project, BATCH).await?
                         + conflicts::purge(tx, project, BATCH).await?
                         + artifacts::purge(tx, project, BATCH).await?
                         + runs::purge(tx, project, BATCH).await?)

@@ -2,42 +2,96 @@
 
 use entity::run;
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
 };
 
-use super::{Run, RunFilter, RunId, RunState};
+use super::{AgentRun, Marks, Run, RunFilter, RunId, RunState, Runner, Spent, worker::DueRun};
 use crate::{
-    database::Tx,
+    accounts::PrincipalId,
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
     projects::ProjectId,
     webhooks::Source,
     wire::{Found, Page},
 };
 
+/// The source of what agents run.
+const AGENT: &str = "agent";
+
+/// What a source is called in a row.
+fn source_of(source: Option<Source>) -> &'static str {
+    source.map_or(AGENT, Source::as_str)
+}
+
 pub(super) async fn by_external_id(
     tx: &Tx<'_>,
     project: ProjectId,
-    source: Source,
+    source: Option<Source>,
     external_id: &str,
 ) -> Result<Option<Run>> {
     let row = tx
         .find::<run::Entity>()
         .filter(run::Column::ProjectId.eq(project.0))
-        .filter(run::Column::Source.eq(source.as_str()))
+        .filter(run::Column::Source.eq(source_of(source)))
         .filter(run::Column::ExternalId.eq(external_id))
         .one(tx.conn())
         .await?;
     row.map(to_run).transpose()
 }
 
-pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: Uuid) -> Result<Option<Run>> {
-    let row = tx
+pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: RunId) -> Result<Option<Run>> {
+    by_id(tx, project, id).one(tx.conn()).await?.map(to_run).transpose()
+}
+
+/// The same, and nobody else changes it until the transaction ends.
+pub(super) async fn find_to_change(tx: &Tx<'_>, project: ProjectId, id: RunId) -> Result<Option<Run>> {
+    by_id(tx, project, id).lock_exclusive().one(tx.conn()).await?.map(to_run).transpose()
+}
+
+fn by_id(tx: &Tx<'_>, project: ProjectId, id: RunId) -> Select<run::Entity> {
+    tx.find::<run::Entity>().filter(run::Column::ProjectId.eq(project.0)).filter(run::Column::Id.eq(id.0))
+}
+
+/// Up to `limit` runs whose deadline has passed, behind one of them, whoever they belong to; the longest due first.
+pub(super) async fn due(
+    tx: &DoorTx<'_>,
+    now: Time,
+    behind: Option<(Time, RunId)>,
+    limit: u64,
+) -> Result<Vec<DueRun>> {
+    let mut due = run::Entity::find()
+        .select_only()
+        .columns([run::Column::Id, run::Column::TenantId, run::Column::ProjectId, run::Column::DeadlineAt])
+        .filter(run::Column::DeadlineAt.lte(now));
+    if let Some((deadline_at, RunId(id))) = behind {
+        let beside =
+            Condition::all().add(run::Column::DeadlineAt.eq(deadline_at)).add(run::Column::Id.gt(id));
+        due = due.filter(Condition::any().add(run::Column::DeadlineAt.gt(deadline_at)).add(beside));
+    }
+    let due = due.order_by_asc(run::Column::DeadlineAt).order_by_asc(run::Column::Id).limit(limit);
+    let rows: Vec<(Uuid, Uuid, Uuid, Time)> = due.into_tuple().all(tx.conn()).await?;
+    let due = |(id, tenant, project, deadline_at)| DueRun {
+        id: RunId(id),
+        tenant: TenantId(tenant),
+        project: ProjectId(project),
+        deadline_at,
+    };
+    Ok(rows.into_iter().map(due).collect())
+}
+
+/// Those of some runs whose deadline has passed still, in the order of their ids; nobody else changes them until the
+/// transaction ends.
+pub(super) async fn still_due(tx: &Tx<'_>, project: ProjectId, ids: &[RunId], now: Time) -> Result<Vec<Run>> {
+    let due = tx
         .find::<run::Entity>()
         .filter(run::Column::ProjectId.eq(project.0))
-        .filter(run::Column::Id.eq(id))
-        .one(tx.conn())
-        .await?;
-    row.map(to_run).transpose()
+        .filter(run::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(run::Column::DeadlineAt.lte(now))
+        .order_by_asc(run::Column::Id)
+        .lock_exclusive();
+    due.all(tx.conn()).await?.into_iter().map(to_run).collect()
 }
 
 pub(super) async fn list(
@@ -65,19 +119,30 @@ fn from(tx: &Tx<'_>, project: ProjectId, filter: &RunFilter, page: &Page<RunId>)
     if let Some(status) = filter.status {
         query = query.filter(run::Column::Status.eq(status.as_str()));
     }
+    if let Some(kind) = filter.kind {
+        query = query.filter(run::Column::Kind.eq(kind.as_str()));
+    }
     if let Some(commit) = &filter.commit {
         query = query.filter(run::Column::Commit.eq(commit.as_str()));
+    }
+    if let Some(branch) = &filter.branch {
+        query = query.filter(run::Column::Branch.eq(branch.as_str()));
+    }
+    if let Some(by) = filter.by {
+        query = query.filter(run::Column::PrincipalId.eq(by.0));
     }
     query
 }
 
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, run: &Run, new: bool) -> Result<()> {
-    let state = run.state.clone();
+    let Run { state, agent, deadline_at, marks, .. } = run.clone();
+    let marks = (!marks.is_empty()).then(|| serde_json::to_value(&marks)).transpose();
+    let spent = agent.as_ref().map(|agent| agent.spent).unwrap_or_default();
     let row = run::ActiveModel {
         id: Set(run.id.0),
         tenant_id: Set(tx.tenant().0),
         project_id: Set(project.0),
-        source: Set(state.source.as_str().to_owned()),
+        source: Set(source_of(state.source).to_owned()),
         external_id: Set(state.external_id),
         kind: Set(state.kind.as_str().to_owned()),
         name: Set(state.name),
@@ -89,6 +154,17 @@ pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, run: &Run, new: bool) 
         finished_at: Set(state.finished_at),
         revision: Set(state.revision),
         stated_at: Set(state.stated_at),
+        duration_ms: Set(state.duration_ms),
+        marks: Set(marks.map_err(Error::internal)?),
+        deadline_at: Set(deadline_at),
+        deadline_seconds: Set(agent.as_ref().map(|agent| agent.deadline_seconds)),
+        principal_id: Set(agent.as_ref().map(|agent| agent.by.id.0)),
+        principal_name: Set(agent.as_ref().map(|agent| agent.by.name.clone())),
+        work_item_id: Set(agent.as_ref().and_then(|agent| agent.work_item)),
+        summary: Set(agent.and_then(|agent| agent.summary)),
+        cost_micro_usd: Set(spent.cost_micro_usd),
+        input_tokens: Set(spent.input_tokens),
+        output_tokens: Set(spent.output_tokens),
     };
     if new {
         run::Entity::insert(row).exec_without_returning(tx.conn()).await?;
@@ -103,8 +179,24 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
 }
 
 fn to_run(row: run::Model) -> Result<Run> {
+    let source = match &*row.source {
+        AGENT => None,
+        source => Some(source.parse().map_err(Error::internal)?),
+    };
+    let agent = row.principal_id.map(|id| AgentRun {
+        by: Runner { id: PrincipalId(id), name: row.principal_name.unwrap_or_default() },
+        work_item: row.work_item_id,
+        deadline_seconds: row.deadline_seconds.unwrap_or_default(),
+        summary: row.summary,
+        spent: Spent {
+            cost_micro_usd: row.cost_micro_usd,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+        },
+    });
+    let marks = row.marks.map(serde_json::from_value::<Marks>).transpose();
     let state = RunState {
-        source: row.source.parse().map_err(Error::internal)?,
+        source,
         external_id: row.external_id,
         kind: row.kind.parse().map_err(Error::internal)?,
         name: row.name,
@@ -112,10 +204,13 @@ fn to_run(row: run::Model) -> Result<Run> {
         commit: row.commit,
         branch: row.branch,
         url: row.url,
+        made_at: None,
         started_at: row.started_at,
         finished_at: row.finished_at,
+        duration_ms: row.duration_ms,
         revision: row.revision,
         stated_at: row.stated_at,
     };
-    Ok(Run { id: RunId(row.id), state })
+    let marks = marks.map_err(Error::internal)?.unwrap_or_default();
+    Ok(Run { id: RunId(row.id), state, agent, deadline_at: row.deadline_at, marks })
 }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Run, RunFilter, RunId, RunStatus, duration_ms, get_run, list_runs};
+use super::{AgentRun, Run, RunFilter, RunId, RunKind, RunStatus, get_run, list_runs};
 use crate::{
-    accounts::{Principal, Scope},
+    accounts::{Principal, PrincipalId, Scope},
     app::App,
     error::Result,
     mcp::{Answer, Fields, More, Tool, page},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Who named runs and branches.
-const AUTHORS: &str = "the repository's CI, by whoever could push";
+const AUTHORS: &str = "the repository's CI, by whoever could push, and agents";
 
 /// `list_runs`
 pub struct ListRuns;
@@ -29,35 +29,59 @@ pub struct ListRunsArguments {
     project_id: ProjectId,
     /// only runs that stand so
     status: Option<RunStatus>,
+    kind: Option<RunKind>,
     /// only runs of this commit, by its full hash
     commit: Option<String>,
+    branch: Option<String>,
+    /// only runs that this agent or person began
+    principal_id: Option<PrincipalId>,
     /// nextAfter of the answer before
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
-    /// of each row; also commit, kind, url, startedAt, finishedAt, durationMs
+    /// of each row; also commit, kind, url, startedAt, finishedAt, durationMs, deadlineAt, principal, workItemId,
+    /// summary, costMicroUsd, inputTokens, outputTokens
     fields: Option<Vec<String>>,
 }
 
 /// What a row may tell, and how much of that it tells unasked.
-const FIELDS: [&str; 10] =
-    ["runId", "name", "status", "branch", "commit", "kind", "url", "startedAt", "finishedAt", "durationMs"];
+const FIELDS: [&str; 17] = [
+    "runId",
+    "name",
+    "status",
+    "branch",
+    "commit",
+    "kind",
+    "url",
+    "startedAt",
+    "finishedAt",
+    "durationMs",
+    "deadlineAt",
+    "principal",
+    "workItemId",
+    "summary",
+    "costMicroUsd",
+    "inputTokens",
+    "outputTokens",
+];
 const FEW: usize = 4;
 
 impl Tool for ListRuns {
     const NAME: &'static str = "list_runs";
     const TITLE: &'static str = "List runs";
-    const ABOUT: &'static str = "CI runs of a project, newest first. Use it to see whether a commit passes: give \
-                                 `commit`.";
+    const ABOUT: &'static str = "Runs of CI and of agents, newest first; `lost` is one whose end never came. Use it to \
+                                 see whether a commit passes: give `commit`.";
     const SCOPE: Scope = Scope::RunsRead;
     type Arguments = ListRunsArguments;
 
     async fn call(app: Arc<App>, principal: Arc<Principal>, asked: Self::Arguments) -> Result<Answer> {
         let page = page::<RunId>(asked.limit, asked.after.as_deref())?;
         let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
-        let filter = RunFilter { status: asked.status, commit: asked.commit };
+        let project = asked.project_id;
+        let ListRunsArguments { status, kind, commit, branch, principal_id: by, .. } = asked;
+        let filter = RunFilter { status, kind, commit, branch, by };
         let now = app.clock.now();
-        let found = list_runs(&app, &principal, asked.project_id, filter, page.clone()).await?;
+        let found = list_runs(&app, &principal, project, filter, page.clone()).await?;
         let (runs, more) = More::behind(&page, found, |run| run.id);
         let rows = runs.iter().map(|run| fields.of(shown(run)));
         Ok(Answer::rows(now, "runs", rows, more).quoting(&["runs"], AUTHORS))
@@ -78,8 +102,7 @@ pub struct GetRunArguments {
 impl Tool for GetRun {
     const NAME: &'static str = "get_run";
     const TITLE: &'static str = "Show a run";
-    const ABOUT: &'static str =
-        "One CI run: how it stands, commit, branch, when, how long, and where the host shows it.";
+    const ABOUT: &'static str = "One run of CI or of an agent: how it stands, commit, branch, when, how long, its cost, and where the host shows it.";
     const SCOPE: Scope = Scope::RunsRead;
     type Arguments = GetRunArguments;
 
@@ -92,7 +115,7 @@ impl Tool for GetRun {
 
 fn shown(run: &Run) -> Value {
     let at = |time: Option<_>| time.map(|time| Timestamp(time).to_string());
-    json!({
+    let mut shown = json!({
         "runId": run.id.0,
         "name": run.state.name,
         "kind": run.state.kind,
@@ -100,8 +123,18 @@ fn shown(run: &Run) -> Value {
         "commit": run.state.commit,
         "branch": run.state.branch,
         "url": run.state.url,
-        "startedAt": at(run.state.started_at),
+        "startedAt": at(run.started_at()),
         "finishedAt": at(run.state.finished_at),
-        "durationMs": duration_ms(&run.state),
-    })
+        "durationMs": run.duration_ms(),
+        "deadlineAt": at(run.deadline_at),
+    });
+    if let Some(AgentRun { by, work_item, summary, spent, .. }) = &run.agent {
+        shown["principal"] = json!({"id": by.id.0, "name": by.name});
+        shown["workItemId"] = json!(work_item);
+        shown["summary"] = json!(summary);
+        shown["costMicroUsd"] = json!(spent.cost_micro_usd);
+        shown["inputTokens"] = json!(spent.input_tokens);
+        shown["outputTokens"] = json!(spent.output_tokens);
+    }
+    shown
 }

@@ -56,6 +56,8 @@ struct StatusOut {
     artifacts: BTreeMap<String, u64>,
     /// Open conflicts by how bad they are.
     conflicts: OpenConflictsOut,
+    /// Agents by how they stand: `idle`, `running`, `completed`, `blocked`, `error`.
+    agents: BTreeMap<String, u64>,
     /// How the repository was read last.
     scan: ScanStatusOut,
     /// Runs that are queued or under way, newest first, among the newest 200.
@@ -123,6 +125,7 @@ example!(StatusOut, {
     "repoUrl": "https://github.com/your-org/your-repo",
     "artifacts": {"prd": 1, "story": 12},
     "conflicts": {"critical": 0, "warning": 2, "info": 0},
+    "agents": {"running": 2, "blocked": 1},
     "scan": {"state": "succeeded", "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
              "succeededAt": "2026-11-21T09:00:00Z"},
     "running": [],
@@ -147,6 +150,7 @@ impl From<&ProjectStatus> for StatusOut {
             repo_url: status.project.repo_url.clone(),
             artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
             conflicts: (&status.conflicts).into(),
+            agents: status.agents.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             scan: (&status.scan).into(),
             running: runs(&status.running),
             failing: runs(&status.failing),

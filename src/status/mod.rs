@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub use self::{api::StatusApi, tools::GetProjectStatus};
 use crate::{
     accounts::Principal,
+    agents::{self, AgentStatus},
     app::App,
     artifacts::{
         self, ArtifactKind,
@@ -24,7 +25,7 @@ use crate::{
     events::{self, Event, Head, bus::Listener},
     projects::{self, Project, ProjectId},
     recent::Recent,
-    runs::{self, Run, RunStatus},
+    runs::{self, Run, RunKind, RunStatus},
     webhooks::{self, DeliveryStatus},
 };
 
@@ -63,11 +64,13 @@ pub struct ProjectStatus {
     pub artifacts: BTreeMap<ArtifactKind, u64>,
     /// Open conflicts by how bad they are; those that none are of are left out.
     pub conflicts: BTreeMap<Severity, u64>,
+    /// Agents by how they stand; statuses that none has are left out.
+    pub agents: BTreeMap<AgentStatus, u64>,
     /// How the repository was read last.
     pub scan: Scan,
     /// Of the newest [`RUNS`] runs those that are queued or under way, newest first.
     pub running: Vec<Run>,
-    /// Of the newest [`RUNS`] runs those that failed and are the last of their name on their branch, newest first.
+    /// Of the newest [`RUNS`] runs those of CI that failed and are the last of their name on their branch, newest first.
     pub failing: Vec<Run>,
     /// Deliveries that have not been worked through yet, counted up to [`COUNTED`].
     pub pending_deliveries: u64,
@@ -111,6 +114,7 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Resu
         last_change: events::last(tx, project, head).await?,
         artifacts: artifacts::count_by_kind(tx, project).await?,
         conflicts: conflicts::count_open(tx, project).await?,
+        agents: agents::count_by_status(tx, project).await?,
         scan: scan::find_where(tx, project, scans).await?,
         running: runs.iter().filter(|run| !run.state.status.is_final()).cloned().collect(),
         failing: failing(runs),
@@ -120,13 +124,14 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Resu
     })
 }
 
-/// Runs that failed, of which no later one has the same name and branch; those that are cancelled or not over yet
-/// say nothing about it.
+/// Runs of CI that failed, of which no later one has the same name and branch; those that are cancelled, lost or not
+/// over yet say nothing about it.
 fn failing(newest_first: Vec<Run>) -> Vec<Run> {
     let mut last = std::collections::HashSet::new();
     let mut ended = newest_first;
     ended.retain(|run| {
-        matches!(run.state.status, RunStatus::Success | RunStatus::Failed)
+        run.state.kind != RunKind::Agent
+            && matches!(run.state.status, RunStatus::Success | RunStatus::Failed)
             && last.insert((run.state.name.clone(), run.state.branch.clone()))
     });
     ended.retain(|run| run.state.status == RunStatus::Failed);

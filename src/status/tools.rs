@@ -36,7 +36,7 @@ pub struct GetProjectStatusArguments {
 impl Tool for GetProjectStatus {
     const NAME: &'static str = "get_project_status";
     const TITLE: &'static str = "Show a project's status";
-    const ABOUT: &'static str = "How a project stands now: failing and running CI, documents, conflicts, last change. Use it first; \
+    const ABOUT: &'static str = "How a project stands now: failing and running CI, documents, conflicts, agents, last change. Use it first; \
                                  then list_changes with its nextAfter as `after`, not this again.";
     const SCOPE: Scope = Scope::StatusRead;
     type Arguments = GetProjectStatusArguments;
@@ -49,13 +49,14 @@ impl Tool for GetProjectStatus {
 }
 
 /// The status in a few hundred tokens.
-fn shown(status: &ProjectStatus) -> [(&'static str, Value); 11] {
+fn shown(status: &ProjectStatus) -> [(&'static str, Value); 12] {
     let project = &status.project;
     let last = status.last_change.as_ref();
     let last = last.map(|event| json!({"event": event.name, "at": Timestamp(event.timestamp).to_string()}));
     let artifacts = status.artifacts.iter().map(|(kind, count)| (kind.to_string(), Value::from(*count)));
     let conflicts =
         status.conflicts.iter().map(|(severity, count)| (severity.to_string(), Value::from(*count)));
+    let agents = status.agents.iter().map(|(status, count)| (status.to_string(), Value::from(*count)));
     [
         ("project", json!({"projectId": project.id.0, "name": project.name, "repoUrl": project.repo_url})),
         ("failing", named(&status.failing)),
@@ -65,6 +66,7 @@ fn shown(status: &ProjectStatus) -> [(&'static str, Value); 11] {
         ("artifacts", artifacts.collect()),
         ("conflicts", conflicts.collect()),
         ("scan", status.scan.brief()),
+        ("agents", agents.collect()),
         ("deliveries", json!({"pending": status.pending_deliveries, "failed": status.failed_deliveries})),
         ("lastChange", last.into()),
         ("nextAfter", status.head.to_string().into()),

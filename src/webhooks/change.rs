@@ -29,6 +29,8 @@ pub(super) enum Change {
 pub(super) struct Push {
     /// The repository's default branch.
     pub(super) default_branch: Option<String>,
+    /// What the host calls those who made it: whoever pushed, and the newest commit's author, by logins and names.
+    pub(super) by: Vec<String>,
     /// What it did to each path, as its commits leave it.
     pub(super) touches: Vec<Touch>,
     /// When it happened, by the host's clock, if the host said.

@@ -49,6 +49,12 @@ impl User {
     pub(super) fn shown(self) -> Option<Text> {
         self.login.or(self.username).or(self.name)
     }
+
+    /// Every name there is.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let all = [&self.login, &self.username, &self.name].into_iter().flatten();
+        all.filter(|name| !name.is_empty()).map(|name| name.to_string())
+    }
 }
 
 /// A commit of a push that lists its files.
@@ -60,7 +66,7 @@ pub(super) struct Commit {
     pub(super) timestamp: Option<Text>,
     pub(super) url: Text,
     #[serde(deserialize_with = "nullable")]
-    author: User,
+    pub(super) author: User,
     #[serde(deserialize_with = "nullable")]
     added: Vec<Text>,
     #[serde(deserialize_with = "nullable")]
@@ -109,6 +115,18 @@ pub(super) fn shown_time(text: Option<&str>) -> Option<Text> {
     time(text).map(|time| Timestamp(time).to_string().as_str().into())
 }
 
+/// Milliseconds of a second and of a nanosecond.
+pub(super) const SECOND: f64 = 1e3;
+pub(super) const NANOSECOND: f64 = 1e-6;
+/// The longest that a run can take, in milliseconds: a year.
+const LONGEST: f64 = 366.0 * 86_400_000.0;
+
+/// How long a run took as its host counted, in milliseconds, from a number of `unit`s. What cannot be meant is none.
+pub(super) fn counted(number: Option<&serde_json::Value>, unit: f64) -> Option<i64> {
+    let counted = number?.as_f64()? * unit;
+    (0.0..=LONGEST).contains(&counted).then_some(counted.round() as i64)
+}
+
 /// A later attempt comes after an earlier one; within an attempt a run only goes forward.
 pub(super) fn attempt_revision(attempt: i64, status: RunStatus) -> i64 {
     attempt.saturating_mul(4).saturating_add(status.progress())
@@ -143,6 +161,18 @@ mod tests {
         for text in ["", "yesterday", "2013-12-03", "0001-01-01T00:00:00Z", "2013-13-03 17:15:43 UTC"] {
             assert_eq!(time(Some(text)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_host_counted_is_read_in_its_unit_and_never_negative() {
+        use serde_json::json;
+        assert_eq!(counted(Some(&json!(63)), SECOND), Some(63_000));
+        assert_eq!(counted(Some(&json!(1.25)), SECOND), Some(1_250));
+        assert_eq!(counted(Some(&json!(2_500_000_000_u64)), NANOSECOND), Some(2_500));
+        for none in [json!(null), json!("63"), json!(-1), json!(1e300), json!([])] {
+            assert_eq!(counted(Some(&none), SECOND), None, "{none}");
+        }
+        assert_eq!(counted(None, SECOND), None);
     }
 
     #[test]

@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use super::{
     Delivery, WebhookEventId,
     change::{Change, Push},
+    payload::is_nothing,
     store,
 };
 use crate::{
+    agents::{self, Pushed},
     app::App,
     artifacts::{
         self, Patterns,
@@ -248,7 +250,7 @@ async fn apply_change(
 ) -> Result<Vec<NewEvent>> {
     match change {
         Change::Note(name, payload) => Ok(vec![NewEvent { name, payload }]),
-        Change::Run(state) => runs::apply_state(tx, &app.ids, met.project.id, state).await,
+        Change::Run(state) => runs::apply_state(app, tx, met.project.id, state, delivery.received_at).await,
         Change::Push(push) => apply_push(app, tx, met, delivery, push).await,
     }
 }
@@ -268,7 +270,20 @@ async fn apply_push(
             artifacts::apply_push(tx, &app.ids, project.id, patterns, &push.touches, pushed_at).await?,
         );
     }
+    events.extend(agents::note_push(app, tx, project.id, pushed(&push, delivery)).await?);
     Ok(events)
+}
+
+/// A push as evidence of who is at work. When it happened is when it came here: hosts' clocks are not ours.
+fn pushed<'a>(push: &'a Push, delivery: &Delivery) -> Pushed<'a> {
+    let branch = push.log.branch.as_deref();
+    Pushed {
+        by: &push.by,
+        to: branch.or(push.log.tag.as_deref()).unwrap_or_default(),
+        branch,
+        commit: push.log.after.as_deref().filter(|commit| !is_nothing(commit)),
+        at: delivery.received_at,
+    }
 }
 
 /// Leaves out what an earlier run of the same delivery has told the log already.

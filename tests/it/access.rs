@@ -86,6 +86,7 @@ fn closed_routes() -> impl Iterator<Item = Route> {
 /// A body that each writing route would accept, by operation.
 fn body_for(operation: &str) -> Value {
     match operation {
+        "begin_run" => json!({"name": "x"}),
         "create_invitation" => json!({"role": "viewer"}),
         "create_project" => json!({"name": "x", "repoUrl": "https://github.com/a/b"}),
         "create_key" => json!({"name": "x", "role": "viewer"}),
@@ -139,6 +140,8 @@ async fn furnished(server: &Server, name: &str) -> (Project, Ids) {
     let mut call = crate::audit::call(project.tenant.id, "get_run");
     (call.project, call.actor.name) = (Some(project.id.parse().unwrap()), name.to_owned());
     crate::audit::record(server, call).await;
+    let report = json!({"status": "blocked", "task": name});
+    project.client.put(&project.path("/agents/me"), report).await.expect(200);
     project.settled().await;
     let first = async |list: &str| text(&project.all(list).await[0]["id"]);
     let keys = project.client.get("/api/v1/api-keys").await.expect(200).json;

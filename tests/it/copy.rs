@@ -86,6 +86,17 @@ async fn furnish(server: &Server, name: &str) -> Project {
         audit::record(server, call.clone()).await;
         audit::record_with_change(server, call).await;
     }
+    for name in ["ended", "under way"] {
+        let begun =
+            json!({"name": name, "branch": "story/1.2", "workItemId": project.id, "deadlineSeconds": 86_400});
+        let begun = project.client.post(&project.path("/runs"), begun).await.expect(201).json;
+        let told = json!({"summary": name, "costMicroUsd": 5, "inputTokens": 6, "outputTokens": 7});
+        let path = project.path(&format!("/runs/{}", text(&begun["id"])));
+        project.client.patch(&path, told).await.expect(200);
+        if name == "ended" {
+            project.client.patch(&path, json!({"status": "failed"})).await.expect(200);
+        }
+    }
     let viewer = json!({"name": "viewer", "role": "viewer", "projectIds": [project.id]});
     project.client.post("/api/v1/api-keys", viewer).await.expect(201);
     project.settled().await;
@@ -137,6 +148,10 @@ async fn a_service_goes_on_in_another_database_as_if_nothing_had_happened() {
     let first = old_body.path(&format!("/deliveries/{first_id}"));
     eventually("the old bodies are removed", async || {
         old_body.client.get(&first).await.expect(200).json["body"].is_null()
+    })
+    .await;
+    eventually("the run that nobody told of any more is lost", async || {
+        old_body.all("/runs?status=lost").await.len() == 1
     })
     .await;
     let projects = [furnish(&server, "Acme").await, furnish(&server, "Globex").await, old_body];

@@ -6,6 +6,7 @@
 
 mod access;
 mod accounts;
+mod agents;
 mod audit;
 mod browsers;
 mod buckets;
@@ -44,6 +45,7 @@ mod redis;
 mod remote;
 mod repositories;
 mod reset;
+mod runs;
 mod scans;
 mod search;
 mod security;

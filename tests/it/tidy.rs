@@ -34,8 +34,9 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 11] = [
+const SLICES: [&str; 12] = [
     "accounts",
+    "agents",
     "artifacts",
     "audit",
     "conflicts",

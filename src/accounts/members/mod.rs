@@ -8,7 +8,10 @@
 mod api;
 mod store;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde_json::json;
 
@@ -19,6 +22,7 @@ use super::{
     signin::{self, Person},
 };
 use crate::{
+    agents,
     app::App,
     clock::Time,
     database::{TenantId, Tx},
@@ -92,6 +96,24 @@ pub async fn get_principal(app: &App, tenant: TenantId, id: PrincipalId) -> Resu
     app.database.read(tenant, move |tx| Box::pin(find(tx, id))).await
 }
 
+/// Principals of this transaction's tenant by their ids, deactivated ones too; those that are not there are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(tx: &Tx<'_>, ids: Vec<PrincipalId>) -> Result<HashMap<PrincipalId, PrincipalRecord>> {
+    let found = store::by_ids(tx, ids).await?;
+    Ok(found.into_iter().map(|principal| (principal.id, principal)).collect())
+}
+
+/// The active principals of this transaction's tenant that have one of these names, whatever the case; several may have
+/// the same.
+///
+/// # Errors
+/// The database's.
+pub async fn by_names(tx: &Tx<'_>, names: &[String]) -> Result<Vec<PrincipalRecord>> {
+    store::by_names(tx, names).await
+}
+
 /// Changes a principal on somebody's authority.
 ///
 /// # Errors
@@ -155,18 +177,18 @@ pub async fn update_principal(
     Ok(updated)
 }
 
-/// Ends all that a principal may do, and all that it came with, at once. Doing it again changes nothing.
+/// Ends all that a principal may do, and all that it came with and is at, at once. Doing it again changes nothing.
 ///
 /// # Errors
 /// `not_found` for one of another tenant or none, `insufficient_scope` for who has less than the principal, `conflict`
 /// for the last owner who is active.
 pub async fn deactivate_principal(
-    app: &App,
+    app: &Arc<App>,
     tenant: TenantId,
     authority: Authority,
     id: PrincipalId,
 ) -> Result<PrincipalRecord> {
-    let now = app.clock.now();
+    let (now, context) = (app.clock.now(), Arc::clone(app));
     let event = SecurityEvent::new(app, authority.actor(), SecurityAction::PrincipalDeactivated);
     let deactivated = app.database.write(tenant, move |tx| {
         Box::pin(async move {
@@ -183,6 +205,7 @@ pub async fn deactivate_principal(
             let grants = end_grants(tx, id, now).await?;
             let details = json!({"keys": keys, "sessions": sessions, "grants": grants});
             security::note(tx, about(event, &after).with(details)).await?;
+            agents::retire(&context, tx, &after).await?;
             Ok(after)
         })
     });

@@ -5,6 +5,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
+    sea_query::{ExprTrait as _, Func},
 };
 use serde_json::json;
 
@@ -58,6 +59,33 @@ pub(super) async fn list(tx: &Tx<'_>, page: &Page<PrincipalId>) -> Result<Vec<Pr
 pub(in crate::accounts) async fn find(tx: &Tx<'_>, id: PrincipalId) -> Result<PrincipalRecord> {
     let row = tx.find::<principal::Entity>().filter(principal::Column::Id.eq(id.0)).one(tx.conn()).await?;
     to_principal(row.ok_or_else(|| Error::not_found("principal"))?)
+}
+
+/// Principals by their ids.
+pub(super) async fn by_ids(tx: &Tx<'_>, ids: Vec<PrincipalId>) -> Result<Vec<PrincipalRecord>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = ids.into_iter().map(|id| id.0);
+    let rows = tx.find::<principal::Entity>().filter(principal::Column::Id.is_in(ids)).all(tx.conn()).await?;
+    rows.into_iter().map(to_principal).collect()
+}
+
+/// Active principals by their names, whatever the case. SQLite knows the case of ASCII letters alone, so a name with
+/// others is found there as it is written.
+pub(super) async fn by_names(tx: &Tx<'_>, names: &[String]) -> Result<Vec<PrincipalRecord>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cased = names.iter().flat_map(|name| [name.to_lowercase(), name.to_ascii_lowercase()]);
+    let lower = Func::lower(Expr::col((principal::Entity, principal::Column::Name)));
+    let rows = tx
+        .find::<principal::Entity>()
+        .filter(Expr::expr(lower).is_in(cased))
+        .filter(principal::Column::DeactivatedAt.is_null())
+        .all(tx.conn())
+        .await?;
+    rows.into_iter().map(to_principal).collect()
 }
 
 /// What a person is in this transaction's tenant, if they are anything.

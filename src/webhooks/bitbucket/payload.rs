@@ -42,6 +42,10 @@ impl User {
     fn shown(self) -> Option<Text> {
         self.nickname.or(self.display_name)
     }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        [&self.nickname, &self.display_name].into_iter().flatten().map(|name| name.to_string())
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -123,6 +127,7 @@ struct Target {
 }
 
 fn pushes(payload: PushPayload) -> Vec<Change> {
+    let by: Vec<_> = payload.actor.iter().flat_map(User::names).collect();
     let author = payload.actor.and_then(User::shown);
     let default_branch = payload.repository.mainbranch.and_then(|branch| branch.name).map(Text::into_string);
     let push = |change: RefChange| {
@@ -146,7 +151,7 @@ fn pushes(payload: PushPayload) -> Vec<Change> {
             url: change.links.html.href.into_string(),
         };
         let default_branch = default_branch.clone();
-        Change::Push(Push { default_branch, touches: Vec::new(), pushed_at: None, log })
+        Change::Push(Push { default_branch, by: by.clone(), touches: Vec::new(), pushed_at: None, log })
     };
     payload.push.changes.into_iter().map(push).collect()
 }
@@ -186,7 +191,7 @@ fn status(payload: StatusPayload) -> Option<RunState> {
         _ => RunStatus::Running,
     };
     Some(RunState {
-        source: Source::Bitbucket,
+        source: Some(Source::Bitbucket),
         external_id: format!("status/{commit}/{}", &*status.key),
         kind: RunKind::Status,
         name: status.name.unwrap_or(status.key).into_string(),
@@ -194,8 +199,10 @@ fn status(payload: StatusPayload) -> Option<RunState> {
         commit: Some(commit),
         branch: status.refname.map(Text::into_string),
         url: status.url.map(Text::into_string),
+        made_at: time(status.created_on.as_deref()),
         started_at: None,
         finished_at: state.is_final().then_some(stated_at),
+        duration_ms: None,
         revision: time_revision(stated_at, state),
         stated_at,
     })

@@ -13,8 +13,8 @@ use crate::{
         change::{Change, Push, PushLog},
         github::payload::{issue, pull_request, release, run_status, status},
         payload::{
-            Commit, User, attempt_revision, branch_and_tag, first_line, is_nothing, nullable, parse, time,
-            touches,
+            Commit, NANOSECOND, User, attempt_revision, branch_and_tag, counted, first_line, is_nothing,
+            nullable, parse, time, touches,
         },
         source::Source,
         text::Text,
@@ -70,6 +70,9 @@ fn push(payload: PushPayload) -> Push {
     let (branch, tag) = branch_and_tag(&payload.reference);
     let head = payload.head_commit.as_ref().or(payload.commits.first());
     let message = head.map(|head| first_line(&head.message)).unwrap_or_default();
+    let author = head.map(|head| &head.author);
+    let by = [payload.sender.as_ref(), payload.pusher.as_ref(), author];
+    let by = by.into_iter().flatten().flat_map(User::names).collect();
     let commits = payload.total_commits.unwrap_or(payload.commits.len() as u64);
     let mut listed = payload.commits;
     if listed.first().is_some_and(|first| *first.id == *payload.after) {
@@ -91,7 +94,7 @@ fn push(payload: PushPayload) -> Push {
         url: payload.compare_url.into_string(),
     };
     let default_branch = payload.repository.default_branch.map(Text::into_string);
-    Push { default_branch, touches, pushed_at: None, log }
+    Push { default_branch, by, touches, pushed_at: None, log }
 }
 
 #[derive(Default, Deserialize)]
@@ -147,7 +150,7 @@ fn state(run: Run, source: Source, kind: RunKind, prefix: &str) -> Option<RunSta
     let finished_at = time(run.completed_at.as_deref()).filter(|_| status.is_final());
     let created_at = || time(run.created_at.as_deref());
     Some(RunState {
-        source,
+        source: Some(source),
         external_id: format!("{prefix}/{}", run.id?),
         kind,
         name: run.name.map_or_else(|| kind.to_string(), Text::into_string),
@@ -155,8 +158,10 @@ fn state(run: Run, source: Source, kind: RunKind, prefix: &str) -> Option<RunSta
         commit: run.head_sha.map(Text::into_string),
         branch: run.head_branch.map(Text::into_string),
         url: run.html_url.map(Text::into_string),
+        made_at: None,
         started_at: started_at.filter(|_| status != RunStatus::Queued),
         finished_at,
+        duration_ms: None,
         revision: attempt_revision(run.run_attempt.unwrap_or_default(), status),
         stated_at: finished_at.or(started_at).or_else(created_at).unwrap_or_default(),
     })
@@ -181,6 +186,8 @@ struct ActionRun {
     started: Option<Text>,
     stopped: Option<Text>,
     updated: Option<Text>,
+    /// Nanoseconds.
+    duration: Option<serde_json::Value>,
 }
 
 /// Forgejo tells of its runs when they end. It counts no attempts: of two ends the later one stands.
@@ -196,7 +203,7 @@ fn action_run(payload: ActionRunPayload, source: Source) -> Option<RunState> {
     let finished_at: Option<Time> = time(run.stopped.as_deref()).filter(|_| status.is_final());
     let stated_at = finished_at.or_else(|| time(run.updated.as_deref())).unwrap_or_default();
     Some(RunState {
-        source,
+        source: Some(source),
         external_id: format!("action_run/{}", run.id?),
         kind: RunKind::Workflow,
         name: run.workflow_id.or(run.title).map_or_else(|| "workflow".to_owned(), Text::into_string),
@@ -205,8 +212,10 @@ fn action_run(payload: ActionRunPayload, source: Source) -> Option<RunState> {
         // A run for a pull request has its number here: `#12`.
         branch: run.prettyref.filter(|name| !name.starts_with('#')).map(Text::into_string),
         url: run.html_url.map(Text::into_string),
+        made_at: None,
         started_at: time(run.started.as_deref()),
         finished_at,
+        duration_ms: counted(run.duration.as_ref(), NANOSECOND).filter(|_| status.is_final()),
         revision: attempt_revision(1, status),
         stated_at,
     })

@@ -71,6 +71,8 @@ fn push(payload: PushPayload) -> Push {
     let pushed_at = pushed_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let pushed_at = pushed_at.or_else(|| time(head.timestamp.as_deref()));
     let touches = touches(payload.commits);
+    let people = [payload.sender.as_ref(), Some(&payload.pusher), Some(&head.author)];
+    let by = people.into_iter().flatten().flat_map(User::names).collect();
     let log = PushLog {
         branch,
         tag,
@@ -86,7 +88,7 @@ fn push(payload: PushPayload) -> Push {
         url: payload.compare.into_string(),
     };
     let default_branch = payload.repository.default_branch.map(Text::into_string);
-    Push { default_branch, touches, pushed_at, log }
+    Push { default_branch, by, touches, pushed_at, log }
 }
 
 #[derive(Default, Deserialize)]
@@ -117,7 +119,7 @@ fn workflow_run(payload: WorkflowRunPayload) -> Option<RunState> {
     let status = run_status(&run.status, run.conclusion.as_deref());
     let stated_at = time(run.updated_at.as_deref()).or_else(|| time(run.created_at.as_deref()))?;
     Some(RunState {
-        source: Source::GitHub,
+        source: Some(Source::GitHub),
         external_id: format!("workflow_run/{}", run.id?),
         kind: RunKind::Workflow,
         name: run.name.or(run.display_title).map_or_else(|| "workflow".to_owned(), Text::into_string),
@@ -125,8 +127,10 @@ fn workflow_run(payload: WorkflowRunPayload) -> Option<RunState> {
         commit: run.head_sha.map(Text::into_string),
         branch: run.head_branch.map(Text::into_string),
         url: run.html_url.map(Text::into_string),
+        made_at: None,
         started_at: time(run.run_started_at.as_deref()).filter(|_| status != RunStatus::Queued),
         finished_at: status.is_final().then_some(stated_at),
+        duration_ms: None,
         revision: attempt_revision(run.run_attempt.unwrap_or(1), status),
         stated_at,
     })
@@ -164,7 +168,7 @@ fn check_run(payload: CheckRunPayload) -> Option<RunState> {
     let started_at = time(run.started_at.as_deref());
     let finished_at = time(run.completed_at.as_deref()).filter(|_| status.is_final());
     Some(RunState {
-        source: Source::GitHub,
+        source: Some(Source::GitHub),
         external_id: format!("check_run/{}", run.id?),
         kind: RunKind::Check,
         name: run.name.map_or_else(|| "check".to_owned(), Text::into_string),
@@ -172,8 +176,10 @@ fn check_run(payload: CheckRunPayload) -> Option<RunState> {
         commit: run.head_sha.map(Text::into_string),
         branch: run.check_suite.and_then(|suite| suite.head_branch).map(Text::into_string),
         url: run.html_url.map(Text::into_string),
+        made_at: None,
         started_at,
         finished_at,
+        duration_ms: None,
         revision: attempt_revision(1, status),
         stated_at: finished_at.or(started_at).unwrap_or_default(),
     })
@@ -209,7 +215,7 @@ pub(in crate::webhooks) fn status(payload: StatusPayload, source: Source) -> Opt
         _ => RunStatus::Running,
     };
     Some(RunState {
-        source,
+        source: Some(source),
         external_id: format!("status/{commit}/{}", &*payload.context),
         kind: RunKind::Status,
         name: payload.context.into_string(),
@@ -217,8 +223,10 @@ pub(in crate::webhooks) fn status(payload: StatusPayload, source: Source) -> Opt
         commit: Some(commit),
         branch: payload.branches.into_iter().next().map(|branch| branch.name.into_string()),
         url: payload.target_url.map(Text::into_string),
+        made_at: None,
         started_at: None,
         finished_at: status.is_final().then_some(stated_at),
+        duration_ms: None,
         revision: time_revision(stated_at, status),
         stated_at,
     })

@@ -94,6 +94,9 @@ fn push(payload: PushPayload) -> Push {
         None => web.to_owned(),
     };
     let commits = payload.total_commits_count.unwrap_or(listed.len() as u64);
+    let pusher =
+        [&payload.user_username, &payload.user_name].into_iter().flatten().map(|name| name.to_string());
+    let by = pusher.chain(head.iter().flat_map(|head| head.author.names())).collect();
     let touches = touches(payload.commits);
     let log = PushLog {
         branch,
@@ -110,7 +113,7 @@ fn push(payload: PushPayload) -> Push {
         url,
     };
     let default_branch = payload.project.default_branch.map(Text::into_string);
-    Push { default_branch, touches, pushed_at: None, log }
+    Push { default_branch, by, touches, pushed_at: None, log }
 }
 
 #[derive(Default, Deserialize)]

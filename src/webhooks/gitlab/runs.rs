@@ -10,7 +10,7 @@ use crate::{
     clock::Time,
     runs::{RunKind, RunState, RunStatus},
     webhooks::{
-        payload::{nullable, time, time_revision},
+        payload::{SECOND, counted, nullable, time, time_revision},
         source::Source,
         text::Text,
     },
@@ -38,6 +38,8 @@ struct Pipeline {
     sha: Option<Text>,
     status: Text,
     url: Option<Text>,
+    /// Seconds; those in which nothing of it ran do not count.
+    duration: Option<serde_json::Value>,
     #[serde(flatten)]
     times: Times,
 }
@@ -80,7 +82,7 @@ pub(super) fn pipeline(payload: PipelinePayload) -> Option<RunState> {
     let started_at = pipeline.times.started().or_else(first_build);
     let shown_at = payload.project.web_url.map(|web| format!("{}/-/pipelines/{id}", &*web));
     Some(RunState {
-        source: Source::GitLab,
+        source: Some(Source::GitLab),
         external_id: format!("pipeline/{id}"),
         kind: RunKind::Workflow,
         name: pipeline.name.map_or_else(|| "pipeline".to_owned(), Text::into_string),
@@ -88,8 +90,10 @@ pub(super) fn pipeline(payload: PipelinePayload) -> Option<RunState> {
         commit: pipeline.sha.map(Text::into_string),
         branch: branch(pipeline.reference, pipeline.tag),
         url: pipeline.url.map(Text::into_string).or(shown_at),
+        made_at: None,
         started_at: started_at.filter(|_| status != RunStatus::Queued),
         finished_at: pipeline.times.finished().filter(|_| status.is_final()),
+        duration_ms: counted(pipeline.duration.as_ref(), SECOND).filter(|_| status.is_final()),
         revision: time_revision(stated_at, status),
         stated_at,
     })
@@ -108,6 +112,8 @@ pub(super) struct JobPayload {
     build_created_at: Option<Text>,
     build_started_at: Option<Text>,
     build_finished_at: Option<Text>,
+    /// Seconds.
+    build_duration: Option<serde_json::Value>,
     #[serde(deserialize_with = "nullable")]
     repository: Repository,
 }
@@ -128,7 +134,7 @@ pub(super) fn job(payload: JobPayload) -> Option<RunState> {
     let status = run_status(&payload.build_status);
     let stated_at = times.newest().unwrap_or_default();
     Some(RunState {
-        source: Source::GitLab,
+        source: Some(Source::GitLab),
         external_id: format!("job/{id}"),
         kind: RunKind::Check,
         name: payload.build_name.map_or_else(|| "job".to_owned(), Text::into_string),
@@ -136,8 +142,10 @@ pub(super) fn job(payload: JobPayload) -> Option<RunState> {
         commit: payload.sha.map(Text::into_string),
         branch: branch(payload.reference, payload.tag),
         url: payload.repository.homepage.map(|home| format!("{}/-/jobs/{id}", &*home)),
+        made_at: None,
         started_at: times.started(),
         finished_at: times.finished().filter(|_| status.is_final()),
+        duration_ms: counted(payload.build_duration.as_ref(), SECOND).filter(|_| status.is_final()),
         revision: time_revision(stated_at, status),
         stated_at,
     })

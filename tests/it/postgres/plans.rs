@@ -36,6 +36,15 @@ const FURNISH: &str = "
       SELECT tenant_id, project_id, id, 'docs/1' FROM artifact;
     INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at)
       SELECT gen_random_uuid(), tenant_id, id, 'github', n::text, 'workflow', 'x', 'success', 1, now() FROM project, generate_series(1, 20) n;
+    INSERT INTO agent (tenant_id, project_id, principal_id, status, since, seen_at, seen_by)
+      SELECT project.tenant_id, project.id, principal.id, 'idle', now(), now(), 'push' FROM project
+      JOIN principal ON principal.tenant_id = project.tenant_id;
+    INSERT INTO agent_activity (id, tenant_id, project_id, principal_id, kind, what, times, branch, commit, first_at, last_at)
+      SELECT gen_random_uuid(), tenant_id, project_id, principal_id, 'push', 'x', 1, 'x', md5(principal_id::text), now(), now()
+      FROM agent;
+    INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at, principal_id, principal_name, deadline_at)
+      SELECT gen_random_uuid(), tenant_id, id, 'agent', n::text, 'agent', 'x', 'running', 1, now(), id, 'x',
+        CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END FROM project, generate_series(1, 2) n;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
       SELECT id, tenant_id, 'process_delivery', '{}', 'failed', now(), 3, 1 FROM webhook_event WHERE delivery_id = 'old-1';
     INSERT INTO idempotency_key (id, tenant_id, principal_id, key, fingerprint, created_at)
@@ -50,7 +59,9 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 28] = [
+const LISTS: [&str; 33] = [
+    "/agents",
+    "/agents?status=running",
     "/artifacts",
     "/artifacts?kind=prd",
     "/artifacts?removed=true",
@@ -72,6 +83,9 @@ const LISTS: [&str; 28] = [
     "/status",
     "/runs?status=failed",
     "/runs?commit=c",
+    "/runs?branch=main",
+    "/runs?kind=agent",
+    "/runs?principalId=01890000-0000-7000-8000-000000000000",
     "/tool-calls",
     "/tool-calls?tool=t1",
     "/tool-calls?actor=01890000-0000-7000-8000-000000000000",
@@ -103,12 +117,17 @@ async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
         project.client.get(&format!("/api/v1/{list}")).await.expect(200);
     }
     let ping = trackside::samples::Repository::new("acme/rocket", crate::support::dawn()).ping();
+    project.client.put(&project.path("/agents/me"), serde_json::json!({})).await.expect(200);
+    let agent = text(&project.all("/agents").await[0]["principalId"]);
+    project.client.get(&project.path(&format!("/agents/{agent}"))).await.expect(200);
+    server.advance(60);
     for index in 0..5 {
         project.deliver(&format!("d-{index}"), &ping).await.expect(202);
     }
     crate::audit::record(&server, crate::audit::call(project.tenant.id, "get_run")).await;
     crate::audit::record_with_change(&server, crate::audit::call(project.tenant.id, "claim_work")).await;
     project.settled().await;
+    trackside::runs::worker::close_lost(&server.service.app).await.unwrap();
     let page = project.client.get(&project.path("/deliveries?limit=2")).await.expect(200).json;
     project
         .client

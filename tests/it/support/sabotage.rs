@@ -22,6 +22,29 @@ pub(crate) async fn refuse_inserts_when(database: &DatabaseConnection, table: &s
     database.execute_unprepared(&sql).await.unwrap();
 }
 
+/// Counts the rows that are written into a table from now on, in a table of its own: `writes_of_{table}`.
+pub(crate) async fn count_writes(database: &DatabaseConnection, table: &str) {
+    let made = format!("CREATE TABLE writes_of_{table} (n integer)");
+    database.execute_unprepared(&made).await.unwrap();
+    let count = format!("INSERT INTO writes_of_{table} VALUES (1)");
+    let statements = match database.get_database_backend() {
+        DbBackend::Postgres => vec![format!(
+            "CREATE OR REPLACE FUNCTION counted_{table}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
+             AS $$ BEGIN {count}; RETURN NULL; END $$; \
+             CREATE TRIGGER counted_{table} AFTER INSERT OR UPDATE ON {table} FOR EACH ROW \
+             EXECUTE FUNCTION counted_{table}()"
+        )],
+        _ => ["INSERT", "UPDATE"]
+            .map(|write| {
+                format!("CREATE TRIGGER counted_{write}_{table} AFTER {write} ON {table} BEGIN {count}; END")
+            })
+            .to_vec(),
+    };
+    for statement in statements {
+        database.execute_unprepared(&statement).await.unwrap();
+    }
+}
+
 /// Lets a table take inserts again.
 pub(crate) async fn mend(database: &DatabaseConnection, table: &str) {
     let on = if database.get_database_backend() == DbBackend::Postgres {
