@@ -28,6 +28,7 @@ use crate::{
     status::Statuses,
     vault::Vault,
     webhooks::{Inbox, Rejections},
+    work::Claims,
 };
 
 /// Everything an operation may need.
@@ -70,6 +71,8 @@ pub struct App {
     pub statuses: Statuses,
     /// Where tool calls are recorded.
     pub audit: AuditLog,
+    /// Where claims are gathered.
+    pub claims: Claims,
     /// Token buckets.
     pub limits: Limits,
     /// What is counted.
@@ -105,6 +108,7 @@ impl App {
             git: Git::new(&config, ids.clone()),
             endpoints: Endpoints::default(),
             limits: Limits::new(&config, &clock, redis.as_ref()),
+            claims: Claims::default(),
             streams: Streams::default(),
             signs: Signs::default(),
             statuses: Statuses::default(),

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use serde_json::Value;
+
 /// The closed set of reasons. Clients branch on these, so a name never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -24,6 +26,16 @@ pub enum Code {
     MethodNotAllowed,
     /// It clashes with the present state.
     Conflict,
+    /// Somebody holds it.
+    AlreadyClaimed,
+    /// The caller does not hold it, or not any more.
+    LeaseLost,
+    /// There is nothing that could be begun.
+    NothingReady,
+    /// It waits for something else to be done.
+    Blocked,
+    /// The lane holds as many items as it may.
+    LaneFull,
     /// The body is larger than the limit.
     PayloadTooLarge,
     /// The content type is not one the path takes.
@@ -44,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::InvalidSignature,
@@ -53,6 +65,11 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Conflict,
+        Self::AlreadyClaimed,
+        Self::LeaseLost,
+        Self::NothingReady,
+        Self::Blocked,
+        Self::LaneFull,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::PreconditionFailed,
@@ -74,6 +91,11 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
+            Self::AlreadyClaimed => "already_claimed",
+            Self::LeaseLost => "lease_lost",
+            Self::NothingReady => "nothing_ready",
+            Self::Blocked => "blocked",
+            Self::LaneFull => "lane_full",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PreconditionFailed => "precondition_failed",
@@ -96,6 +118,11 @@ impl Code {
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::Conflict => "This clashes with the present state",
+            Self::AlreadyClaimed => "Somebody holds it",
+            Self::LeaseLost => "The claim does not hold it",
+            Self::NothingReady => "Nothing is ready to be begun",
+            Self::Blocked => "It waits for something else",
+            Self::LaneFull => "The lane is full",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not supported here",
             Self::PreconditionFailed => "It has changed meanwhile",
@@ -131,6 +158,8 @@ pub struct Error {
     pub fields: Vec<FieldError>,
     /// When the same request may succeed.
     pub retry_after: Option<Duration>,
+    /// What else a program may want to know, such as who holds a thing, by name.
+    pub facts: Vec<(&'static str, Value)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -140,7 +169,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a public explanation.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None, source: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            facts: Vec::new(),
+            source: None,
+        }
     }
 
     /// The request is wrong in general.
@@ -189,6 +225,13 @@ impl Error {
             [] => self.detail.to_string(),
             fields => fields.iter().map(|field| &*field.detail).collect::<Vec<_>>().join("; "),
         }
+    }
+
+    /// Adds what a program may want to know.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, fact: impl Into<Value>) -> Self {
+        self.facts.push((name, fact.into()));
+        self
     }
 
     /// Keeps the internal cause beside the public text.

@@ -45,6 +45,7 @@ use crate::{
     sender,
     status::StatusApi,
     webhooks::{IngestApi, WebhooksApi},
+    work::WorkApi,
 };
 
 /// Every route of the service: what a project has, and what a tenant and the service have.
@@ -59,6 +60,7 @@ const TABLE: Table = (
         ArtifactContentsApi, // /api/v1/projects/{projectId}/artifacts/{artifactId}/…, /artifact-graph
         SearchApi,           // /api/v1/projects/{projectId}/artifacts/search
         ConflictsApi,        // /api/v1/projects/{projectId}/conflicts
+        WorkApi,             // /api/v1/projects/{projectId}/work-items
         AgentsApi,           // /api/v1/projects/{projectId}/agents
         RunsApi,             // /api/v1/projects/{projectId}/runs
         AuditApi,            // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
@@ -85,6 +87,7 @@ type Table = (
         ArtifactContentsApi,
         SearchApi,
         ConflictsApi,
+        WorkApi,
         AgentsApi,
         RunsApi,
         AuditApi,

@@ -18,6 +18,7 @@
 //! | [`events`] | the log of each project, and the streams that follow it |
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`conflicts`] | what clashes: documents that build on what changed or is gone |
+//! | [`work`] | what there is to do, who does it, and that nobody else does it too |
 //! | [`agents`] | who is at what: statuses from what is done, not only from what is said |
 //! | [`runs`] | executions of CI pipelines, and what agents run |
 //! | [`status`] | how a project stands, in one small answer |
@@ -76,6 +77,7 @@ pub mod operation;
 pub mod pages;
 pub mod problem;
 pub mod projects;
+mod prose;
 pub mod recent;
 pub mod redis;
 pub mod rest;
@@ -89,4 +91,5 @@ pub mod status;
 pub mod vault;
 pub mod webhooks;
 pub mod wire;
+pub mod work;
 pub mod worker;

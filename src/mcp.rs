@@ -33,6 +33,7 @@ use crate::{
     projects::ListProjects,
     runs::{GetRun, ListRuns},
     status::GetProjectStatus,
+    work::{ClaimWork, FinishWork, ListWork, ReleaseWork, UpdateWork},
 };
 
 /// Every tool, in the order in which clients see them.
@@ -44,7 +45,12 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         row::<ListChanges>(Core),
         row::<SearchArtifacts>(Core),
         row::<GetArtifact>(Core),
-        row::<ListConflicts>(Core),
+        row::<ListWork>(Full),
+        writing_row::<ClaimWork>(Core),
+        writing_row::<UpdateWork>(Core),
+        writing_row::<FinishWork>(Core),
+        writing_row::<ReleaseWork>(Full),
+        row::<ListConflicts>(Full),
         writing_row::<ResolveConflict>(Full),
         writing_row::<ScanRepository>(Full),
         row::<ListRuns>(Full),

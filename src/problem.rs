@@ -77,7 +77,10 @@ pub const fn status(code: Code) -> StatusCode {
         Code::InsufficientScope | Code::ForeignOrigin => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict => StatusCode::CONFLICT,
+        Code::Conflict | Code::AlreadyClaimed | Code::LeaseLost | Code::Blocked | Code::LaneFull => {
+            StatusCode::CONFLICT
+        }
+        Code::NothingReady => StatusCode::NOT_FOUND,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -133,7 +136,11 @@ fn render(error: &Error, instance: &str, request_id: &str) -> Response {
     if error.code == Code::Unauthenticated {
         response = response.header(header::WWW_AUTHENTICATE, "Bearer");
     }
-    response.body(problem.to_json_string())
+    let mut body = problem.to_json().unwrap_or_default();
+    for (name, fact) in &error.facts {
+        body[*name] = fact.clone(); // RFC 9457: members of its own beside those that all problems have
+    }
+    response.body(body.to_string())
 }
 
 /// A time to wait as `Retry-After` has it: whole seconds.

@@ -33,6 +33,8 @@ pub enum Tag {
     Artifacts,
     /// What clashes: documents that build on what changed or is gone.
     Conflicts,
+    /// What there is to do, and who holds it.
+    Work,
     /// Who is at what.
     Agents,
     /// Executions of CI pipelines, and what agents run.

@@ -14,7 +14,7 @@ use crate::{
     error::chain,
     idempotency,
     jobs::{Kind, Pace, Run},
-    projects, runs, security, webhooks,
+    projects, runs, security, webhooks, work,
 };
 
 /// Kind of job → what runs it.
@@ -48,17 +48,21 @@ pub async fn run(app: Arc<App>) {
     tokio::join!(work(Pace::Quick), work(Pace::Slow));
 }
 
-/// How often what is waited for is looked after.
-const SWEEP: TimeDelta = TimeDelta::seconds(5);
+/// How often what is waited for is looked after: a claim that ran out is told of within 5 s.
+const SWEEP: TimeDelta = TimeDelta::seconds(2);
 
 /// Ends what nobody has told of in time, now and every few seconds, until the service stops. Every instance does so: each
 /// end comes about once, whoever sees first that it is due.
 pub async fn keep_deadlines(app: Arc<App>) {
     while !app.shutdown.is_cancelled() {
         let next = app.clock.now() + SWEEP;
-        for (what, outcome) in [("runs", runs::worker::close_lost(&app).await)] {
+        for (what, outcome) in [
+            ("claims that ran out", work::worker::end_expired(&app).await),
+            ("claims whose holder cannot come back", work::worker::end_revoked(&app).await),
+            ("runs that are due", runs::worker::close_lost(&app).await),
+        ] {
             if let Err(error) = outcome {
-                tracing::warn!(error = %chain(&error), "{what} that are due could not be closed; the next look tries again");
+                tracing::warn!(error = %chain(&error), "{what} could not be ended; the next look tries again");
             }
         }
         tokio::select! {

@@ -6,11 +6,13 @@
 //! `bench/POSTGRES.md`. `-- --beside OLD` measures a change: the binary of before is measured in the same rounds.
 //! `-- instances` measures what several instances share and writes `bench/INSTANCES.md`; it needs redis-server and
 //! redis-benchmark, and `ulimit -n` above 11,000. `-- tools` measures tool calls and writes `bench/TOOLS.md`; `-- documents`
-//! measures repositories and writes `bench/DOCUMENTS.md`. `-- clone` measures only what a newcomer waits for.
+//! measures repositories and writes `bench/DOCUMENTS.md`; `-- claims` measures work that many want at once, and writes
+//! `bench/CLAIMS.md`. `-- clone` measures only what a newcomer waits for.
 
 mod after;
 mod calls;
 mod child;
+mod claims;
 mod control;
 mod disk;
 mod documents;
@@ -104,6 +106,8 @@ enum Command {
     Tools(Tools),
     /// Measure how repositories are read, and their documents searched
     Documents,
+    /// Measure claims of work by many at once, and the heartbeats of those who hold it
+    Claims,
     /// The echo that is measured beside, as a process of its own
     #[command(hide = true)]
     Echo { port: u16 },
@@ -134,6 +138,13 @@ async fn main() -> Result<()> {
             let text = documents::measure(arguments.rounds).await?;
             println!("\n{text}");
             if cfg!(debug_assertions) { Ok(()) } else { keep("DOCUMENTS.md", &text) }
+        }
+        Some(Command::Claims) => {
+            let time = Duration::from_secs(arguments.seconds);
+            let text = claims::measure(arguments.rounds, arguments.disk, time).await?;
+            println!("\n{text}");
+            let is_kept = arguments.is_complete() && !cfg!(debug_assertions);
+            if is_kept { keep("CLAIMS.md", &text) } else { Ok(()) }
         }
         Some(Command::Tools(tools)) => call_tools(&arguments, tools).await,
         Some(Command::Echo { port }) => tools::serve_echo(*port).await,

@@ -1,11 +1,12 @@
 //! Medians, spreads and ratios, as Markdown.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     Result, Store,
     after::{Aftermath, Work},
     child::{self, Contender, Kind},
+    claims::{AGENTS, CLAIMS, RATE},
     disk::Disk,
     idle::{Idle, STARTS, STREAMS},
     load::{Measured, PUSH_BYTES},
@@ -237,6 +238,33 @@ subscriber has of it. Searches go by REST, 20 results each with a snippet.
 {}
 ",
         lines.join("\n")
+    )?;
+    Ok(text)
+}
+
+/// What was measured of claims, each load for some time.
+pub(crate) fn claims(tables: &[String], time: Duration) -> Result<String> {
+    let mut text = head("Results of claims", "cargo run --release -p bench -- claims")?;
+    write!(
+        text,
+        "\
+Everything goes by REST, over {AGENTS} kept-alive connections, each with an API key of its own. \"Claims\": each claims \
+the next of {CLAIMS} items that are ready, finishes what it was given, and asks again at once, until all are done. Only \
+the claims are timed and counted, but what is spent is spent on both. No item was given twice; one that is ends the \
+measurement. \"Heartbeats\": each holds an item, and all of them together say {RATE:.0} times a second, evenly spread, \
+that they are still at it, and nothing else (`update_work`). \"Reads\" are `GET` of the project at the same pace: what \
+a connection, a key and an answer cost anyway. Both go on for {} s after half a second that is not counted; a request \
+that is late because the one before it took long counts from when it was due.
+
+The last two columns are processor time, less what was spent at rest for as long. SQLite is in the service; PostgreSQL's \
+is that of all its processes, fsync and synchronous_commit are on, and it has segments of WAL to use again, as a server \
+that has run for a while has. The load generator shares the machine. Figures are medians over the rounds, ranges in \
+brackets, after a round that is not counted. Every fsync is made 2 ms slower by a shim in front of libc's `fsync`, \
+`fdatasync` and `sync_file_range`.
+
+{}",
+        time.as_secs(),
+        tables.join("\n")
     )?;
     Ok(text)
 }

@@ -38,6 +38,9 @@ pub mod signing_key;
 pub mod stream_ticket;
 pub mod tenant;
 pub mod webhook_event;
+pub mod work_comment;
+pub mod work_dependency;
+pub mod work_item;
 
 /// A table whose rows belong to tenants: every query on it begins with the tenant.
 pub trait TenantScoped: sea_orm::EntityTrait {
@@ -84,5 +87,8 @@ tenant_scoped!(
     security_event,
     session,
     stream_ticket,
-    webhook_event
+    webhook_event,
+    work_comment,
+    work_dependency,
+    work_item
 );

@@ -30,6 +30,7 @@ mod m20261122_000019_conflicts;
 mod m20261122_000020_search_writes;
 mod m20261122_000021_agents;
 mod m20261122_000022_runs;
+mod m20261122_000023_work;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000020_search_writes::Migration),
             Box::new(m20261122_000021_agents::Migration),
             Box::new(m20261122_000022_runs::Migration),
+            Box::new(m20261122_000023_work::Migration),
         ]
     }
 }

@@ -146,6 +146,30 @@ pub(super) async fn still(app: &App, credential: Credential, trust: Trust) -> Re
     look_up(app, Shown::Behind(credential), trust).await
 }
 
+/// Those of some credentials that nobody can come with any more: revoked, expired, or of somebody who was deactivated.
+///
+/// # Errors
+/// The database's.
+pub async fn over(app: &App, credentials: Vec<Credential>) -> Result<Vec<Credential>> {
+    let now = app.clock.now();
+    app.database
+        .read_through(Door::Credentials, move |tx| {
+            Box::pin(async move {
+                let mut over = Vec::new();
+                for credential in credentials {
+                    let principal = store::principal_by_credential(tx, credential).await?;
+                    let is_good =
+                        principal.is_some_and(|principal| principal.expires_at.is_none_or(|at| now < at));
+                    if !is_good {
+                        over.push(credential);
+                    }
+                }
+                Ok(over)
+            })
+        })
+        .await
+}
+
 async fn look_up(app: &App, shown: Shown, trust: Trust) -> Result<Arc<Principal>> {
     let now = app.clock.now();
     let read = || {

@@ -38,7 +38,7 @@ pub use self::{
         AccountsApi, Caller, StreamCaller, authenticate_caller, authenticate_request, authenticate_stream,
     },
     authority::Authority,
-    credential::{Accounts, authenticate},
+    credential::{Accounts, authenticate, over},
     issuer::{check_issuer, meet_issuers},
     key::ApiKey,
     keys::{KeyRecord, NewKey, issue_key},

@@ -137,7 +137,7 @@ struct AgentOut {
 
 /// A sign of life.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", rename = "SignOfLife")]
+#[oai(rename_all = "camelCase", rename = "LastSeen")]
 struct SeenOut {
     /// When it was given; calls of tools at most 10 s late.
     at: Timestamp,

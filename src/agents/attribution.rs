@@ -22,8 +22,8 @@ use crate::{
 /// A push, as far as it is evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct Pushed<'a> {
-    /// What the host calls those who made it.
-    pub by: &'a [String],
+    /// Whose it is, as [`pushers`] tells.
+    pub whose: &'a BTreeSet<PrincipalId>,
     /// The branch or tag.
     pub to: &'a str,
     /// The branch, if it is one.
@@ -32,6 +32,14 @@ pub struct Pushed<'a> {
     pub commit: Option<&'a str>,
     /// When its delivery was received.
     pub at: Time,
+}
+
+/// Whose a push is, by what its host calls those who made it.
+///
+/// # Errors
+/// The database's.
+pub async fn pushers(tx: &Tx<'_>, project: ProjectId, names: &[String]) -> Result<BTreeSet<PrincipalId>> {
+    Ok(meant(project, names, members::by_names(tx, names).await?))
 }
 
 /// Takes in that somebody pushed, in the transaction of the delivery; gives the events that this causes. A push that is
@@ -46,12 +54,11 @@ pub async fn note_push(
     push: Pushed<'_>,
 ) -> Result<Vec<NewEvent>> {
     let mut told = Vec::new();
-    let whose = meant(project, push.by, members::by_names(tx, push.by).await?);
     let known = match push.commit {
-        Some(commit) if !whose.is_empty() => store::pushers(tx, project, Some(commit), None).await?,
+        Some(commit) if !push.whose.is_empty() => store::pushers(tx, project, Some(commit), None).await?,
         _ => Vec::new(),
     };
-    for principal in whose.into_iter().filter(|principal| !known.contains(principal)) {
+    for principal in push.whose.iter().copied().filter(|principal| !known.contains(principal)) {
         let activity = Activity {
             branch: push.branch.map(str::to_owned),
             commit: push.commit.map(str::to_owned),

@@ -34,9 +34,9 @@ use uuid::Uuid;
 
 pub use self::{
     api::AgentsApi,
-    attribution::{Pushed, Ran, note_push, note_run},
+    attribution::{Pushed, Ran, note_push, note_run, pushers},
     evidence::{Activity, ActivityOutcome, Evidence, Presence},
-    signs::{Signs, seen},
+    signs::{Signs, Task, is_at, seen},
     tools::ListAgents,
     worker::{keep_presence, write_presence},
 };
@@ -48,7 +48,8 @@ use crate::{
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
     projects::{self, ProjectId},
-    wire::{Found, Page, Timestamp, is_visible, wire_enum},
+    prose::{parse_line, to_line},
+    wire::{Found, Page, Timestamp, wire_enum},
 };
 
 /// Without evidence for this long, somebody who was running is idle.
@@ -232,34 +233,12 @@ async fn check_artifact(
 
 /// A line of text that says something.
 fn parse_task(text: &str) -> Result<String> {
-    let line = text.trim();
-    if line.chars().count() > TASK || task_line(line).as_deref() != Some(line) {
-        let why = format!(
-            "say in one line of 1 to {TASK} characters, none of them invisible, what you are at; null takes it away"
-        );
-        return Err(Error::invalid_field("/task", why));
-    }
-    Ok(line.to_owned())
+    parse_line("/task", text, TASK)
 }
 
-/// The beginning of a text as a task line: on one line, without what cannot be seen. Nothing if nothing is left.
+/// The beginning of a text as a task line. Nothing if nothing is left of it.
 fn task_line(text: &str) -> Option<String> {
-    // Persian and emoji are joined by what cannot be seen itself.
-    let is_fit = |letter: char| match letter {
-        '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => true,
-        letter => is_visible(letter) && !letter.is_control(),
-    };
-    let text = text.replace("\r\n", "\n");
-    let spaced = text.chars().map(|letter| if matches!(letter, '\n' | '\r' | '\t') { ' ' } else { letter });
-    let seen: String = spaced.filter(|letter| is_fit(*letter)).collect();
-    let line = seen.trim();
-    if !line.chars().any(|letter| is_visible(letter) && !letter.is_whitespace()) {
-        return None;
-    }
-    Some(match line.char_indices().nth(TASK) {
-        Some(_) => line.chars().take(TASK - 1).chain(['…']).collect(),
-        None => line.to_owned(),
-    })
+    to_line(text, TASK)
 }
 
 /// Takes in evidence of what somebody is at, in the transaction of what it is evidence of; gives the event to be

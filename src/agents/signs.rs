@@ -10,10 +10,11 @@ use chrono::TimeDelta;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Activity, ActivityOutcome, AgentStatus, Evidence, EvidenceKind, IDLE_AFTER, Presence};
+use super::{Activity, ActivityOutcome, AgentStatus, Evidence, EvidenceKind, IDLE_AFTER, Presence, WorkItem};
 use crate::{
     accounts::{Principal, PrincipalId},
     app::App,
+    artifacts::ArtifactId,
     clock::Time,
     database::TenantId,
     projects::ProjectId,
@@ -52,6 +53,19 @@ struct Life {
 struct Waiting {
     last: Time,
     calls: Vec<Activity>,
+    /// What they are at since; none if nothing was said of that.
+    task: Option<Task>,
+}
+
+/// What somebody is at, by what they hold. Nothing is a task, too.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// In one line, which anybody may have written.
+    pub line: Option<String>,
+    /// The document that it is about.
+    pub artifact: Option<ArtifactId>,
+    /// The work item.
+    pub work_item: Option<WorkItem>,
 }
 
 impl Waiting {
@@ -64,14 +78,20 @@ impl Waiting {
     }
 
     fn into_evidence(self) -> Evidence {
-        Evidence {
-            kind: EvidenceKind::ToolCall,
+        let evidence = Evidence {
+            kind: if self.task.is_some() { EvidenceKind::Claim } else { EvidenceKind::ToolCall },
             at: self.last,
             status: Some(AgentStatus::Running),
             task: None,
             artifact: None,
             work_item: None,
             activities: self.calls,
+        };
+        match self.task {
+            Some(Task { line, artifact, work_item }) => {
+                evidence.with_task(line.as_deref()).with_artifact(artifact).with_work_item(work_item)
+            }
+            None => evidence,
         }
     }
 }
@@ -92,7 +112,27 @@ pub fn seen(app: &App, principal: &Principal, project: ProjectId, tool: &str, ou
     app.signs.note(whose, &call, now);
 }
 
+/// Notes that somebody claimed something, goes on with it, or has it no more. This never waits for anything.
+pub fn is_at(app: &App, principal: &Principal, project: ProjectId, did: &str, task: Task) {
+    let now = app.clock.now();
+    let whose = (principal.tenant, project, principal.id);
+    app.signs.note_task(whose, &Activity::once(EvidenceKind::Claim, did, now), task, now);
+}
+
 impl Signs {
+    fn note_task(&self, whose: Whose, did: &Activity, task: Task, now: Time) {
+        let mut lives = self.0.lives.lock();
+        let life = lives.entry(whose).or_default();
+        let waiting = life.waiting.get_or_insert_default();
+        waiting.add(did);
+        waiting.task = Some(task);
+        // What they are at is news, even of somebody who is running already.
+        life.known = None;
+        if life.is_due(now) {
+            self.0.due.notify_one();
+        }
+    }
+
     fn note(&self, whose: Whose, call: &Activity, now: Time) {
         let mut lives = self.0.lives.lock();
         let life = lives.entry(whose).or_default();
@@ -151,6 +191,12 @@ impl Signs {
         let newer = std::mem::take(&mut life.waiting).unwrap_or_default();
         let mut all = Waiting::default();
         evidence.activities.iter().chain(&newer.calls).for_each(|call| all.add(call));
+        let older = evidence.task.clone().map(|line| Task {
+            line,
+            artifact: evidence.artifact.flatten(),
+            work_item: evidence.work_item.flatten(),
+        });
+        all.task = newer.task.or(older);
         life.waiting = Some(all);
     }
 

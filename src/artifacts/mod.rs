@@ -23,7 +23,7 @@ mod store;
 mod understand;
 pub mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::json;
@@ -360,6 +360,18 @@ pub struct Stated {
     pub version: Option<String>,
     /// What it states that it builds on.
     pub dependencies: Vec<Dependency>,
+}
+
+/// Some documents of a project, of those that are there.
+///
+/// # Errors
+/// The database's.
+pub async fn present(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    ids: Vec<ArtifactId>,
+) -> Result<HashMap<ArtifactId, Artifact>> {
+    store::search::present(tx, project, ids).await
 }
 
 /// What each document of a project that is there states, by one query.

@@ -29,6 +29,7 @@ use crate::{
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     webhooks::reconcile,
+    work,
 };
 
 /// The name of the job, which has the project's id.
@@ -302,8 +303,12 @@ impl Reading {
             let payload = json!({ "done": self.scan.done, "total": self.scan.total });
             self.events.push(NewEvent { name: EventName::ArtifactScanProgress, payload });
         }
-        self.commit(|_, tx, project| {
-            Box::pin(async move { store::save_all(tx, project, documents).await.map(|()| Vec::new()) })
+        let read = documents.iter().map(|reread| reread.artifact.id).collect();
+        self.commit(|app, tx, project| {
+            Box::pin(async move {
+                store::save_all(tx, project, documents).await?;
+                work::documents::follow(app, tx, project, read).await
+            })
         })
         .await
     }
@@ -362,13 +367,16 @@ impl Reading {
         let may_drift = self.may_drift && self.scan.state == ScanState::Succeeded;
         self.commit(move |app, tx, project| {
             Box::pin(async move {
+                let gone = removed.iter().map(|(known, _)| known.id).collect();
                 store::remove_all(tx, project, removed, app.clock.now()).await?;
-                let conflicts =
-                    if may_drift { conflicts::detect(app, tx, project).await? } else { Vec::new() };
+                let mut told = work::documents::follow(app, tx, project, gone).await?;
+                if may_drift {
+                    told.extend(conflicts::detect(app, tx, project).await?);
+                }
                 let asked = store::scans::find(tx, project).await?.is_some_and(|scan| scan.requests != seen);
                 if !asked {
                     jobs::again(tx, &job, next).await?;
-                    return Ok(conflicts);
+                    return Ok(told);
                 }
                 store::scans::wait(tx, project).await?;
                 tx.after_commit({
@@ -376,7 +384,7 @@ impl Reading {
                     move || jobs.wake()
                 });
                 jobs::again(tx, &job, app.clock.now()).await?;
-                Ok(conflicts)
+                Ok(told)
             })
         })
         .await

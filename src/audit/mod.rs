@@ -251,10 +251,18 @@ impl AuditLog {
     /// # Errors
     /// The database's, and `internal` for a call of another tenant than the transaction's.
     pub async fn record_in(&self, tx: &Tx<'_>, entry: Entry) -> Result<()> {
-        if entry.tenant != tx.tenant() {
+        self.record_all_in(tx, vec![entry]).await
+    }
+
+    /// The same for calls that change something together, in their order.
+    ///
+    /// # Errors
+    /// Those of [`AuditLog::record_in`].
+    pub async fn record_all_in(&self, tx: &Tx<'_>, entries: Vec<Entry>) -> Result<()> {
+        if entries.iter().any(|entry| entry.tenant != tx.tenant()) {
             return Err(Error::internal("a tool call was to be recorded in another tenant's transaction"));
         }
-        self.writer.record_in(tx, entry).await
+        self.writer.record_all_in(tx, entries).await
     }
 
     fn seals(&self) -> &Seals {

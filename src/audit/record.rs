@@ -45,10 +45,20 @@ impl CallRecord {
     /// # Errors
     /// The database's, and `internal` for a call of another tenant than the transaction's: the change must not be kept.
     pub async fn write(&self, tx: &Tx<'_>) -> Result<()> {
-        let Some(Unwritten { log, entry, began, is_committed }) = self.0.as_deref() else { return Ok(()) };
-        log.record_in(tx, Entry { duration: began.elapsed(), ..entry.clone() }).await?;
-        let is_committed = Arc::clone(is_committed);
-        tx.after_commit(move || is_committed.store(true, Ordering::Release));
+        Self::write_all(tx, std::iter::once(self)).await
+    }
+
+    /// The same for calls that change something together, in their order.
+    ///
+    /// # Errors
+    /// Those of [`CallRecord::write`].
+    pub async fn write_all(tx: &Tx<'_>, records: impl Iterator<Item = &Self>) -> Result<()> {
+        let records: Vec<_> = records.filter_map(|record| record.0.as_deref()).collect();
+        let Some(first) = records.first() else { return Ok(()) };
+        let ended = |it: &&Unwritten| Entry { duration: it.began.elapsed(), ..it.entry.clone() };
+        first.log.record_all_in(tx, records.iter().map(ended).collect()).await?;
+        let committed: Vec<_> = records.iter().map(|record| Arc::clone(&record.is_committed)).collect();
+        tx.after_commit(move || committed.iter().for_each(|it| it.store(true, Ordering::Release)));
         Ok(())
     }
 

@@ -58,9 +58,10 @@ pub(super) async fn move_head(tx: &Tx<'_>, writer: Uuid, newest: Link, mac: Vec<
     }
 }
 
-/// Inserts one record of this tenant.
-pub(super) async fn insert_record(tx: &Tx<'_>, record: Record) -> Result<()> {
-    mcp_audit_log::Entity::insert(to_row(record)).exec_without_returning(tx.conn()).await?;
+/// Inserts records of this tenant.
+pub(super) async fn insert_records(tx: &Tx<'_>, records: Vec<Record>) -> Result<()> {
+    let rows = records.into_iter().map(to_row);
+    mcp_audit_log::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

@@ -161,14 +161,18 @@ impl Writer {
     }
 
     /// Records a call in somebody's transaction.
-    pub(super) async fn record_in(&self, tx: &Tx<'_>, entry: Entry) -> Result<()> {
-        let Pending { tenant, call } = self.pending(entry);
-        let head = shared(tx, &self.seals).await?;
-        let record = self.seals.append(tenant, head.writer, head.newest, call);
-        let end = Link { position: record.position, hash: record.hash.clone() };
-        let mac = self.seals.newest(tenant, head.writer, &end).to_vec();
-        store::insert_record(tx, record).await?;
-        store::move_head(tx, head.writer, end, mac).await
+    pub(super) async fn record_all_in(&self, tx: &Tx<'_>, entries: Vec<Entry>) -> Result<()> {
+        let mut head = shared(tx, &self.seals).await?;
+        let (tenant, mut records) = (tx.tenant(), Vec::with_capacity(entries.len()));
+        for entry in entries {
+            let Pending { call, .. } = self.pending(entry);
+            let record = self.seals.append(tenant, head.writer, head.newest.clone(), call);
+            head.newest = Link { position: record.position, hash: record.hash.clone() };
+            records.push(record);
+        }
+        let mac = self.seals.newest(tenant, head.writer, &head.newest).to_vec();
+        store::insert_records(tx, records).await?;
+        store::move_head(tx, head.writer, head.newest, mac).await
     }
 }
 

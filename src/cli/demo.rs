@@ -358,7 +358,7 @@ async fn tell(mut heard: mpsc::Receiver<Heard>, most: Option<usize>, json: bool)
             } else if !["delivery_received", "artifact_scan_started", "artifact_scan_completed"]
                 .contains(&name)
             {
-                let words = describe(&event["payload"]);
+                let words = describe(&event);
                 print(&format!("  {}●{RESET} {project:<7} {name:<21} {DIM}{words}{RESET}", mark(&event)))?;
             }
         }

@@ -61,31 +61,23 @@ pub(super) fn mark(event: &Value) -> &'static str {
     let is_bad = event["payload"]["status"] == "failed"
         || ["delivery_failed", "artifact_scan_failed", "conflict_detected"]
             .iter()
-            .any(|name| event["event"] == *name);
+            .any(|name| event["event"] == *name)
+        || ["expired", "revoked"].iter().any(|reason| event["payload"]["reason"] == *reason);
     if is_bad { RED } else { GREEN }
 }
 
-/// What of a payload a person wants to see on one line.
-pub(super) fn describe(payload: &Value) -> String {
-    let shown = [
-        "source",
-        "eventType",
-        "kind",
-        "severity",
-        "path",
-        "number",
-        "title",
-        "name",
-        "version",
-        "tag",
-        "branch",
-        "action",
-        "status",
-        "state",
-        "message",
-        "detail",
-        "resolution",
-    ];
+/// What of an event a person wants to see on one line.
+pub(super) fn describe(event: &Value) -> String {
+    let payload = &event["payload"];
+    let shown: &[&str] = match event["event"].as_str().unwrap_or_default() {
+        "work_item_changed" => {
+            &["title", "change", "lane", "principalName", "holderName", "task", "fencingToken"]
+        }
+        "work_claimed" => &["title", "holderName", "branch", "fencingToken"],
+        "work_released" => &["title", "holderName", "reason", "commit", "note", "fencingToken"],
+        "agent_status_changed" => &["name", "to", "task", "evidence"],
+        _ => &OF_OTHERS,
+    };
     let words = shown.iter().filter_map(|field| match &payload[*field] {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(format!("#{number}")),
@@ -94,3 +86,24 @@ pub(super) fn describe(payload: &Value) -> String {
     // A message may be of many lines, and of a stranger's making.
     words.collect::<Vec<_>>().join(" · ").replace(|c: char| c.is_control(), " ")
 }
+
+/// What is shown of most events.
+const OF_OTHERS: [&str; 17] = [
+    "source",
+    "eventType",
+    "kind",
+    "severity",
+    "path",
+    "number",
+    "title",
+    "name",
+    "version",
+    "tag",
+    "branch",
+    "action",
+    "status",
+    "state",
+    "message",
+    "detail",
+    "resolution",
+];

@@ -207,7 +207,7 @@ impl Reader {
             (name, false) => {
                 let time = event["timestamp"].as_str().unwrap_or_default();
                 let time = time.get(..19).unwrap_or(time).replace('T', " ");
-                let words = describe(&event["payload"]);
+                let words = describe(&event);
                 format!("{DIM}{time}{RESET} {}●{RESET} {BOLD}{name:<21}{RESET} {words}", mark(&event))
             }
         }

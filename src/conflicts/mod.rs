@@ -36,7 +36,8 @@ use crate::{
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
     projects::{self, ProjectId},
-    wire::{Found, Page, Timestamp, id_type, is_visible, wire_enum},
+    prose::parse_text,
+    wire::{Found, Page, Timestamp, id_type, wire_enum},
 };
 
 /// Characters of a reason.
@@ -224,6 +225,14 @@ async fn find(tx: &Tx<'_>, project: ProjectId, id: ConflictId) -> Result<Conflic
     store::find(tx, project, id).await?.ok_or_else(|| Error::not_found("conflict"))
 }
 
+/// The open conflicts of some documents.
+///
+/// # Errors
+/// The database's.
+pub async fn open_of(tx: &Tx<'_>, project: ProjectId, documents: &[ArtifactId]) -> Result<Vec<Conflict>> {
+    store::open_of(tx, project, documents).await
+}
+
 /// How many conflicts of a project are open, by how bad they are; those that none are of are left out.
 ///
 /// # Errors
@@ -247,7 +256,7 @@ pub async fn resolve_conflict(
     record: CallRecord,
 ) -> Result<Conflict> {
     projects::reach(app, principal, project).await?;
-    let why = parse_reason(reason)?;
+    let why = parse_text("/reason", reason, REASON)?;
     let by = Resolver { id: principal.id, name: principal.name.clone() };
     let context = Arc::clone(app);
     app.database
@@ -268,22 +277,6 @@ pub async fn resolve_conflict(
             })
         })
         .await
-}
-
-/// A reason that people give: something to see, of at most [`REASON`] characters.
-fn parse_reason(text: &str) -> Result<String> {
-    let reason = text.replace("\r\n", "\n").trim().to_owned();
-    let is_seen = reason.chars().any(|letter| is_visible(letter) && !letter.is_whitespace());
-    // Persian and emoji are joined by what cannot be seen itself.
-    let is_fit =
-        |letter| is_visible(letter) || matches!(letter, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
-    if !is_seen || reason.chars().count() > REASON || !reason.chars().all(is_fit) {
-        let why = format!(
-            "say in 1 to {REASON} characters, none of them invisible, why this is no conflict any more"
-        );
-        return Err(Error::invalid_field("/reason", why));
-    }
-    Ok(reason)
 }
 
 fn resolved_already(Resolution { at, by, why }: &Resolution) -> Error {
@@ -342,25 +335,4 @@ pub async fn detect_conflicts(
 /// The database's.
 pub async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     store::purge(tx, project, limit).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_says_something_and_hides_nothing() {
-        for (given, taken) in [
-            ("  known, see the roadmap \n", "known, see the roadmap"),
-            ("one\r\ntwo\tthree", "one\ntwo\tthree"),
-            ("می\u{200c}خواهم ❤\u{fe0f}", "می\u{200c}خواهم ❤\u{fe0f}"),
-        ] {
-            assert_eq!(parse_reason(given).ok().as_deref(), Some(taken));
-        }
-        for bad in ["", " \n", "\u{200d}", "a\u{202e}b", "a\0b", "a\u{e0041}b", &"x".repeat(1001)] {
-            let error = parse_reason(bad).expect_err("refused");
-            assert_eq!((error.code, &*error.fields[0].pointer), (Code::InvalidRequest, "/reason"), "{bad:?}");
-        }
-        assert!(parse_reason(&"é".repeat(1000)).is_ok());
-    }
 }

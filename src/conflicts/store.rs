@@ -106,6 +106,22 @@ pub(super) async fn open(
     rows.into_iter().map(|row| Ok((Cause(row.cause.clone()), to_conflict(row)?))).collect()
 }
 
+/// The open conflicts of some documents.
+pub(super) async fn open_of(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    documents: &[ArtifactId],
+) -> Result<Vec<Conflict>> {
+    let rows = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::ResolvedAt.is_null())
+        .filter(Column::ArtifactId.is_in(documents.iter().map(|document| document.0)))
+        .all(tx.conn())
+        .await?;
+    rows.into_iter().map(to_conflict).collect()
+}
+
 /// The causes that somebody has settled, and that are not told again.
 pub(super) async fn settled(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeSet<Cause>> {
     let causes: Vec<String> = tx

@@ -89,11 +89,13 @@ pub enum Door {
     SilentAgents,
     /// Runs whose deadline has passed, whoever they belong to.
     DueRuns,
+    /// Leases on work that nobody has given a sign of life for, whoever they belong to.
+    Leases,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Installation,
         Self::KeyByHash,
         Self::Credentials,
@@ -109,6 +111,7 @@ impl Door {
         Self::Search,
         Self::SilentAgents,
         Self::DueRuns,
+        Self::Leases,
     ];
 
     /// The PostgreSQL role that goes through it; what that may do is written in the migrations.
@@ -129,6 +132,7 @@ impl Door {
             Self::Search => "trackside_search",
             Self::SilentAgents => "trackside_silent_agents",
             Self::DueRuns => "trackside_due_runs",
+            Self::Leases => "trackside_leases",
         }
     }
 }

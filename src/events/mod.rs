@@ -83,6 +83,12 @@ wire_enum! {
         ConflictDetected = "conflict_detected",
         /// It does not any more, or somebody settled it.
         ConflictResolved = "conflict_resolved",
+        /// Something to do was added or changed.
+        WorkItemChanged = "work_item_changed",
+        /// Somebody took it.
+        WorkClaimed = "work_claimed",
+        /// Nobody holds it any more.
+        WorkReleased = "work_released",
         /// Somebody is at something else, or at nothing any more.
         AgentStatusChanged = "agent_status_changed",
         /// A run began.
@@ -118,10 +124,19 @@ pub struct Event {
     pub payload: Value,
 }
 
+/// Whether an event tells of what `who` did: of such events these name who did it.
+fn is_doing_of(who: PrincipalId, name: &str, payload: &Value) -> bool {
+    use EventName::{AgentStatusChanged, WorkClaimed, WorkItemChanged, WorkReleased};
+    [AgentStatusChanged, WorkItemChanged, WorkClaimed, WorkReleased]
+        .iter()
+        .any(|doing| doing.as_str() == name)
+        && payload["principalId"] == json!(who.0)
+}
+
 impl Event {
     /// Whether it tells of nothing but what `who` does themselves, which is no news to them.
     fn is_own(&self, who: PrincipalId) -> bool {
-        self.name == EventName::AgentStatusChanged.as_str() && self.payload["principalId"] == json!(who.0)
+        is_doing_of(who, &self.name, &self.payload)
     }
 
     /// The event as it goes to whoever follows it.

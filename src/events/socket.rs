@@ -214,7 +214,7 @@ async fn listen(incoming: &mut SplitStream<Socket>, asking: mpsc::Sender<Asked>,
         }
         let asked = match message {
             Message::Text(text) => ActionIn::parse(&text),
-            Message::Binary(_) => Err((Error::invalid("send JSON as text, not as binary"), None)),
+            Message::Binary(_) => Err(Box::new((Error::invalid("send JSON as text, not as binary"), None))),
             Message::Close(_) => return End::Closed,
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
@@ -273,7 +273,10 @@ impl Writer {
                 (self.subscribe(project_id, after).await, Some(project_id))
             }
             Ok(ActionIn::Unsubscribe { project_id }) => (self.unsubscribe(project_id), Some(project_id)),
-            Err((error, project)) => (Err(error), project),
+            Err(refused) => {
+                let (error, project) = *refused;
+                (Err(error), project)
+            }
         };
         outcome.unwrap_or_else(|error| vec![ControlOut::error(&error, project)])
     }

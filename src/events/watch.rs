@@ -6,13 +6,13 @@
 use std::{collections::HashSet, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    EventName,
     follow::{Follower, Frame, Frames},
+    is_doing_of,
 };
 use crate::{
     accounts::{Principal, PrincipalId},
@@ -75,10 +75,8 @@ impl Moved {
     /// woken by their own looking.
     pub fn is_own(&self, who: PrincipalId) -> bool {
         let is_own = |frame: &Frame| {
-            serde_json::from_slice(&frame.json()).is_ok_and(|event: Glance| {
-                event.event == EventName::AgentStatusChanged.as_str()
-                    && event.payload["principalId"] == json!(who.0)
-            })
+            serde_json::from_slice(&frame.json())
+                .is_ok_and(|event: Glance| is_doing_of(who, &event.event, &event.payload))
         };
         self.0.as_ref().is_some_and(|frames| frames.iter().all(is_own))
     }

@@ -20,17 +20,17 @@ pub(super) enum ActionIn {
 }
 
 /// What was asked, or what is wrong with it and which project it was about, as far as that can be told.
-pub(super) type Asked = Result<ActionIn, (Error, Option<ProjectId>)>;
+pub(super) type Asked = Result<ActionIn, Box<(Error, Option<ProjectId>)>>;
 
 impl ActionIn {
     pub(super) fn parse(text: &str) -> Asked {
         let value: Value = serde_json::from_str(text)
-            .map_err(|error| (Error::invalid(format!("the frame is not JSON: {error}")), None))?;
+            .map_err(|error| Box::new((Error::invalid(format!("the frame is not JSON: {error}")), None)))?;
         let project = value["projectId"].as_str().and_then(|id| id.parse().ok());
         if !value.is_object() {
-            return Err((Error::invalid("send a JSON object with an `action`"), project));
+            return Err(Box::new((Error::invalid("send a JSON object with an `action`"), project)));
         }
-        serde_json::from_value(value).map_err(|error| (Error::invalid(error.to_string()), project))
+        serde_json::from_value(value).map_err(|error| Box::new((Error::invalid(error.to_string()), project)))
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         for (text, knows) in
             about.iter().map(|text| (text.as_str(), true)).chain(about_none.map(|text| (text, false)))
         {
-            let (error, project) = ActionIn::parse(text).expect_err(text);
+            let (error, project) = *ActionIn::parse(text).expect_err(text);
             assert_eq!((error.code, project.is_some()), (Code::InvalidRequest, knows), "{text}");
         }
     }

@@ -151,6 +151,9 @@ pub(super) fn refusal(error: &Error) -> CallToolResult {
     if let Some(wait) = error.retry_after {
         value["retryAfterMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
     }
+    for (name, fact) in &error.facts {
+        value[*name] = fact.clone();
+    }
     text::clean(&mut value, TEXT);
     let json = value.to_string();
     result(value, json, true)

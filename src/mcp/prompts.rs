@@ -64,13 +64,16 @@ You begin to work on the project {projectId}, which Trackside follows. Before yo
 say where the log is now: go on from there, and do not read the log from its beginning.
 3. If something fails, ask `list_runs` with status failed, newest first, and `get_run` for what concerns your branch. \
 Do not build on a broken commit without saying so.
-4. Find the documents that your task rests on with `search_artifacts`, and show the ones you need with `get_artifact`. \
+4. Take your task with `claim_work`: without an id it gives the next one, with an id that one, if nobody holds it. Name \
+the branch you work on. Its answer says what to know first; keep its leaseId and fencingToken.
+5. Find the documents that your task rests on with `search_artifacts`, and show the ones you need with `get_artifact`. \
 Read what they say section by section; `list_conflicts` says which of them build on something that has changed since.
-5. Say in a few lines what you will do, on which facts it rests, and what you leave alone because somebody else is at \
+6. Say in a few lines what you will do, on which facts it rests, and what you leave alone because somebody else is at \
 it.
 
-While you work, ask `list_changes` with your last nextAfter before each larger step; do not poll. A client that can \
-subscribe is told of changes of trackside://project/{projectId}/digest. After you pushed, ask `list_runs` with your \
+While you work, call `update_work` every few minutes: that and your pushes keep the claim. When it is refused as \
+lease_lost, stop: somebody else may be at it. End with `finish_work` and the commit. Ask \
+`list_changes` with your last nextAfter before each larger step; do not poll. A client that can subscribe is told of changes of trackside://project/{projectId}/digest. After you pushed, ask `list_runs` with your \
 commit. When a call is refused, its answer says what to do; after rate_limited, wait for retryAfterMs.",
     },
     Row {
@@ -94,9 +97,10 @@ without asking you:
 you write that it fails.
 3. Ask `search_artifacts` for the documents you changed, and check with `get_artifact` that version and commit are the \
 ones you mean.
-4. Write the note, at most a page: what was asked; what is done, by commit; what is not done, and why; what fails, by \
+4. Give back with `release_work` what you hold and have not finished, and say why.
+5. Write the note, at most a page: what was asked; what is done, by commit; what is not done, and why; what fails, by \
 runId and name; what to do first; questions for a person; and the nextAfter from which the next one goes on.
-5. Trackside keeps no notes: put it where the next one will look, in the pull request or beside the documents.
+6. Put it where the next one will look: in the reason that you give it back with, in the pull request, or beside the documents.
 
 State only what you have checked. What you believe and did not check, say as such.",
     },

@@ -32,6 +32,7 @@ use crate::{
     security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
     sender::Sender,
     wire::{Expected, Found, Page, wire_enum},
+    work::lanes::{self, LaneConfig, default_lanes},
 };
 
 /// A project.
@@ -75,6 +76,9 @@ pub struct ProjectConfig {
     /// also stands for `/`.
     #[oai(default = "default_paths")]
     pub artifact_paths: BTreeMap<String, Vec<String>>,
+    /// The lanes of the board, in their order: `backlog`, `ready` and `done`, and between them whatever the team has.
+    #[oai(default = "default_lanes")]
+    pub lanes: Vec<LaneConfig>,
     /// How GitLab has to prove that a webhook is its own: `token` or `signature`. Left out, either will do, and a
     /// delivery that carries a signature is judged by it alone.
     #[serde(rename = "gitlabVerification", skip_serializing_if = "Option::is_none")]
@@ -84,7 +88,12 @@ pub struct ProjectConfig {
 
 impl Default for ProjectConfig {
     fn default() -> Self {
-        Self { branch: None, artifact_paths: default_paths(), gitlab_verification: None }
+        Self {
+            branch: None,
+            artifact_paths: default_paths(),
+            lanes: default_lanes(),
+            gitlab_verification: None,
+        }
     }
 }
 
@@ -356,6 +365,7 @@ fn parse_repo_url(text: &str) -> Result<String> {
 
 fn parse_config(config: ProjectConfig) -> Result<ProjectConfig> {
     crate::artifacts::Patterns::compile(&config.artifact_paths)?;
+    lanes::check(&config.lanes)?;
     let branch = config.branch.map(|branch| branch.trim().trim_start_matches("refs/heads/").to_owned());
     if branch.as_ref().is_some_and(|branch| branch.is_empty() || branch.len() > 250) {
         return Err(Error::invalid_field(

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     events,
     jobs::{self, Job},
-    runs, webhooks,
+    runs, webhooks, work,
 };
 
 /// The name of the job.
@@ -47,6 +47,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
                         + webhooks::purge(tx, project, BATCH).await?
                         + agents::purge(tx, project, BATCH).await?
                         + conflicts::purge(tx, project, BATCH).await?
+                        + work::purge(tx, project, BATCH).await?
                         + artifacts::purge(tx, project, BATCH).await?
                         + runs::purge(tx, project, BATCH).await?)
                 })

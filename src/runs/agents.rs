@@ -18,6 +18,7 @@ use crate::{
     error::{Code, Error, Result},
     events,
     projects::{self, ProjectId},
+    prose::parse_text,
     wire::{Timestamp, is_visible},
 };
 
@@ -289,15 +290,7 @@ fn parse_branch(text: &str) -> Result<String> {
 }
 
 fn parse_summary(text: &str) -> Result<String> {
-    let summary = text.replace("\r\n", "\n").trim().to_owned();
-    // Persian and emoji are joined by what cannot be seen itself.
-    let is_fit =
-        |letter| is_visible(letter) || matches!(letter, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
-    if summary.is_empty() || summary.chars().count() > SUMMARY || !summary.chars().all(is_fit) {
-        let why = format!("say in 1 to {SUMMARY} characters, none of them invisible, what became of it");
-        return Err(Error::invalid_field("/summary", why));
-    }
-    Ok(summary)
+    parse_text("/summary", text, SUMMARY)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use crate::{
     projects::{self, ProjectId},
     webhooks::Source,
     wire::{Found, Page, id_type, wire_enum},
+    work::{self, lease::SignOfLife, worker::Heard},
 };
 
 id_type! {
@@ -261,8 +262,18 @@ async fn record(
         _ => return Ok(Vec::new()), // queued: nothing has happened yet
     };
     let mut events = vec![NewEvent { name, payload: payload(run) }];
+    let is_over = run.state.status.is_final();
     if let Some(ran) = run.as_evidence(heard_at) {
+        let whose = run.agent.iter().map(|agent| agent.by.id).collect();
+        let heard = Heard { by: SignOfLife::Run, whose: &whose, branch: ran.branch, at: heard_at };
+        work::worker::heard_of(app, tx, project, heard).await?;
         events.extend(note_run(app, tx, project, ran).await?);
+    }
+    if let Some((AgentRun { work_item: Some(item), by, .. }, began_at)) =
+        run.agent.as_ref().zip(run.started_at())
+        && is_over
+    {
+        events.extend(work::worker::run_ended(app, tx, project, (*item, by.id, began_at)).await?);
     }
     Ok(events)
 }

@@ -56,6 +56,8 @@ struct StatusOut {
     artifacts: BTreeMap<String, u64>,
     /// Open conflicts by how bad they are.
     conflicts: OpenConflictsOut,
+    /// Work items by lane.
+    work: BTreeMap<String, u64>,
     /// Agents by how they stand: `idle`, `running`, `completed`, `blocked`, `error`.
     agents: BTreeMap<String, u64>,
     /// How the repository was read last.
@@ -125,6 +127,7 @@ example!(StatusOut, {
     "repoUrl": "https://github.com/your-org/your-repo",
     "artifacts": {"prd": 1, "story": 12},
     "conflicts": {"critical": 0, "warning": 2, "info": 0},
+    "work": {"ready": 3, "doing": 2, "done": 7},
     "agents": {"running": 2, "blocked": 1},
     "scan": {"state": "succeeded", "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
              "succeededAt": "2026-11-21T09:00:00Z"},
@@ -150,6 +153,7 @@ impl From<&ProjectStatus> for StatusOut {
             repo_url: status.project.repo_url.clone(),
             artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
             conflicts: (&status.conflicts).into(),
+            work: status.work.clone(),
             agents: status.agents.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             scan: (&status.scan).into(),
             running: runs(&status.running),

@@ -27,6 +27,7 @@ use crate::{
     recent::Recent,
     runs::{self, Run, RunKind, RunStatus},
     webhooks::{self, DeliveryStatus},
+    work,
 };
 
 /// For how long a status is handed out.
@@ -64,6 +65,8 @@ pub struct ProjectStatus {
     pub artifacts: BTreeMap<ArtifactKind, u64>,
     /// Open conflicts by how bad they are; those that none are of are left out.
     pub conflicts: BTreeMap<Severity, u64>,
+    /// Work items by lane; lanes without any are left out.
+    pub work: BTreeMap<String, u64>,
     /// Agents by how they stand; statuses that none has are left out.
     pub agents: BTreeMap<AgentStatus, u64>,
     /// How the repository was read last.
@@ -114,6 +117,7 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Resu
         last_change: events::last(tx, project, head).await?,
         artifacts: artifacts::count_by_kind(tx, project).await?,
         conflicts: conflicts::count_open(tx, project).await?,
+        work: work::count_by_lane(tx, project).await?,
         agents: agents::count_by_status(tx, project).await?,
         scan: scan::find_where(tx, project, scans).await?,
         running: runs.iter().filter(|run| !run.state.status.is_final()).cloned().collect(),

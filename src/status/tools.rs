@@ -36,7 +36,7 @@ pub struct GetProjectStatusArguments {
 impl Tool for GetProjectStatus {
     const NAME: &'static str = "get_project_status";
     const TITLE: &'static str = "Show a project's status";
-    const ABOUT: &'static str = "How a project stands now: failing and running CI, documents, conflicts, agents, last change. Use it first; \
+    const ABOUT: &'static str = "How a project stands now: failing and running CI, documents, conflicts, work, agents, last change. Use it first; \
                                  then list_changes with its nextAfter as `after`, not this again.";
     const SCOPE: Scope = Scope::StatusRead;
     type Arguments = GetProjectStatusArguments;
@@ -49,7 +49,7 @@ impl Tool for GetProjectStatus {
 }
 
 /// The status in a few hundred tokens.
-fn shown(status: &ProjectStatus) -> [(&'static str, Value); 12] {
+fn shown(status: &ProjectStatus) -> [(&'static str, Value); 13] {
     let project = &status.project;
     let last = status.last_change.as_ref();
     let last = last.map(|event| json!({"event": event.name, "at": Timestamp(event.timestamp).to_string()}));
@@ -66,6 +66,7 @@ fn shown(status: &ProjectStatus) -> [(&'static str, Value); 12] {
         ("artifacts", artifacts.collect()),
         ("conflicts", conflicts.collect()),
         ("scan", status.scan.brief()),
+        ("work", json!(status.work)),
         ("agents", agents.collect()),
         ("deliveries", json!({"pending": status.pending_deliveries, "failed": status.failed_deliveries})),
         ("lastChange", last.into()),

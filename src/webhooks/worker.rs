@@ -17,18 +17,21 @@ use super::{
     store,
 };
 use crate::{
+    accounts::PrincipalId,
     agents::{self, Pushed},
     app::App,
     artifacts::{
         self, Patterns,
         scan::{self, Wanted},
     },
+    clock::Time,
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     runs,
+    work::{self, lease::SignOfLife, worker::Heard},
 };
 
 /// When a delivery is tried again that met an outage.
@@ -270,20 +273,21 @@ async fn apply_push(
             artifacts::apply_push(tx, &app.ids, project.id, patterns, &push.touches, pushed_at).await?,
         );
     }
-    events.extend(agents::note_push(app, tx, project.id, pushed(&push, delivery)).await?);
+    let whose = agents::pushers(tx, project.id, &push.by).await?;
+    let pushed = pushed(&push, &whose, delivery.received_at);
+    let heard =
+        Heard { by: SignOfLife::Push, whose: &whose, branch: pushed.branch, at: delivery.received_at };
+    work::worker::heard_of(app, tx, project.id, heard).await?;
+    events.extend(agents::note_push(app, tx, project.id, pushed).await?);
     Ok(events)
 }
 
 /// A push as evidence of who is at work. When it happened is when it came here: hosts' clocks are not ours.
-fn pushed<'a>(push: &'a Push, delivery: &Delivery) -> Pushed<'a> {
+fn pushed<'a>(push: &'a Push, whose: &'a BTreeSet<PrincipalId>, at: Time) -> Pushed<'a> {
     let branch = push.log.branch.as_deref();
-    Pushed {
-        by: &push.by,
-        to: branch.or(push.log.tag.as_deref()).unwrap_or_default(),
-        branch,
-        commit: push.log.after.as_deref().filter(|commit| !is_nothing(commit)),
-        at: delivery.received_at,
-    }
+    let to = branch.or(push.log.tag.as_deref()).unwrap_or_default();
+    let commit = push.log.after.as_deref().filter(|commit| !is_nothing(commit));
+    Pushed { whose, to, branch, commit, at }
 }
 
 /// Leaves out what an earlier run of the same delivery has told the log already.

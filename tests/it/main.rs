@@ -57,4 +57,5 @@ mod tickets;
 mod tidy;
 mod tokens;
 mod webhooks;
+mod work;
 mod workers;

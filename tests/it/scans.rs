@@ -62,10 +62,17 @@ async fn a_new_project_has_its_documents_read() {
     let events = project.all("/events").await;
     assert_eq!(
         names(&events),
-        ["artifact_scan_started", "artifact_updated", "artifact_updated", "artifact_scan_completed"]
+        [
+            "artifact_scan_started",
+            "artifact_updated",
+            "artifact_updated",
+            "work_item_changed",
+            "artifact_scan_completed"
+        ],
+        "a story is also something to do"
     );
     assert_eq!(events[1]["payload"]["change"], "added");
-    assert_eq!(events[3]["payload"]["added"], 2);
+    assert_eq!(events[4]["payload"]["added"], 2);
 }
 
 #[tokio::test]

@@ -45,6 +45,13 @@ const FURNISH: &str = "
     INSERT INTO run (id, tenant_id, project_id, source, external_id, kind, name, status, revision, stated_at, principal_id, principal_name, deadline_at)
       SELECT gen_random_uuid(), tenant_id, id, 'agent', n::text, 'agent', 'x', 'running', 1, now(), id, 'x',
         CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END FROM project, generate_series(1, 2) n;
+    INSERT INTO work_item (id, tenant_id, project_id, title, lane, rank, urgency, artifact_id, blockers, version, creator_name,
+        created_at, updated_at, fence, lease_seconds, lease_id, holder_id, holder_name, credential, claimed_at, expires_at, seen_at, seen_by)
+      SELECT gen_random_uuid(), project.tenant_id, project.id, 'x', CASE n % 3 WHEN 0 THEN 'ready' WHEN 1 THEN 'doing' ELSE 'done' END,
+        n, 2, NULL, 0, 1, 'x', now(), now(), 1, 900, CASE n WHEN 1 THEN gen_random_uuid() END,
+        CASE n WHEN 1 THEN project.id END, 'x', 'key:' || project.id, now(),
+        CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END, now(), 'claim'
+      FROM project, generate_series(1, 20) n;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
       SELECT id, tenant_id, 'process_delivery', '{}', 'failed', now(), 3, 1 FROM webhook_event WHERE delivery_id = 'old-1';
     INSERT INTO idempotency_key (id, tenant_id, principal_id, key, fingerprint, created_at)
@@ -59,7 +66,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 33] = [
+const LISTS: [&str; 37] = [
     "/agents",
     "/agents?status=running",
     "/artifacts",
@@ -86,6 +93,10 @@ const LISTS: [&str; 33] = [
     "/runs?branch=main",
     "/runs?kind=agent",
     "/runs?principalId=01890000-0000-7000-8000-000000000000",
+    "/work-items",
+    "/work-items?lane=ready",
+    "/work-items?holderId=01890000-0000-7000-8000-000000000000",
+    "/work-items?artifactId=01890000-0000-7000-8000-000000000000",
     "/tool-calls",
     "/tool-calls?tool=t1",
     "/tool-calls?actor=01890000-0000-7000-8000-000000000000",

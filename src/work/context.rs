@@ -1,0 +1,120 @@
+//! What to know before beginning: what is told with a claim, at once, so that nobody has to ask for it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{WorkItem, WorkItemId, items::Comment, store};
+use crate::{
+    accounts::PrincipalId,
+    artifacts::{self, Artifact, ArtifactId},
+    clock::Time,
+    conflicts::{self, Conflict},
+    database::Tx,
+    error::Result,
+    projects::ProjectId,
+};
+
+/// Comments that are told.
+const COMMENTS: usize = 5;
+/// Claims of others that are told.
+const NEAR: usize = 10;
+
+/// What is told with a claim.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// The document that the item is one thing with.
+    pub document: Option<Artifact>,
+    /// What clashes between that and what it builds on.
+    pub conflicts: Vec<Conflict>,
+    /// What was said about the item last, by others, oldest first.
+    pub comments: Vec<Comment>,
+    /// What others hold in the project.
+    pub near: Vec<Near>,
+}
+
+/// Something that somebody else holds.
+#[derive(Clone, Debug)]
+pub struct Near {
+    /// The item.
+    pub item: WorkItemId,
+    /// What that is called.
+    pub title: String,
+    /// Who holds it.
+    pub holder: PrincipalId,
+    /// The name which that had when it claimed it.
+    pub holder_name: String,
+    /// The branch on which it works.
+    pub branch: Option<String>,
+}
+
+/// What a round has read of documents and of what others do.
+pub(super) struct Documents {
+    documents: HashMap<ArtifactId, Artifact>,
+    conflicts: Vec<Conflict>,
+    comments: BTreeMap<WorkItemId, Vec<Comment>>,
+    near: Vec<Near>,
+}
+
+/// Reads what is told of items that are claimed, and the documents of these and others.
+pub(super) async fn read(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    now: Time,
+    claimed: Vec<WorkItemId>,
+    documents: Vec<ArtifactId>,
+) -> Result<Documents> {
+    let (mut conflicts, mut near, mut comments) = (Vec::new(), Vec::new(), BTreeMap::new());
+    if !claimed.is_empty() {
+        if !documents.is_empty() {
+            conflicts = conflicts::open_of(tx, project, &documents).await?;
+        }
+        let held = store::held(tx, project, NEAR as u64 * 2).await?;
+        near = held.into_iter().filter(|item| item.claim.live(now).is_some()).filter_map(Near::of).collect();
+        comments = store::newest_comments(tx, project, &claimed).await?;
+    }
+    let documents = if documents.is_empty() {
+        HashMap::new()
+    } else {
+        artifacts::present(tx, project, documents).await?
+    };
+    Ok(Documents { documents, conflicts, comments, near })
+}
+
+impl Near {
+    fn of(item: WorkItem) -> Option<Self> {
+        let lease = item.claim.lease?;
+        let (holder, holder_name, branch) = (lease.holder.id, lease.holder.name, lease.branch);
+        Some(Self { item: item.id, title: item.title, holder, holder_name, branch })
+    }
+}
+
+impl Documents {
+    /// The digests of a document's sections, by anchor.
+    pub(super) fn sections(&self, document: ArtifactId) -> Option<BTreeMap<String, String>> {
+        let sections = &self.documents.get(&document)?.sections;
+        Some(sections.iter().map(|section| (section.anchor.clone(), section.hash.clone())).collect())
+    }
+
+    /// What is told to somebody who claims an item.
+    pub(super) fn pack(&self, item: &WorkItem, who: PrincipalId) -> Pack {
+        let is_of = |conflict: &&Conflict| conflict.artifact.is_some() && conflict.artifact == item.artifact;
+        let comments =
+            self.comments.get(&item.id).into_iter().flatten().filter(|comment| comment.author != who);
+        let mut comments: Vec<_> = comments.take(COMMENTS).cloned().collect();
+        comments.sort_by_key(|comment| comment.id);
+        let others = self.near.iter().filter(|near| near.holder != who && near.item != item.id);
+        Pack {
+            document: item.artifact.and_then(|artifact| self.documents.get(&artifact)).cloned(),
+            conflicts: self.conflicts.iter().filter(is_of).cloned().collect(),
+            comments,
+            near: others.take(NEAR).cloned().collect(),
+        }
+    }
+}
+
+/// The sections that are not what they were, are new, or are gone.
+pub(super) fn differing(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let changed =
+        now.iter().filter(|(anchor, hash)| then.get(*anchor) != Some(hash)).map(|(anchor, _)| anchor);
+    let gone = then.keys().filter(|anchor| !now.contains_key(*anchor));
+    changed.chain(gone).cloned().collect()
+}

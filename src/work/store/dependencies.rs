@@ -1,0 +1,136 @@
+//! What items wait for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{
+    work_dependency::{ActiveModel, Column, Entity},
+    work_item,
+};
+use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, QuerySelect as _, prelude::*};
+
+use super::super::{WorkItemId, lanes::Lane};
+use crate::{database::Tx, error::Result, projects::ProjectId};
+
+/// Which items wait for which, in all of a project: who waits, and for what.
+pub(in super::super) async fn blocks(
+    tx: &Tx<'_>,
+    project: ProjectId,
+) -> Result<BTreeMap<WorkItemId, BTreeSet<WorkItemId>>> {
+    let rows: Vec<(Uuid, Uuid)> = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .select_only()
+        .columns([Column::WorkItemId, Column::BlockerId])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let mut blocks: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (item, blocker) in rows {
+        blocks.entry(WorkItemId(item)).or_default().insert(WorkItemId(blocker));
+    }
+    Ok(blocks)
+}
+
+/// What some items wait for: who waits, for which item, what that is called, and whether it is done.
+pub(in super::super) async fn blockers(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    items: &[WorkItemId],
+) -> Result<Vec<(WorkItemId, WorkItemId, String, bool)>> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(Uuid, Uuid)> = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::WorkItemId.is_in(items.iter().map(|item| item.0)))
+        .select_only()
+        .columns([Column::WorkItemId, Column::BlockerId])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let others: Vec<(Uuid, String, String)> = tx
+        .find::<work_item::Entity>()
+        .filter(work_item::Column::ProjectId.eq(project.0))
+        .filter(work_item::Column::Id.is_in(rows.iter().map(|(_, blocker)| *blocker)))
+        .select_only()
+        .columns([work_item::Column::Id, work_item::Column::Title, work_item::Column::Lane])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let others: BTreeMap<_, _> = others.into_iter().map(|(id, title, lane)| (id, (title, lane))).collect();
+    let told = |(item, blocker): (Uuid, Uuid)| {
+        let (title, lane) = others.get(&blocker)?;
+        let is_done = lane == Lane::done().as_str();
+        Some((WorkItemId(item), WorkItemId(blocker), title.clone(), is_done))
+    };
+    Ok(rows.into_iter().filter_map(told).collect())
+}
+
+/// How many items that are not done each of those waits for that wait for one of some items.
+pub(in super::super) async fn count_blockers(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    changed: &[WorkItemId],
+) -> Result<BTreeMap<WorkItemId, u32>> {
+    if changed.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let waiting: Vec<Uuid> = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::BlockerId.is_in(changed.iter().map(|item| item.0)))
+        .select_only()
+        .column(Column::WorkItemId)
+        .distinct()
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let waiting: Vec<_> = waiting.into_iter().map(WorkItemId).collect();
+    let mut counts: BTreeMap<_, _> = waiting.iter().map(|item| (*item, 0)).collect();
+    for (item, _, _, is_done) in blockers(tx, project, &waiting).await? {
+        *counts.entry(item).or_default() += u32::from(!is_done);
+    }
+    Ok(counts)
+}
+
+/// Has an item wait for these alone.
+pub(in super::super) async fn replace_blockers(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    item: WorkItemId,
+    blockers: &BTreeSet<WorkItemId>,
+) -> Result<()> {
+    tx.delete::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::WorkItemId.eq(item.0))
+        .exec(tx.conn())
+        .await?;
+    if blockers.is_empty() {
+        return Ok(());
+    }
+    let row = |blocker: &WorkItemId| ActiveModel {
+        tenant_id: Set(tx.tenant().0),
+        project_id: Set(project.0),
+        work_item_id: Set(item.0),
+        blocker_id: Set(blocker.0),
+    };
+    Entity::insert_many(blockers.iter().map(row)).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes what an item waits for, and who waits for it.
+pub(super) async fn remove(tx: &Tx<'_>, project: ProjectId, item: WorkItemId) -> Result<()> {
+    for column in [Column::WorkItemId, Column::BlockerId] {
+        tx.delete::<Entity>()
+            .filter(Column::ProjectId.eq(project.0))
+            .filter(column.eq(item.0))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
+    tx.delete_some::<Entity>(Column::WorkItemId, Column::ProjectId.eq(project.0), limit).await
+}

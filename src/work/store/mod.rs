@@ -1,0 +1,278 @@
+//! The rows of work items, of what they wait for, and of what was said about them.
+
+mod comments;
+mod dependencies;
+mod rows;
+mod stories;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::work_item::{Column, Entity};
+use sea_orm::{
+    Condition, EntityTrait as _, Iterable as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*, sea_query::OnConflict,
+};
+
+use self::rows::{to_item, to_row};
+pub(super) use self::{
+    comments::{comments, insert_comment, newest_comments},
+    dependencies::{blockers, blocks, count_blockers, replace_blockers},
+    stories::differing,
+};
+use super::{WorkItem, WorkItemFilter, WorkItemId, lanes::Lane};
+use crate::{
+    accounts::{Credential, PrincipalId},
+    artifacts::ArtifactId,
+    clock::Time,
+    database::{DoorTx, TenantId, Tx},
+    error::{Error, Result},
+    projects::ProjectId,
+    wire::{Found, Page},
+};
+
+/// Rows of one statement.
+const ROWS: usize = 500;
+
+/// A project's items.
+fn of(tx: &Tx<'_>, project: ProjectId) -> Select<Entity> {
+    tx.find::<Entity>().filter(Column::ProjectId.eq(project.0))
+}
+
+async fn items(tx: &Tx<'_>, query: Select<Entity>) -> Result<Vec<WorkItem>> {
+    query.all(tx.conn()).await?.into_iter().map(to_item).collect()
+}
+
+pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WorkItemId) -> Result<WorkItem> {
+    let row = of(tx, project).filter(Column::Id.eq(id.0)).one(tx.conn()).await?;
+    row.map(to_item).transpose()?.ok_or_else(|| Error::not_found("work item"))
+}
+
+pub(super) async fn by_ids(tx: &Tx<'_>, project: ProjectId, ids: Vec<WorkItemId>) -> Result<Vec<WorkItem>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    items(tx, of(tx, project).filter(Column::Id.is_in(ids.into_iter().map(|id| id.0)))).await
+}
+
+/// The item that is one thing with a document.
+pub(super) async fn by_artifact_id(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    artifact: ArtifactId,
+) -> Result<Option<WorkItem>> {
+    Ok(items(tx, of(tx, project).filter(Column::ArtifactId.eq(artifact.0))).await?.pop())
+}
+
+/// A page of a project's items, oldest first.
+pub(super) async fn list(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    WorkItemFilter { lane, holder, artifact, ready }: WorkItemFilter,
+    page: &Page<WorkItemId>,
+) -> Result<Found<WorkItem>> {
+    let mut query = of(tx, project).order_by_asc(Column::Id);
+    if let Some(after) = page.after {
+        query = query.filter(Column::Id.gt(after.0));
+    }
+    if let Some(lane) = lane {
+        query = query.filter(Column::Lane.eq(lane.as_str()));
+    }
+    if let Some(holder) = holder {
+        query = query.filter(Column::LeaseId.is_not_null()).filter(Column::HolderId.eq(holder.0));
+    }
+    if let Some(artifact) = artifact {
+        query = query.filter(Column::ArtifactId.eq(artifact.0));
+    }
+    if let Some(roles) = ready {
+        query = query.filter(is_ready(&roles));
+    }
+    tx.page(query, Column::Id, page).await?.try_map(to_item)
+}
+
+/// What may be begun by somebody with one of some roles.
+fn is_ready(roles: &[String]) -> Condition {
+    let for_them = Condition::any().add(Column::Role.is_null()).add(Column::Role.is_in(roles));
+    Condition::all()
+        .add(Column::Lane.eq(Lane::ready().as_str()))
+        .add(Column::LeaseId.is_null())
+        .add(Column::Blockers.eq(0))
+        .add(for_them)
+}
+
+/// The first of what may be begun by somebody with one of some roles: by urgency, then by place.
+pub(super) async fn next_ready(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    roles: &[String],
+    limit: u64,
+) -> Result<Vec<WorkItem>> {
+    let query = of(tx, project)
+        .filter(is_ready(roles))
+        .order_by_asc(Column::Urgency)
+        .order_by_asc(Column::Rank)
+        .order_by_asc(Column::Id);
+    items(tx, query.limit(limit)).await
+}
+
+/// The items that somebody holds, those claimed last first, up to `limit`.
+pub(super) async fn held(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<WorkItem>> {
+    let held = of(tx, project).filter(Column::LeaseId.is_not_null());
+    items(tx, held.order_by_desc(Column::ClaimedAt).order_by_asc(Column::Id).limit(limit)).await
+}
+
+/// The items that are held on a branch, or by some principals.
+pub(super) async fn held_on(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    branch: Option<&str>,
+    whose: &BTreeSet<PrincipalId>,
+) -> Result<Vec<WorkItem>> {
+    let on_it = branch.map(|branch| Column::Branch.eq(branch));
+    let theirs = Column::HolderId.is_in(whose.iter().map(|principal| principal.0));
+    let query = of(tx, project).filter(Column::LeaseId.is_not_null());
+    items(tx, query.filter(Condition::any().add_option(on_it).add(theirs))).await
+}
+
+/// The places of a lane: that of its first item and of its last.
+pub(super) async fn ends(tx: &Tx<'_>, project: ProjectId, lane: &Lane) -> Result<Option<(i64, i64)>> {
+    let end = |order: Order| {
+        let query =
+            of(tx, project).filter(Column::Lane.eq(lane.as_str())).order_by(Column::Rank, order.clone());
+        query.order_by(Column::Id, order).select_only().column(Column::Rank).limit(1)
+    };
+    let first: Option<i64> = end(Order::Asc).into_tuple().one(tx.conn()).await?;
+    let last: Option<i64> = end(Order::Desc).into_tuple().one(tx.conn()).await?;
+    Ok(first.zip(last))
+}
+
+/// The place of the item that comes before a place in a lane, if one does.
+pub(super) async fn rank_before(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    lane: &Lane,
+    rank: i64,
+) -> Result<Option<i64>> {
+    let query = of(tx, project).filter(Column::Lane.eq(lane.as_str())).filter(Column::Rank.lt(rank));
+    let query =
+        query.order_by_desc(Column::Rank).order_by_desc(Column::Id).select_only().column(Column::Rank);
+    Ok(query.limit(1).into_tuple().one(tx.conn()).await?)
+}
+
+/// All items of a lane, in their order.
+pub(super) async fn in_lane(tx: &Tx<'_>, project: ProjectId, lane: &Lane) -> Result<Vec<WorkItem>> {
+    let query = of(tx, project).filter(Column::Lane.eq(lane.as_str()));
+    items(tx, query.order_by_asc(Column::Rank).order_by_asc(Column::Id)).await
+}
+
+/// How many items a lane has, beside some.
+pub(super) async fn count_in(tx: &Tx<'_>, project: ProjectId, lane: &Lane) -> Result<u64> {
+    Ok(of(tx, project).filter(Column::Lane.eq(lane.as_str())).count(tx.conn()).await?)
+}
+
+pub(super) async fn count_by_lane(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeMap<String, u64>> {
+    let rows: Vec<(String, i64)> = of(tx, project)
+        .select_only()
+        .column(Column::Lane)
+        .column_as(Column::Id.count(), "count")
+        .group_by(Column::Lane)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let count = |(lane, count): (String, i64)| Ok((lane, u64::try_from(count).map_err(Error::internal)?));
+    rows.into_iter().map(count).collect()
+}
+
+/// Writes items as they are now, new ones and others.
+pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, items: &[WorkItem]) -> Result<()> {
+    let is_written = |column: &Column| {
+        !matches!(column, Column::Id | Column::TenantId | Column::ProjectId | Column::CreatedAt)
+    };
+    for items in items.chunks(ROWS) {
+        let rows: Vec<_> = items.iter().map(|item| to_row(tx, project, item)).collect::<Result<_>>()?;
+        let again =
+            OnConflict::column(Column::Id).update_columns(Column::iter().filter(is_written)).to_owned();
+        Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn delete(tx: &Tx<'_>, project: ProjectId, id: WorkItemId) -> Result<()> {
+    dependencies::remove(tx, project, id).await?;
+    comments::remove(tx, project, id).await?;
+    tx.delete::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::Id.eq(id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
+    let others = dependencies::purge(tx, project, limit).await? + comments::purge(tx, project, limit).await?;
+    Ok(others + tx.delete_some::<Entity>(Column::Id, Column::ProjectId.eq(project.0), limit).await?)
+}
+
+/// A claim, as whoever looks after those of all tenants sees it.
+pub(super) type Seen = (TenantId, ProjectId, WorkItemId);
+
+/// Claims that ran out before a time, up to `limit`, behind one of them: the longest over first.
+pub(super) async fn expired(
+    tx: &DoorTx<'_>,
+    now: Time,
+    behind: Option<(Time, WorkItemId)>,
+    limit: u64,
+) -> Result<Vec<(Time, Seen)>> {
+    let mut query = Entity::find().filter(Column::LeaseId.is_not_null()).filter(Column::ExpiresAt.lte(now));
+    if let Some((at, WorkItemId(id))) = behind {
+        let later = Condition::all().add(Column::ExpiresAt.eq(at)).add(Column::Id.gt(id));
+        query = query.filter(Condition::any().add(Column::ExpiresAt.gt(at)).add(later));
+    }
+    let rows: Vec<(Time, Uuid, Uuid, Uuid)> = query
+        .order_by_asc(Column::ExpiresAt)
+        .order_by_asc(Column::Id)
+        .select_only()
+        .columns([Column::ExpiresAt, Column::TenantId, Column::ProjectId, Column::Id])
+        .limit(limit)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let claim = |(at, tenant, project, id)| (at, (TenantId(tenant), ProjectId(project), WorkItemId(id)));
+    Ok(rows.into_iter().map(claim).collect())
+}
+
+/// What holders came with, up to `limit`, behind one of them in their order.
+pub(super) async fn credentials(
+    tx: &DoorTx<'_>,
+    behind: Option<Credential>,
+    limit: u64,
+) -> Result<Vec<Credential>> {
+    let mut query = Entity::find().filter(Column::LeaseId.is_not_null());
+    if let Some(behind) = behind {
+        query = query.filter(Column::Credential.gt(behind.to_string()));
+    }
+    let rows: Vec<String> = query
+        .filter(Column::Credential.is_not_null())
+        .order_by_asc(Column::Credential)
+        .select_only()
+        .column(Column::Credential)
+        .distinct()
+        .limit(limit)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    rows.iter().map(|row| row.parse().map_err(Error::internal)).collect()
+}
+
+/// The claims of those who came with something.
+pub(super) async fn held_with(tx: &DoorTx<'_>, credentials: &[Credential]) -> Result<Vec<Seen>> {
+    let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
+        .filter(Column::LeaseId.is_not_null())
+        .filter(Column::Credential.is_in(credentials.iter().map(Credential::to_string)))
+        .select_only()
+        .columns([Column::TenantId, Column::ProjectId, Column::Id])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let claim = |(tenant, project, id)| (TenantId(tenant), ProjectId(project), WorkItemId(id));
+    Ok(rows.into_iter().map(claim).collect())
+}
