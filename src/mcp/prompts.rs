@@ -73,8 +73,9 @@ it.
 
 While you work, call `update_work` every few minutes: that and your pushes keep the claim. When it is refused as \
 lease_lost, stop: somebody else may be at it. End with `finish_work` and the commit. Ask \
-`list_changes` with your last nextAfter before each larger step; do not poll. A client that can subscribe is told of changes of trackside://project/{projectId}/digest. After you pushed, ask `list_runs` with your \
-commit. When a call is refused, its answer says what to do; after rate_limited, wait for retryAfterMs.",
+`list_changes` with your last nextAfter before each larger step; do not poll. A client that can subscribe is told of \
+changes of trackside://project/{projectId}/digest. After you pushed, ask `list_runs` with your commit. \
+When a call is refused, its answer says what to do; after rate_limited, wait for retryAfterMs.",
     },
     Row {
         name: "handoff",
@@ -100,7 +101,8 @@ ones you mean.
 4. Give back with `release_work` what you hold and have not finished, and say why.
 5. Write the note, at most a page: what was asked; what is done, by commit; what is not done, and why; what fails, by \
 runId and name; what to do first; questions for a person; and the nextAfter from which the next one goes on.
-6. Put it where the next one will look: in the reason that you give it back with, in the pull request, or beside the documents.
+6. Put it where the next one will look: in the reason that you give it back with, in the pull request, or beside the \
+documents.
 
 State only what you have checked. What you believe and did not check, say as such.",
     },
