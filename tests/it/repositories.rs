@@ -147,8 +147,8 @@ async fn what_was_missed_while_nobody_looked_is_read_within_the_hour_or_at_the_s
     eventually("the hour's scan", async || project.artifact("docs/prd.md").await["version"] == "1.1").await;
     project.scanned().await;
     let told = project.all("/events").await.len();
-    server.advance(3601);
     let before = project.scan().await["startedAt"].clone();
+    server.advance(3601);
     eventually("another hour's scan", async || project.scanned().await["startedAt"] != before).await;
     assert_eq!(project.all("/events").await.len(), told, "nothing changed, and nothing is told");
 
