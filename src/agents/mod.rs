@@ -208,8 +208,7 @@ pub async fn report_status(
                 projects::find(tx, project).await?;
                 let events = note(&context, tx, project, id, evidence).await?;
                 let agent = find(tx, project, id).await?;
-                let events = events.into_iter().map(|event| (None, event)).collect();
-                events::append(&context, tx, project, events).await?;
+                events::tell(&context, tx, project, events).await?;
                 Ok(agent)
             })
         })
@@ -298,10 +297,7 @@ pub async fn retire(app: &App, tx: &Tx<'_>, who: &PrincipalRecord) -> Result<()>
     let mut told = Vec::new();
     for project in projects {
         let Some(before) = store::remove(tx, project, who.id).await? else { continue };
-        let is_there = match projects::find(tx, project).await {
-            Err(error) if error.code == Code::NotFound => false,
-            found => found.map(|_| true)?,
-        };
+        let is_there = projects::find_if_there(tx, project).await?.is_some();
         if is_there && before.status != AgentStatus::Idle {
             let now = app.clock.now();
             let after = Presence { status: AgentStatus::Idle, since: now, ..before.clone() };
@@ -309,7 +305,7 @@ pub async fn retire(app: &App, tx: &Tx<'_>, who: &PrincipalRecord) -> Result<()>
         }
     }
     for (project, event) in told {
-        events::append(app, tx, project, vec![(None, event)]).await?;
+        events::tell(app, tx, project, vec![event]).await?;
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use crate::{
     accounts::members,
     app::App,
     clock::Time,
-    database::{Door, TenantId, Tx},
-    error::{Code, Error, Result, chain},
+    database::{Door, TenantId},
+    error::{Error, Result, chain},
     events,
     projects::{self, ProjectId},
 };
@@ -59,12 +59,11 @@ async fn write(app: Arc<App>, whose: Whose, evidence: Evidence) {
     let (context, again, database) = (Arc::clone(&app), evidence.clone(), app.database.in_background());
     let written = database.write(tenant, move |tx| {
         Box::pin(async move {
-            if !is_there(tx, project).await? {
+            if projects::find_if_there(tx, project).await?.is_none() {
                 return Ok(None);
             }
             let (presence, events) = take_in(&context, tx, project, principal, evidence).await?;
-            let events = events.into_iter().map(|event| (None, event)).collect();
-            events::append(&context, tx, project, events).await?;
+            events::tell(&context, tx, project, events).await?;
             Ok(presence)
         })
     });
@@ -74,13 +73,6 @@ async fn write(app: Arc<App>, whose: Whose, evidence: Evidence) {
             tracing::warn!(error = %chain(&error), "signs of life could not be written; this is tried again");
             app.signs.keep(whose, &again);
         }
-    }
-}
-
-async fn is_there(tx: &Tx<'_>, project: ProjectId) -> Result<bool> {
-    match projects::find(tx, project).await {
-        Err(error) if error.code == Code::NotFound => Ok(false),
-        found => found.map(|_| true),
     }
 }
 
@@ -109,7 +101,7 @@ async fn tell_silent(app: &Arc<App>, tenant: TenantId, project: ProjectId, until
     let (context, database) = (Arc::clone(app), app.database.in_background());
     let write = database.write(tenant, move |tx| {
         Box::pin(async move {
-            if !is_there(tx, project).await? {
+            if projects::find_if_there(tx, project).await?.is_none() {
                 return store::purge(tx, project, BATCH).await;
             }
             let silent = store::hold_silent(tx, project, until, BATCH).await?;
@@ -121,9 +113,9 @@ async fn tell_silent(app: &Arc<App>, tenant: TenantId, project: ProjectId, until
                 store::save(tx, project, &after).await?;
                 let who = known.get(&before.principal);
                 let who = who.ok_or_else(|| Error::internal("an agent is no principal"))?;
-                events.push((None, event(who, before, &after, "silence")));
+                events.push(event(who, before, &after, "silence"));
             }
-            events::append(&context, tx, project, events).await?;
+            events::tell(&context, tx, project, events).await?;
             Ok(silent.len() as u64)
         })
     });

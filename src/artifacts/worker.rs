@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    ArtifactId, Patterns, Revision, RevisionId,
+    ArtifactId, ArtifactKind, Patterns, Revision, RevisionId,
     plan::{Found, Known, Lines, Plan, Step, distinct},
     reread::{Reread, Tally, gone_event},
     scan::{self, Reconciliation, Scan, ScanState},
@@ -29,7 +29,7 @@ use crate::{
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     webhooks::reconcile,
-    work,
+    work::{self, documents::Story},
 };
 
 /// The name of the job, which has the project's id.
@@ -118,13 +118,9 @@ async fn begin(app: &Arc<App>, job: &Job) -> Result<Option<Reading>> {
         Box::pin(async move {
             tx.lock(id.0).await?;
             jobs::hold(tx, &held).await?;
-            let project = match projects::find(tx, id).await {
-                Ok(project) => project,
-                Err(error) if error.code == Code::NotFound => {
-                    jobs::finish(tx, &[held]).await?;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
+            let Some(project) = projects::find_if_there(tx, id).await? else {
+                jobs::finish(tx, &[held]).await?;
+                return Ok(None);
             };
             let now = context.clock.now();
             if !context.config.git.scans {
@@ -303,11 +299,11 @@ impl Reading {
             let payload = json!({ "done": self.scan.done, "total": self.scan.total });
             self.events.push(NewEvent { name: EventName::ArtifactScanProgress, payload });
         }
-        let read = documents.iter().map(|reread| reread.artifact.id).collect();
+        let stories = documents.iter().filter_map(|reread| Story::told_by(&reread.artifact)).collect();
         self.commit(|app, tx, project| {
             Box::pin(async move {
                 store::save_all(tx, project, documents).await?;
-                work::documents::follow(app, tx, project, read).await
+                work::documents::follow(app, tx, project, stories).await
             })
         })
         .await
@@ -367,7 +363,8 @@ impl Reading {
         let may_drift = self.may_drift && self.scan.state == ScanState::Succeeded;
         self.commit(move |app, tx, project| {
             Box::pin(async move {
-                let gone = removed.iter().map(|(known, _)| known.id).collect();
+                let gone = removed.iter().filter(|(known, _)| known.kind == ArtifactKind::Story);
+                let gone = gone.map(|(known, _)| Story::gone(known.id)).collect();
                 store::remove_all(tx, project, removed, app.clock.now()).await?;
                 let mut told = work::documents::follow(app, tx, project, gone).await?;
                 if may_drift {
@@ -408,8 +405,7 @@ impl Reading {
                 jobs::hold(tx, &job).await?;
                 store::scans::save(tx, project, &scan).await?;
                 events.extend(part(&app, tx, project).await?);
-                events::append(&app, tx, project, events.into_iter().map(|event| (None, event)).collect())
-                    .await
+                events::tell(&app, tx, project, events).await
             })
         });
         write.await

@@ -321,8 +321,7 @@ pub async fn detect_conflicts(
                 let (detected, resolved) =
                     (count(EventName::ConflictDetected), count(EventName::ConflictResolved));
                 let open = count_open(tx, project).await?;
-                let events = events.into_iter().map(|event| (None, event)).collect();
-                events::append(&context, tx, project, events).await?;
+                events::tell(&context, tx, project, events).await?;
                 Ok(Detection { detected, resolved, open })
             })
         })

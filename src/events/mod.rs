@@ -218,6 +218,14 @@ pub async fn create_log(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<()
     store::insert_head(tx, project, LogId(app.ids.uuid())).await
 }
 
+/// Appends events that no delivery caused; see [`append`].
+///
+/// # Errors
+/// The database's.
+pub async fn tell(app: &App, tx: &Tx<'_>, project: ProjectId, events: Vec<NewEvent>) -> Result<()> {
+    append(app, tx, project, events.into_iter().map(|event| (None, event)).collect()).await
+}
+
 /// Appends events in the transaction of the change that caused them; the last thing such a transaction does,
 /// because every other writer of this project waits for its commit from here on. Beside each event stands the
 /// delivery that caused it, if one did.

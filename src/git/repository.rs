@@ -20,8 +20,8 @@ use super::{
 
 /// Fetches no contents but those that are asked for by name; a host that cannot leave them out sends them all.
 const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none"];
-/// Commits that are fetched: enough to tell who changed what in a push.
-const DEPTH: &str = "--depth=50";
+/// How many commits are fetched and looked at: enough to tell who changed what in a push.
+const NEWEST: &str = "50";
 /// What the fetched branch is called here.
 const TRACKED: &str = "refs/trackside/tracked";
 /// How often the size of a cache is looked at while it is fetched.
@@ -141,7 +141,8 @@ impl<'a> Repository<'a> {
             self.ask(&from).await?
         } else {
             let refspec = format!("+{from}:{TRACKED}");
-            self.speak(&[&FETCH[..], &[DEPTH, "origin", &refspec]].concat(), &[]).await?;
+            let depth = format!("--depth={NEWEST}");
+            self.speak(&[&FETCH[..], &[&depth, "origin", &refspec]].concat(), &[]).await?;
             TRACKED.to_owned()
         };
         let head = self.run(&["rev-parse", "--verify", &format!("{newest}^{{commit}}")]).output().await?;
@@ -274,6 +275,21 @@ impl<'a> Repository<'a> {
         Ok(Contents { stdout: BufReader::with_capacity(64 * 1024, stdout), _running: running })
     }
 
+    /// The newest commits on the way to one, as a range: as many as are fetched, also where the rest is here.
+    async fn newest(&self, commit: &str) -> Fetched<String> {
+        if self.cache.lender().is_none() {
+            return Ok(commit.to_owned());
+        }
+        let skip = format!("--skip={NEWEST}");
+        let arguments = ["rev-list", "--first-parent", "--max-count=1", &skip, commit];
+        let before = self.run(&arguments).output().await?.unwrap_or_default();
+        let before = String::from_utf8_lossy(&before);
+        Ok(match before.trim() {
+            "" => commit.to_owned(),
+            before => format!("{before}..{commit}"),
+        })
+    }
+
     /// Who changed each file of some folders last on the way to `commit`: since `known`, if that is still on the way, and
     /// otherwise as far as commits were fetched.
     ///
@@ -292,7 +308,10 @@ impl<'a> Repository<'a> {
         };
         let printed = match since {
             Some(printed) => printed,
-            None => log(commit.to_owned()).await?.map_err(|words| GitError::told(&words, None))?,
+            None => {
+                let range = self.newest(commit).await?;
+                log(range).await?.map_err(|words| GitError::told(&words, None))?
+            }
         };
         Ok(Changes::parse(&printed))
     }

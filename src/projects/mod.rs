@@ -237,7 +237,15 @@ pub async fn reach(app: &App, principal: &Principal, id: ProjectId) -> Result<Pr
 /// # Errors
 /// `not_found` for one that is not there or was deleted.
 pub async fn find(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
-    store::find(tx, id).await?.ok_or_else(|| Error::not_found("project"))
+    find_if_there(tx, id).await?.ok_or_else(|| Error::not_found("project"))
+}
+
+/// A project of this transaction's tenant; none if it is not there or was deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn find_if_there(tx: &Tx<'_>, id: ProjectId) -> Result<Option<Project>> {
+    store::find(tx, id).await
 }
 
 /// The same, and nobody else changes anything about it until the transaction ends: what is read can be relied on in
@@ -246,8 +254,16 @@ pub async fn find(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
 /// # Errors
 /// `not_found` for one that is not there or was deleted, `unavailable` when somebody else holds it for too long.
 pub async fn hold(tx: &Tx<'_>, id: ProjectId) -> Result<Project> {
+    hold_if_there(tx, id).await?.ok_or_else(|| Error::not_found("project"))
+}
+
+/// The same; none if it is not there or was deleted.
+///
+/// # Errors
+/// `unavailable` when somebody else holds it for too long.
+pub async fn hold_if_there(tx: &Tx<'_>, id: ProjectId) -> Result<Option<Project>> {
     tx.lock(id.0).await?;
-    find(tx, id).await
+    find_if_there(tx, id).await
 }
 
 /// Changes a project and tells its log.

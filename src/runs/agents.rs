@@ -126,8 +126,7 @@ pub async fn begin_run(
             Box::pin(async move {
                 projects::hold(tx, project).await?;
                 let events = record(&context, tx, project, None, &run, run.state.stated_at).await?;
-                let events = events.into_iter().map(|event| (None, event)).collect();
-                events::append(&context, tx, project, events).await?;
+                events::tell(&context, tx, project, events).await?;
                 Ok(run)
             })
         })
@@ -193,8 +192,7 @@ pub async fn update_run(
                 let Some(run) = known.told(&caller, patch, now)? else { return Ok(known) };
                 if ends {
                     let events = record(&context, tx, project, Some(known.state.status), &run, now).await?;
-                    let events = events.into_iter().map(|event| (None, event)).collect();
-                    events::append(&context, tx, project, events).await?;
+                    events::tell(&context, tx, project, events).await?;
                 } else {
                     store::save(tx, project, &run, false).await?;
                 }

@@ -73,11 +73,7 @@ async fn close(
         .in_background()
         .write(tenant, move |tx| {
             Box::pin(async move {
-                let is_there = match projects::hold(tx, project).await {
-                    Ok(_) => true,
-                    Err(error) if error.code == Code::NotFound => false,
-                    Err(error) => return Err(error),
-                };
+                let is_there = projects::hold_if_there(tx, project).await?.is_some();
                 let mut events = Vec::new();
                 for mut run in store::still_due(tx, project, &runs, now).await? {
                     let before = run.state.status;
@@ -88,8 +84,7 @@ async fn close(
                         false => store::save(tx, project, &run, false).await?,
                     }
                 }
-                let events = events.into_iter().map(|event| (None, event)).collect();
-                events::append(&context, tx, project, events).await
+                events::tell(&context, tx, project, events).await
             })
         })
         .await

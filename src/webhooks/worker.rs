@@ -144,14 +144,13 @@ async fn understand(
     let (Arguments { replay }, Some(delivery)) = (Arguments::of(job)?, delivery) else { return Ok(None) };
     let id = delivery.project;
     if let Entry::Vacant(vacant) = projects.entry(id) {
-        vacant.insert(match projects::find(tx, id).await {
-            Ok(project) => {
+        vacant.insert(match projects::find_if_there(tx, id).await? {
+            Some(project) => {
                 let patterns = Patterns::compile(&project.config.artifact_paths)?;
                 let is_read = scan::find(app, tx, id).await?.reads();
                 Some(Arc::new(Met { project, patterns, is_read }))
             }
-            Err(error) if error.code == Code::NotFound => None,
-            Err(error) => return Err(error),
+            None => None,
         });
     }
     let Some(project) = projects.get(&id).cloned().flatten() else { return Ok(None) };

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{WorkItem, WorkItemId, lanes::Lane, store};
 use crate::{
-    app::App,
     artifacts::{self, ArtifactId},
     clock::Time,
     database::Tx,
     error::{Code, Error, Result},
-    events::{self, NewEvent},
+    events::NewEvent,
     projects::{Project, ProjectId},
     prose::parse_line,
 };
@@ -89,9 +88,8 @@ pub(super) async fn link(
             "the project has no such document; list its artifacts",
         ));
     };
-    if let Some(other) =
-        store::by_artifact_id(tx, project, artifact).await?.filter(|other| other.id != item.id)
-    {
+    let others = store::by_artifacts(tx, project, std::iter::once(artifact)).await?;
+    if let Some(other) = others.into_iter().find(|other| other.id != item.id) {
         let why = format!("the work item {} ({}) is one thing with {}", other.title, other.id, document.path);
         return Err(Error::new(Code::Conflict, why));
     }
@@ -144,21 +142,6 @@ fn waits(blocks: &BTreeMap<WorkItemId, BTreeSet<WorkItemId>>, item: WorkItemId, 
     false
 }
 
-/// Counts anew what those wait for that wait for items which are done now, or are not any more; gives those for which
-/// that makes a difference. The items are as they will be saved.
-pub(super) async fn unblock(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    changed: &[WorkItem],
-    now: Time,
-    events: &mut Vec<NewEvent>,
-) -> Result<Vec<WorkItem>> {
-    store::save(tx, project, changed).await?;
-    let ids: Vec<_> = changed.iter().map(|item| item.id).collect();
-    let counts = store::count_blockers(tx, project, &ids).await?;
-    recount(tx, project, counts.into_keys().collect(), now, events).await
-}
-
 /// Counts anew what some items wait for; gives those for which that makes a difference.
 pub(super) async fn recount(
     tx: &Tx<'_>,
@@ -185,9 +168,4 @@ pub(super) async fn recount(
         }
     }
     Ok(changed)
-}
-
-/// Tells the project's log; the last thing that a transaction does.
-pub(super) async fn tell(app: &App, tx: &Tx<'_>, project: ProjectId, events: Vec<NewEvent>) -> Result<()> {
-    events::append(app, tx, project, events.into_iter().map(|event| (None, event)).collect()).await
 }

@@ -17,6 +17,7 @@ use futures::future::join_all;
 use super::{
     WorkItem, WorkItemId,
     context::Pack,
+    lanes::Lane,
     lease::{BOUNDS, Held, LASTS},
     round::Round,
 };
@@ -27,7 +28,7 @@ use crate::{
     audit::CallRecord,
     database::{GroupCommit, TenantId},
     error::{Code, Error, Result, chain},
-    projects::ProjectId,
+    projects::{ProjectConfig, ProjectId},
     prose::{parse_line, parse_text},
 };
 
@@ -173,6 +174,17 @@ impl Wish {
             Self::Finish { .. } => Some("finished"),
             Self::Release { held: Some(_), .. } => Some("gave back"),
             Self::Update { .. } | Self::Release { .. } => None,
+        }
+    }
+
+    /// The lanes to which it may lead; one that it names may be none of the board's.
+    pub(super) fn leads_to(&self, config: &ProjectConfig) -> Vec<Lane> {
+        let named = |lane: &str| Lane::parse("/lane", lane, config).ok().into_iter().collect();
+        match self {
+            Self::Claim { .. } => vec![Lane::doing()],
+            Self::Update { lane, .. } => lane.as_deref().map(named).unwrap_or_default(),
+            Self::Finish { lane, .. } => named(lane.as_deref().unwrap_or("done")),
+            Self::Release { .. } => Lane::all(config).collect(),
         }
     }
 

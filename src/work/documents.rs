@@ -5,9 +5,16 @@
 //! repository is only read. While somebody holds the item its lane is theirs to say, and the file's word counts when the
 //! claim ends. An item whose document is gone goes to the backlog, with all that was said about it.
 
-use super::{Priority, WorkItem, WorkItemId, lanes::Lane, lease::Claim, round::Round, store};
+use std::collections::HashMap;
+
+use super::{WorkItem, WorkItemId, lanes::Lane, round::Round, store};
 use crate::{
-    app::App, artifacts::ArtifactId, database::Tx, error::Result, events::NewEvent, projects::ProjectId,
+    app::App,
+    artifacts::{Artifact, ArtifactId, ArtifactKind},
+    database::Tx,
+    error::Result,
+    events::NewEvent,
+    projects::ProjectId,
     prose::to_line,
 };
 
@@ -16,19 +23,34 @@ const TITLE: usize = 200;
 /// Who makes items of stories.
 const MAKER: &str = "the repository";
 
-/// A story whose item does not say what it says, or that has none.
-pub(super) struct Story {
-    pub(super) artifact: ArtifactId,
+/// What a story says of itself.
+pub struct Story {
+    artifact: ArtifactId,
     /// What it is called, by whoever could push.
-    pub(super) title: String,
-    pub(super) status: Option<String>,
-    pub(super) is_removed: bool,
-    /// The item that is one thing with it.
-    pub(super) item: Option<WorkItemId>,
+    title: String,
+    status: Option<String>,
+    is_gone: bool,
 }
 
-/// Lets items say what some documents say that were read or are gone, in the transaction of that, while the project is
-/// held; gives what the log is to be told.
+impl Story {
+    /// What a document says, if it is a story.
+    pub fn told_by(document: &Artifact) -> Option<Self> {
+        (document.kind == ArtifactKind::Story).then(|| Self {
+            artifact: document.id,
+            title: document.title.as_ref().unwrap_or(&document.name).clone(),
+            status: document.status.clone(),
+            is_gone: false,
+        })
+    }
+
+    /// That it is there no more.
+    pub fn gone(artifact: ArtifactId) -> Self {
+        Self { artifact, title: String::new(), status: None, is_gone: true }
+    }
+}
+
+/// Lets items say what some stories say that were read or are gone, in the transaction of that, while the project is held;
+/// gives what the log is to be told.
 ///
 /// # Errors
 /// The database's.
@@ -36,72 +58,73 @@ pub async fn follow(
     app: &App,
     tx: &Tx<'_>,
     project: ProjectId,
-    documents: Vec<ArtifactId>,
+    stories: Vec<Story>,
 ) -> Result<Vec<NewEvent>> {
-    let stories = store::differing(tx, project, documents).await?;
     if stories.is_empty() {
         return Ok(Vec::new());
     }
-    let known = stories.iter().filter_map(|story| story.item).collect();
-    let Some(mut round) = Round::over(app, tx, project, known).await? else { return Ok(Vec::new()) };
-    stories.into_iter().for_each(|story| round.follow(story));
+    let items = store::by_artifacts(tx, project, stories.iter().map(|story| story.artifact)).await?;
+    let items: HashMap<_, _> = items.into_iter().filter_map(|item| Some((item.artifact?, item.id))).collect();
+    let Some(mut round) = Round::over(app, tx, project, items.values().copied().collect()).await? else {
+        return Ok(Vec::new());
+    };
+    for story in stories {
+        match items.get(&story.artifact) {
+            Some(item) => round.follow(*item, story),
+            None if story.is_gone => {}
+            None => round.begin(story),
+        }
+    }
     round.save(tx).await
 }
 
+/// A text of anybody as the title of an item.
+fn title(text: &str) -> String {
+    to_line(text, TITLE).unwrap_or_else(|| "A story without a title".to_owned())
+}
+
 impl Round<'_> {
-    fn follow(&mut self, story: Story) {
-        let title = to_line(&story.title, TITLE).unwrap_or_else(|| "A story without a title".to_owned());
-        let stated = story.status.as_deref().and_then(|status| Lane::of_status(status, &self.project.config));
-        let Some(id) = story.item else {
-            let (id, now) = (WorkItemId(self.app.ids.uuid()), self.now);
-            let lane = stated.unwrap_or_else(Lane::backlog);
-            let item = WorkItem {
-                id,
-                title,
-                description: None,
-                rank: 0,
-                priority: Priority::Normal,
-                role: None,
-                artifact: Some(story.artifact),
-                file_status: story.status,
-                blockers: 0,
-                version: 1,
-                creator: None,
-                creator_name: MAKER.to_owned(),
-                created_at: now,
-                updated_at: now,
-                finished_at: lane.is_done().then_some(now),
-                lane,
-                commit: None,
-                summary: None,
-                claim: Claim::none(),
-                pins: None,
-            };
-            self.events.push(item.changed("created"));
-            return self.add(item);
+    /// Makes the item of a story that has none.
+    fn begin(&mut self, story: Story) {
+        let id = WorkItemId(self.app.ids.uuid());
+        let lane = self.stated_by(&story).unwrap_or_else(Lane::backlog);
+        let item = WorkItem {
+            artifact: Some(story.artifact),
+            file_status: story.status,
+            ..WorkItem::new(id, title(&story.title), lane, MAKER, self.now)
         };
+        self.events.push(item.changed("created"));
+        self.add(item);
+    }
+
+    /// Where a story says that its item is.
+    fn stated_by(&self, story: &Story) -> Option<Lane> {
+        story.status.as_deref().and_then(|status| Lane::of_status(status, &self.project.config))
+    }
+
+    fn follow(&mut self, id: WorkItemId, story: Story) {
+        let stated = self.stated_by(&story);
         let Some(item) = self.items.get_mut(&id) else { return };
-        let before = item.clone();
-        let is_news = item.file_status != story.status;
-        item.file_status = story.status;
-        if item.creator.is_none() && !story.is_removed {
-            item.title = title;
-        }
-        let is_free = item.claim.lease.is_none();
-        let to = match story.is_removed {
-            true => (!item.lane.is_done()).then(Lane::backlog),
-            false => stated.filter(|_| is_news),
-        };
-        let to = to.filter(|to| is_free && *to != before.lane);
-        if *item == before && to.is_none() {
+        if item.file_status.as_deref().unwrap_or_default() == story.status.as_deref().unwrap_or_default() {
             return;
         }
-        let change = match (story.is_removed, &to) {
+        item.file_status = story.status;
+        if item.creator.is_none() && !story.is_gone {
+            item.title = title(&story.title);
+        }
+        let from = item.lane.clone();
+        let to = match story.is_gone {
+            true => (!from.is_done()).then(Lane::backlog),
+            false => stated,
+        };
+        let is_free = item.claim.lease.is_none();
+        let to = to.filter(|to| is_free && *to != from);
+        let change = match (story.is_gone, &to) {
             (true, _) => "document_removed",
             (false, Some(_)) => "moved",
             (false, None) => "updated",
         };
-        self.go(id, to.unwrap_or(before.lane));
+        self.go(id, to.unwrap_or(from));
         let event = self.items[&id].changed(change);
         self.events.push(event);
     }

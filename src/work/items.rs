@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{
     CommentId, Priority, WorkItem, WorkItemId,
-    board::{link, parse_role, place, recount, tell, unblock, wait_for},
+    board::{link, parse_role, place, recount, wait_for},
     lanes::Lane,
-    lease::{Claim, Reason},
+    lease::Reason,
     store,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     clock::Time,
     database::Tx,
     error::Result,
+    events,
     projects::{self, ProjectId},
     prose::{parse_line, parse_text},
     wire::{Expected, Found, Page},
@@ -128,34 +129,17 @@ pub async fn create_work_item(
             let lane = Lane::parse("/lane", lane.as_deref().unwrap_or("backlog"), &known.config)?;
             let (id, now) = (WorkItemId(app.ids.uuid()), app.clock.now());
             let mut item = WorkItem {
-                id,
-                title,
                 description,
-                rank: 0,
-                lane: lane.clone(),
                 priority: priority.unwrap_or(Priority::Normal),
                 role,
-                artifact: None,
-                file_status: None,
-                blockers: 0,
-                version: 1,
                 creator: Some(who.id),
-                creator_name: who.name.clone(),
-                created_at: now,
-                updated_at: now,
-                finished_at: lane.is_done().then_some(now),
-                commit: None,
-                summary: None,
-                claim: Claim::none(),
-                pins: None,
+                ..WorkItem::new(id, title, lane, &who.name, now)
             };
             place(tx, &known, &mut item, None).await?;
             link(tx, project, &mut item, artifact).await?;
+            wait_for(tx, project, &mut item, blocked_by).await?;
             store::save(tx, project, std::slice::from_ref(&item)).await?;
-            if wait_for(tx, project, &mut item, blocked_by).await? > 0 {
-                store::save(tx, project, std::slice::from_ref(&item)).await?;
-            }
-            tell(app, tx, project, vec![item.changed_by("created", &who)]).await?;
+            events::tell(app, tx, project, vec![item.changed_by("created", &who)]).await?;
             Ok(item)
         })
     });
@@ -227,12 +211,13 @@ pub async fn update_work_item(
                 events.push(item.released(&ended, None));
             }
             events.push(item.changed_by(if is_moved { "moved" } else { "updated" }, &who));
-            let mut changed = vec![item.clone()];
+            store::save(tx, project, std::slice::from_ref(&item)).await?;
             if was_done != item.lane.is_done() {
-                changed.extend(unblock(tx, project, &[item.clone()], now, &mut events).await?);
+                let waiting = store::waiting_for(tx, project, &[id]).await?;
+                let freed = recount(tx, project, waiting, now, &mut events).await?;
+                store::save(tx, project, &freed).await?;
             }
-            store::save(tx, project, &changed).await?;
-            tell(app, tx, project, events).await?;
+            events::tell(app, tx, project, events).await?;
             detailed(tx, project, item).await
         })
     });
@@ -275,11 +260,11 @@ pub async fn delete_work_item(
                 events.push(item.released(&ended, None));
             }
             events.push(item.changed_by("deleted", &who));
-            let waiting = store::count_blockers(tx, project, &[id]).await?;
+            let waiting = store::waiting_for(tx, project, &[id]).await?;
             store::delete(tx, project, id).await?;
-            let freed = recount(tx, project, waiting.into_keys().collect(), now, &mut events).await?;
+            let freed = recount(tx, project, waiting, now, &mut events).await?;
             store::save(tx, project, &freed).await?;
-            tell(&context, tx, project, events).await
+            events::tell(&context, tx, project, events).await
         })
     });
     write.await
@@ -357,7 +342,7 @@ pub async fn add_comment(
             store::save(tx, project, std::slice::from_ref(&item)).await?;
             let mut event = item.changed_by("commented", &who);
             event.payload["commentId"] = serde_json::json!(comment.id.0);
-            tell(&context, tx, project, vec![event]).await?;
+            events::tell(&context, tx, project, vec![event]).await?;
             Ok(comment)
         })
     });

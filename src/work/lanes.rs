@@ -77,6 +77,11 @@ pub fn check(lanes: &[LaneConfig]) -> Result<()> {
 pub struct Lane(String);
 
 impl Lane {
+    /// The lanes of a board, in its order.
+    pub fn all(config: &ProjectConfig) -> impl Iterator<Item = Self> {
+        config.lanes.iter().map(|lane| Self(lane.name.clone()))
+    }
+
     /// What is not ready to be begun.
     pub fn backlog() -> Self {
         Self("backlog".to_owned())

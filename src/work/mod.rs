@@ -118,6 +118,32 @@ pub struct WorkItem {
 }
 
 impl WorkItem {
+    /// One that nobody has claimed or linked to anything yet, and whose place in its lane is not known yet.
+    fn new(id: WorkItemId, title: String, lane: Lane, creator_name: &str, now: Time) -> Self {
+        Self {
+            id,
+            title,
+            description: None,
+            rank: 0,
+            priority: Priority::Normal,
+            role: None,
+            artifact: None,
+            file_status: None,
+            blockers: 0,
+            version: 1,
+            creator: None,
+            creator_name: creator_name.to_owned(),
+            created_at: now,
+            updated_at: now,
+            finished_at: lane.is_done().then_some(now),
+            lane,
+            commit: None,
+            summary: None,
+            claim: Claim::none(),
+            pins: None,
+        }
+    }
+
     /// Puts it into a lane, at a place in it.
     fn move_to(&mut self, lane: Lane, rank: i64, now: Time) {
         if lane.is_done() != self.lane.is_done() {

@@ -23,7 +23,7 @@ use crate::{
     clock::Time,
     database::Tx,
     error::{Code, Error, Result},
-    events::NewEvent,
+    events::{self, NewEvent},
     projects::{self, Project, ProjectId},
 };
 
@@ -61,7 +61,8 @@ impl<'a> Round<'a> {
     ) -> Result<Vec<Result<Granted>>> {
         let known = projects::hold(tx, project).await?;
         let roles = roles(tx, requests).await?;
-        let mut round = Self::read(app, tx, known, requests, &roles).await?;
+        let lanes = requests.iter().flat_map(|request| request.wish.leads_to(&known.config)).collect();
+        let mut round = Self::read(app, tx, known, requests, &roles, lanes).await?;
         // Each is told how the item stood then, whatever becomes of it behind.
         let decided = requests.iter().zip(&roles).map(|(request, roles)| {
             let id = round.one(request, roles)?;
@@ -74,19 +75,20 @@ impl<'a> Round<'a> {
             .zip(requests)
             .map(|(item, request)| item.map(|item| round.granted(item, request, &documents)));
         let granted: Vec<_> = granted.collect();
-        board::tell(app, tx, project, round.save(tx).await?).await?;
+        events::tell(app, tx, project, round.save(tx).await?).await?;
         let done = requests.iter().zip(&granted).filter(|(_, one)| one.is_ok());
         CallRecord::write_all(tx, done.map(|(request, _)| &request.record)).await?;
         Ok(granted)
     }
 
-    /// Reads what requests are about.
+    /// Reads what requests are about, and the lanes to which they may lead.
     async fn read(
         app: &'a App,
         tx: &Tx<'_>,
         project: Project,
         requests: &[Arc<Request>],
         roles: &[Vec<String>],
+        lanes: BTreeSet<Lane>,
     ) -> Result<Self> {
         let (id, now) = (project.id, app.clock.now());
         let named: BTreeSet<_> = requests.iter().filter_map(|request| request.wish.item()).collect();
@@ -106,13 +108,15 @@ impl<'a> Round<'a> {
             items.extend(next);
         }
         let mut blockers: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (item, blocker, title, is_done) in store::blockers(tx, id, &named).await? {
+        let claimed = requests.iter().filter(|request| matches!(request.wish, Wish::Claim { .. }));
+        let claimed: Vec<_> = claimed.filter_map(|request| request.wish.item()).collect();
+        for (item, blocker, title, is_done) in store::blockers(tx, id, &claimed).await? {
             if !is_done {
                 blockers.entry(item).or_default().push((blocker, title));
             }
         }
         let (mut present, mut ends) = (BTreeMap::new(), BTreeMap::new());
-        for lane in project.config.lanes.iter().filter_map(|lane| lane.name.parse::<Lane>().ok()) {
+        for lane in lanes {
             if lane.is_limited(&project.config) {
                 present.insert(lane.clone(), store::count_in(tx, id, &lane).await?);
             }
@@ -442,7 +446,7 @@ impl Round<'_> {
         store::save(tx, project, &changed).await?;
         if !self.turned.is_empty() {
             let ids: Vec<_> = self.turned.iter().copied().collect();
-            let waiting = store::count_blockers(tx, project, &ids).await?.into_keys().collect();
+            let waiting = store::waiting_for(tx, project, &ids).await?;
             let freed = board::recount(tx, project, waiting, self.now, &mut self.events).await?;
             store::save(tx, project, &freed).await?;
         }
@@ -458,12 +462,9 @@ impl<'a> Round<'a> {
         project: ProjectId,
         ids: Vec<WorkItemId>,
     ) -> Result<Option<Self>> {
-        let known = match projects::hold(tx, project).await {
-            Ok(known) => known,
-            Err(error) if error.code == Code::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut round = Self::read(app, tx, known, &[], &[]).await?;
+        let Some(known) = projects::hold_if_there(tx, project).await? else { return Ok(None) };
+        let lanes = Lane::all(&known.config).collect();
+        let mut round = Self::read(app, tx, known, &[], &[], lanes).await?;
         let items = store::by_ids(tx, project, ids).await?;
         round.items = items.into_iter().map(|item| (item.id, item)).collect();
         Ok(Some(round))

@@ -8,7 +8,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    WorkItem, WorkItemId, board,
+    WorkItem, WorkItemId,
     lease::{Lease, Reason, SignOfLife},
     round::Round,
     store::{self, Seen},
@@ -19,7 +19,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId, Tx},
     error::{Code, Result, chain},
-    events::NewEvent,
+    events::{self, NewEvent},
     projects::ProjectId,
 };
 
@@ -120,7 +120,7 @@ async fn end(
         round.free(item.id, to, reason, None)?;
     }
     let events = round.save(tx).await?;
-    board::tell(app, tx, project, events).await
+    events::tell(app, tx, project, events).await
 }
 
 /// A sign of life from elsewhere: a push, or a run that began or ended.

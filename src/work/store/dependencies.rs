@@ -67,31 +67,23 @@ pub(in super::super) async fn blockers(
     Ok(rows.into_iter().filter_map(told).collect())
 }
 
-/// How many items that are not done each of those waits for that wait for one of some items.
-pub(in super::super) async fn count_blockers(
+/// Those that wait for one of some items.
+pub(in super::super) async fn waiting_for(
     tx: &Tx<'_>,
     project: ProjectId,
-    changed: &[WorkItemId],
-) -> Result<BTreeMap<WorkItemId, u32>> {
-    if changed.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+    blockers: &[WorkItemId],
+) -> Result<Vec<WorkItemId>> {
     let waiting: Vec<Uuid> = tx
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
-        .filter(Column::BlockerId.is_in(changed.iter().map(|item| item.0)))
+        .filter(Column::BlockerId.is_in(blockers.iter().map(|item| item.0)))
         .select_only()
         .column(Column::WorkItemId)
         .distinct()
         .into_tuple()
         .all(tx.conn())
         .await?;
-    let waiting: Vec<_> = waiting.into_iter().map(WorkItemId).collect();
-    let mut counts: BTreeMap<_, _> = waiting.iter().map(|item| (*item, 0)).collect();
-    for (item, _, _, is_done) in blockers(tx, project, &waiting).await? {
-        *counts.entry(item).or_default() += u32::from(!is_done);
-    }
-    Ok(counts)
+    Ok(waiting.into_iter().map(WorkItemId).collect())
 }
 
 /// Has an item wait for these alone.

@@ -3,7 +3,6 @@
 mod comments;
 mod dependencies;
 mod rows;
-mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +15,7 @@ use sea_orm::{
 use self::rows::{to_item, to_row};
 pub(super) use self::{
     comments::{comments, insert_comment, newest_comments},
-    dependencies::{blockers, blocks, count_blockers, replace_blockers},
-    stories::differing,
+    dependencies::{blockers, blocks, replace_blockers, waiting_for},
 };
 use super::{WorkItem, WorkItemFilter, WorkItemId, lanes::Lane};
 use crate::{
@@ -54,13 +52,13 @@ pub(super) async fn by_ids(tx: &Tx<'_>, project: ProjectId, ids: Vec<WorkItemId>
     items(tx, of(tx, project).filter(Column::Id.is_in(ids.into_iter().map(|id| id.0)))).await
 }
 
-/// The item that is one thing with a document.
-pub(super) async fn by_artifact_id(
+/// The items that are one thing with some documents.
+pub(super) async fn by_artifacts(
     tx: &Tx<'_>,
     project: ProjectId,
-    artifact: ArtifactId,
-) -> Result<Option<WorkItem>> {
-    Ok(items(tx, of(tx, project).filter(Column::ArtifactId.eq(artifact.0))).await?.pop())
+    artifacts: impl Iterator<Item = ArtifactId>,
+) -> Result<Vec<WorkItem>> {
+    items(tx, of(tx, project).filter(Column::ArtifactId.is_in(artifacts.map(|artifact| artifact.0)))).await
 }
 
 /// A page of a project's items, oldest first.
