@@ -117,10 +117,10 @@ async fn while_redis_is_away_the_bucket_of_the_instance_decides_at_once_and_neve
         }
         let began = Instant::now();
         let granted = instance.calls(&tool, 1).await;
-        // 50 ms, and what a busy machine needs to notice.
-        assert!(began.elapsed() < Duration::from_millis(200), "{:?} while Redis {how}", began.elapsed());
+        // 50 ms, and what a busy machine needs to notice; a hundred who wait would take 5 s.
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?} while Redis {how}", began.elapsed());
         let granted = granted + instance.calls(&tool, 99).await;
-        assert!(began.elapsed() < Duration::from_millis(500), "only the first waits while Redis {how}");
+        assert!(began.elapsed() < Duration::from_secs(2), "only the first waits while Redis {how}");
         assert_eq!(granted, 60, "one bucket per instance, whose clock stands still, while Redis {how}");
         if how == "hangs" {
             server.go_on()

@@ -161,7 +161,7 @@ async fn a_project_that_is_taken_away_is_taken_from_open_streams_on_every_instan
     assert_eq!((near.next().await, far.next().await), (None, None));
     assert_eq!(socket.control("error").await["code"], "unauthenticated");
     assert_eq!(socket.ended().await, Some(1008));
-    assert!(began.elapsed().as_secs_f64() < 3.0, "a second, and a moment: {:?}", began.elapsed());
+    assert!(began.elapsed().as_secs_f64() < 5.0, "a second, and a moment: {:?}", began.elapsed());
     client.get(&lost.path("/events/stream")).await.refused(404, "not_found");
     let mut again = Socket::open(&client).await;
     again.subscribe(&lost, None).await;

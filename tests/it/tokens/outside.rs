@@ -249,7 +249,7 @@ async fn a_token_ends_with_whoever_it_is_for_and_its_streams_do() {
     })
     .await;
     assert_eq!(stream.next().await, None, "{path}");
-    assert!(began.elapsed().as_secs_f64() < 3.0, "a second, and a moment: {:?}", began.elapsed());
+    assert!(began.elapsed().as_secs_f64() < 5.0, "a second, and a moment: {:?}", began.elapsed());
 }
 
 #[tokio::test]
