@@ -11,7 +11,7 @@
 //! Row-level security would keep PostgreSQL from using an index here, because the operator `@@` is not leakproof. So a
 //! search goes through a door of its own, which gives ids; the rows are read in the tenant's transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, Value, prelude::Uuid,
@@ -396,24 +396,26 @@ fn row(terms: &Terms) -> String {
 
 /// What PostgreSQL indexes: each lexeme with its places.
 fn vector(terms: &Terms) -> String {
-    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, word) in terms.words.iter().enumerate() {
-        if let Some(word) = word {
-            places.entry(word).or_default().push(at + 1);
-        }
-    }
-    for word in &terms.further {
-        places.entry(word).or_default().push(BEYOND);
-    }
+    let placed = (1..).zip(&terms.words).filter_map(|(at, word)| Some((word.as_deref()?, at)));
+    let further = terms.further.iter().map(|word| (&**word, BEYOND));
+    let mut places: Vec<(&str, usize)> = placed.chain(further).collect();
+    places.sort_unstable();
     let mut vector = String::new();
-    for (word, places) in places {
+    for places in places.chunk_by(|(one, _), (other, _)| one == other) {
+        let word = places[0].0;
         for (part, places) in places.chunks(PLACES_OF_ONE).enumerate() {
-            let lexeme = if part == 0 { quoted(word) } else { quoted(&format!("{}{part}", on(word))) };
-            let places: Vec<_> = places.iter().map(usize::to_string).collect();
-            vector.push_str(&format!("{lexeme}:{} ", places.join(",")));
+            vector += &if part == 0 { quoted(word) } else { quoted(&format!("{}{part}", on(word))) };
+            for (separator, (_, at)) in std::iter::once(':').chain(std::iter::repeat(',')).zip(places) {
+                vector.push(separator);
+                vector += &at.to_string();
+            }
+            vector.push(' ');
         }
     }
-    terms.marks.iter().for_each(|mark| vector.push_str(&format!("{} ", quoted(mark))));
+    for mark in &terms.marks {
+        vector += &quoted(mark);
+        vector.push(' ');
+    }
     vector
 }
 

@@ -1,7 +1,14 @@
 //! One run of the `git` program: what it is told, how long it may take, and what it says.
 
 use std::{
-    collections::BTreeMap, ffi::OsStr, future::pending, io, path::Path, pin::pin, process::Stdio,
+    collections::BTreeMap,
+    ffi::OsStr,
+    future::pending,
+    io,
+    path::{Path, PathBuf},
+    pin::pin,
+    process::Stdio,
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -27,6 +34,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What a run of git printed or, if it failed, what it said of that.
 pub(super) type Said = Result<Vec<u8>, String>;
 
+/// Where git is. With its whole path it is started without a copy of our page tables, which a search of the environment
+/// that we give it would take.
+static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join("git")).find(|path| path.is_file());
+    found.unwrap_or_else(|| PathBuf::from("git"))
+});
+
 /// A run of git in a repository, before it begins.
 pub(super) struct Run {
     command: Command,
@@ -39,7 +54,7 @@ pub(super) struct Running(pub(super) Child);
 impl Run {
     /// In the repository at `folder`; `home` is the folder with git's settings.
     pub(super) fn new(home: &Path, folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new("git");
+        let mut command = Command::new(&*GIT);
         let kept: BTreeMap<_, _> = std::env::vars_os().filter(|(name, _)| is_kept(name)).collect();
         command
             .env_clear()

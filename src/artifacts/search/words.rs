@@ -5,7 +5,7 @@
 //! not matter. Where writing puts no spaces between words, each character is one.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -55,9 +55,11 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = Word> {
 fn end_of(text: &str) -> usize {
     let mut characters = text.char_indices();
     let is_alone = characters.next().is_some_and(|(_, first)| is_word_alone(first));
-    let ends = |(_, c): &(usize, char)| match is_combining_mark(*c) {
-        true => false,
-        false => is_alone || !c.is_alphanumeric() || is_word_alone(*c),
+    let ends = |(_, c): &(usize, char)| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => is_alone,
+        _ if c.is_ascii() => true,
+        _ if is_combining_mark(*c) => false,
+        _ => is_alone || !c.is_alphanumeric() || is_word_alone(*c),
     };
     characters.find(ends).map_or(text.len(), |(at, _)| at)
 }
@@ -72,7 +74,7 @@ fn is_word_alone(c: char) -> bool {
 /// A word without what makes no difference: case, accents, and other ways to write the same letters.
 fn folded(word: &str) -> String {
     if word.is_ascii() {
-        return word.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()).collect();
+        return word[..word.len().min(LONGEST)].to_ascii_lowercase();
     }
     let is_accent = |c: char| matches!(c, '\u{300}'..='\u{36f}');
     let lower = word.nfkd().flat_map(char::to_lowercase);
@@ -89,7 +91,7 @@ pub(in crate::artifacts) fn terms(artifact: &Artifact, body: Option<&[u8]>) -> T
     let in_title: BTreeSet<_> = keys(title).collect();
     let mut in_head = in_title.clone();
     in_head.extend([&*artifact.path, &*artifact.name].into_iter().chain(headings).flat_map(keys));
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for text in [title, &artifact.path, &artifact.name, &body] {
         for key in keys(text) {
             if terms.words.len() < PLACES && spend(&mut budget, &key) {
@@ -97,7 +99,10 @@ pub(in crate::artifacts) fn terms(artifact: &Artifact, body: Option<&[u8]>) -> T
             } else if !terms.further.contains(&key) && spend(&mut budget, &key) {
                 terms.further.insert(key.clone());
             }
-            *counts.entry(key).or_default() += 1;
+            match counts.get_mut(&key) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(key, 1)),
+            }
         }
         if terms.words.len() < PLACES {
             terms.words.push(None);
