@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Barrier,
     task::JoinSet,
     time::{sleep, sleep_until},
 };
@@ -40,6 +41,8 @@ use crate::{
 pub(crate) const AGENTS: usize = 64;
 /// Items that are claimed and finished in a round.
 pub(crate) const CLAIMS: usize = 2_560;
+/// How often all of them ask at the same moment.
+pub(crate) const RUSHES: usize = 20;
 /// Heartbeats, or reads, a second, of all holders together.
 pub(crate) const RATE: f64 = 1_000.0;
 
@@ -127,6 +130,8 @@ impl Scene {
         let rest = self.spent(before)?;
         let (given, took, spent) = self.contend(&agents).await?;
         let claims = measured(given, took, less(spent, rest))?;
+        let (given, took, spent) = self.rush(&agents).await?;
+        let rushes = measured(given, took, less(spent, rest))?;
         let beats = together(agents.iter().cloned().map(Agent::hold)).await?;
         let (read, took, spent) =
             self.pace(agents.iter().map(|agent| agent.request("", None)).collect()).await?;
@@ -136,6 +141,7 @@ impl Scene {
         let beating = less(spent, rest);
         Ok(vec![
             ("claims", claims),
+            ("claims at the same moment", rushes),
             ("heartbeats", measured(beaten, took, beating)?),
             ("reads", reads),
             ("heartbeats, less reads", only(less(beating, reading))),
@@ -155,6 +161,14 @@ impl Scene {
             return Err(format!("{granted} claims were granted, of {} items", items.len()).into());
         }
         Ok((latencies, took, spent))
+    }
+
+    /// All of them claim at the same moment, finish what they were given, and wait for each other.
+    async fn rush(&self, agents: &[Agent]) -> Result<Run> {
+        let (ready, before) = (Arc::new(Barrier::new(agents.len())), (Instant::now(), self.cpu()?));
+        let lanes = together(agents.iter().map(|agent| agent.clone().hurry(Arc::clone(&ready)))).await?;
+        let (took, spent) = (before.0.elapsed(), self.spent(before)?);
+        Ok((lanes.into_iter().flatten().collect(), took, spent))
     }
 
     /// Sends requests over and over, each over a connection of its own, all of them together [`RATE`] times a second.
@@ -251,7 +265,7 @@ impl Agent {
         let mut line = Line::connect(self.port).await?;
         let new = json!({"title": "Sign in with a passkey", "lane": "ready"});
         let new = self.request("/work-items", Some(&new));
-        for _ in 0..=CLAIMS / AGENTS {
+        for _ in 0..=CLAIMS / AGENTS + RUSHES {
             line.ask(&new).await?;
         }
         Ok(())
@@ -270,6 +284,21 @@ impl Agent {
             given.push((item, took));
         }
         Ok(given)
+    }
+
+    /// Claims what is next as soon as everybody is ready to, and finishes it; gives how long each claim took.
+    async fn hurry(self, ready: Arc<Barrier>) -> Result<Vec<Duration>> {
+        let (mut line, claim, mut latencies) =
+            (Line::connect(self.port).await?, self.claim_next(), Vec::new());
+        for _ in 0..RUSHES {
+            ready.wait().await;
+            let began = Instant::now();
+            let answer = line.ask(&claim).await?;
+            latencies.push(began.elapsed());
+            let (item, held) = held(answer)?;
+            line.ask(&self.request(&format!("/work-items/{item}/finish"), Some(&held))).await?;
+        }
+        Ok(latencies)
     }
 
     /// Claims an item and keeps it; gives the heartbeat that does so.

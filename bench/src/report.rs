@@ -6,7 +6,7 @@ use crate::{
     Result, Store,
     after::{Aftermath, Work},
     child::{self, Contender, Kind},
-    claims::{AGENTS, CLAIMS, RATE},
+    claims::{AGENTS, CLAIMS, RATE, RUSHES},
     disk::Disk,
     idle::{Idle, STARTS, STREAMS},
     load::{Measured, PUSH_BYTES},
@@ -251,7 +251,8 @@ pub(crate) fn claims(tables: &[String], time: Duration) -> Result<String> {
 Everything goes by REST, over {AGENTS} kept-alive connections, each with an API key of its own. \"Claims\": each claims \
 the next of {CLAIMS} items that are ready, finishes what it was given, and asks again at once, until all are done. Only \
 the claims are timed and counted, but what is spent is spent on both. No item was given twice; one that is ends the \
-measurement. \"Heartbeats\": each holds an item, and all of them together say {RATE:.0} times a second, evenly spread, \
+measurement. \"Claims at the same moment\": all {AGENTS} ask at once, finish what they were given, wait for each other, \
+and ask again, {RUSHES} times. \"Heartbeats\": each holds an item, and all of them together say {RATE:.0} times a second, evenly spread, \
 that they are still at it, and nothing else (`update_work`). \"Reads\" are `GET` of the project at the same pace: what \
 a connection, a key and an answer cost anyway. Both go on for {} s after half a second that is not counted; a request \
 that is late because the one before it took long counts from when it was due.

@@ -127,6 +127,8 @@ pub struct Principal {
     pub id: PrincipalId,
     /// What it is in the tenant.
     pub role: Role,
+    /// What an agent does among others, such as `developer`.
+    pub agent_role: Option<String>,
     /// What kind of actor it is.
     pub kind: PrincipalKind,
     /// The name people see.

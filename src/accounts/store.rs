@@ -170,9 +170,21 @@ fn acting(
     expires_at: Option<Time>,
 ) -> Result<Principal> {
     let tenant = TenantId(row.tenant_id);
-    let PrincipalRecord { id, kind, name, role, projects, .. } = to_principal(row)?;
+    let PrincipalRecord { id, kind, name, role, agent_role, projects, .. } = to_principal(row)?;
     let scopes = role.scopes();
-    Ok(Principal { tenant, id, role, kind, name, credential, client, scopes, projects, expires_at })
+    Ok(Principal {
+        tenant,
+        id,
+        role,
+        agent_role,
+        kind,
+        name,
+        credential,
+        client,
+        scopes,
+        projects,
+        expires_at,
+    })
 }
 
 /// Scopes as they are stored. One that only a newer version knows is not granted by this one.

@@ -8,8 +8,9 @@
 //!
 //! # What it costs
 //! A tool call notes its evidence in memory ([`Signs`]), and never waits for a write. One task per process writes it:
-//! at once when it makes somebody running, else at most every 10 s, a burst of calls as one activity with a count. So
-//! the table is at most that much behind, which is far less than what makes somebody idle. What a killed process has
+//! at once when it makes somebody running or at something else, else at most every 10 s, a burst of calls as one activity
+//! with a count; all that is due in a project in one transaction, and twice a second at most. So the table is at most
+//! that much behind, which is far less than what makes somebody idle. What a killed process has
 //! not written is lost: at most 10 s of evidence, and no status that somebody was told of.
 //!
 //! # Several instances
@@ -253,36 +254,70 @@ pub async fn note(
     principal: PrincipalId,
     evidence: Evidence,
 ) -> Result<Vec<NewEvent>> {
-    let (presence, events) = take_in(app, tx, project, principal, evidence).await?;
-    if let Some(presence) = presence {
+    let signs = BTreeMap::from([(principal, evidence)]);
+    let (known, events) = take_in(app, tx, project, &signs).await?;
+    for (principal, presence) in known {
         let (signs, tenant) = (app.signs.clone(), tx.tenant());
         tx.after_commit(move || signs.learn((tenant, project, principal), &presence));
     }
     Ok(events)
 }
 
-/// As [`note`]; gives also what is known of them then, none for who is not active.
+/// As [`note`], of several; gives also what is known then of those who are active.
 async fn take_in(
     app: &App,
     tx: &Tx<'_>,
     project: ProjectId,
+    signs: &BTreeMap<PrincipalId, Evidence>,
+) -> Result<(BTreeMap<PrincipalId, Presence>, Vec<NewEvent>)> {
+    let mut who = members::by_ids(tx, signs.keys().copied().collect()).await?;
+    who.retain(|_, who| who.deactivated_at.is_none());
+    let active = signs.iter().filter(|(id, _)| who.contains_key(id));
+    let active: BTreeMap<_, _> = active.map(|(id, evidence)| (*id, evidence.clone())).collect();
+    if active.is_empty() {
+        return Ok((BTreeMap::new(), Vec::new()));
+    }
+    let unknown = active.iter().map(|(id, evidence)| (*id, Presence::unknown(*id, evidence)));
+    let before = store::hold(tx, project, unknown.collect()).await?;
+    store::add_activities(tx, &app.ids, project, &active).await?;
+    let (mut known, mut changed, mut events) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for ((id, before), evidence) in before.into_iter().zip(active.values()) {
+        let after = before.after(evidence, app.clock.now());
+        if after != before {
+            changed.push(after.clone());
+        }
+        if let Some(who) = who.get(&id).filter(|_| !after.looks_like(&before)) {
+            events.push(event(who, &before, &after, evidence.kind.as_str()));
+        }
+        known.insert(id, after);
+    }
+    store::save(tx, project, &changed).await?;
+    Ok((known, events))
+}
+
+/// Notes that somebody holds a work item no more, which ended by itself: if it is what they are at, they are at nothing.
+/// In the transaction of that end; gives what the log is to be told.
+///
+/// # Errors
+/// The database's.
+pub async fn lost(
+    tx: &Tx<'_>,
+    project: ProjectId,
     principal: PrincipalId,
-    evidence: Evidence,
-) -> Result<(Option<Presence>, Vec<NewEvent>)> {
-    let Some(who) = members::by_ids(tx, vec![principal]).await?.remove(&principal) else {
-        return Ok((None, Vec::new()));
+    item: WorkItem,
+) -> Result<Vec<NewEvent>> {
+    let Some(before) = store::hold_known(tx, project, [principal]).await?.remove(&principal) else {
+        return Ok(Vec::new());
     };
-    if who.deactivated_at.is_some() {
-        return Ok((None, Vec::new()));
+    let Some(who) = members::by_ids(tx, vec![principal]).await?.remove(&principal) else {
+        return Ok(Vec::new());
+    };
+    if before.work_item != Some(item) {
+        return Ok(Vec::new());
     }
-    let before = store::hold(tx, project, Presence::unknown(principal, &evidence)).await?;
-    let after = before.after(&evidence, app.clock.now());
-    store::add_activities(tx, &app.ids, project, principal, &evidence.activities).await?;
-    if after != before {
-        store::save(tx, project, &after).await?;
-    }
-    let event = (!after.looks_like(&before)).then(|| event(&who, &before, &after, evidence.kind.as_str()));
-    Ok((Some(after), event.into_iter().collect()))
+    let after = Presence { task: None, artifact: None, work_item: None, ..before.clone() };
+    store::save(tx, project, [&after]).await?;
+    Ok(vec![event(&who, &before, &after, EvidenceKind::Claim.as_str())])
 }
 
 /// Ends what somebody is at, in all projects, in the transaction in which they are deactivated. They are listed no more.

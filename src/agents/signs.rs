@@ -177,6 +177,10 @@ impl Signs {
                 self.learn(whose, presence);
                 if let Some(life) = self.0.lives.lock().get_mut(&whose) {
                     life.is_written = false;
+                    // It may be due already, which nobody was told of while this was written.
+                    if life.waiting.is_some() {
+                        self.0.due.notify_one();
+                    }
                 }
             }
             None => drop(self.0.lives.lock().remove(&whose)),

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use entity::{agent, agent_activity};
 use sea_orm::{
     ActiveValue::Set,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
-    sea_query::{LockBehavior, LockType, OnConflict},
+    sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict, Query},
 };
 
-use super::{ACTIVITIES, Activity, AgentStatus, EvidenceKind, Presence};
+use super::{ACTIVITIES, Activity, AgentStatus, Evidence, EvidenceKind, Presence};
 use crate::{
     accounts::PrincipalId,
     artifacts::ArtifactId,
@@ -20,6 +20,9 @@ use crate::{
     projects::ProjectId,
     wire::{Found, Page},
 };
+
+/// How many more activities are there than are shown, before they go.
+const SLACK: u64 = 20;
 
 pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: PrincipalId) -> Result<Option<Presence>> {
     let row = of(tx, project, id).one(tx.conn()).await?;
@@ -70,30 +73,53 @@ pub(super) async fn count_by_status(tx: &Tx<'_>, project: ProjectId) -> Result<B
     rows.into_iter().map(count).collect()
 }
 
-/// What is known of somebody, which nobody else changes until the transaction ends; what `unknown` says, if nothing was.
-pub(super) async fn hold(tx: &Tx<'_>, project: ProjectId, unknown: Presence) -> Result<Presence> {
-    let id = unknown.principal;
-    if let Some(row) = of(tx, project, id).lock_exclusive().one(tx.conn()).await? {
-        return to_presence(row);
-    }
-    let both = [agent::Column::ProjectId, agent::Column::PrincipalId];
-    agent::Entity::insert(to_row(tx, project, &unknown))
-        .on_conflict(OnConflict::columns(both).do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await?;
-    let row = of(tx, project, id).lock_exclusive().one(tx.conn()).await?;
-    row.map_or_else(|| Ok(unknown), to_presence)
+/// What is known of some, whom nobody else changes until the transaction ends. They are held in their order, so that two
+/// who hold several of a project do not wait for each other.
+pub(super) async fn hold_known(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    who: impl IntoIterator<Item = PrincipalId>,
+) -> Result<BTreeMap<PrincipalId, Presence>> {
+    let rows = tx
+        .find::<agent::Entity>()
+        .filter(agent::Column::ProjectId.eq(project.0))
+        .filter(tx.one_of(agent::Column::PrincipalId, who.into_iter().map(|id| id.0)))
+        .order_by_asc(agent::Column::PrincipalId)
+        .lock_exclusive();
+    let rows = rows.all(tx.conn()).await?;
+    rows.into_iter().map(|row| Ok((PrincipalId(row.principal_id), to_presence(row)?))).collect()
 }
 
-/// Writes what is known of somebody who is held.
-pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, presence: &Presence) -> Result<()> {
-    tx.update::<agent::Entity>()
-        .set(to_row(tx, project, presence))
-        .filter(agent::Column::ProjectId.eq(project.0))
-        .filter(agent::Column::PrincipalId.eq(presence.principal.0))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+/// The same of some of whom nothing may be known: then what `unknown` says.
+pub(super) async fn hold(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    mut unknown: BTreeMap<PrincipalId, Presence>,
+) -> Result<BTreeMap<PrincipalId, Presence>> {
+    let mut held = hold_known(tx, project, unknown.keys().copied()).await?;
+    unknown.retain(|id, _| !held.contains_key(id));
+    if !unknown.is_empty() {
+        let both = [agent::Column::ProjectId, agent::Column::PrincipalId];
+        agent::Entity::insert_many(unknown.values().map(|presence| to_row(tx, project, presence)))
+            .on_conflict(OnConflict::columns(both).do_nothing().to_owned())
+            .exec_without_returning(tx.conn())
+            .await?;
+        held.extend(hold_known(tx, project, unknown.keys().copied()).await?);
+        for (id, presence) in unknown {
+            held.entry(id).or_insert(presence);
+        }
+    }
+    Ok(held)
+}
+
+/// Writes what is known of some who are held.
+pub(super) async fn save<'p>(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    presences: impl IntoIterator<Item = &'p Presence>,
+) -> Result<()> {
+    let rows = presences.into_iter().map(|presence| to_row(tx, project, presence));
+    tx.save_all(rows.collect(), &[agent::Column::ProjectId, agent::Column::PrincipalId]).await
 }
 
 /// The projects in which somebody gave evidence, in their order.
@@ -172,42 +198,71 @@ fn newest(tx: &Tx<'_>, project: ProjectId, id: PrincipalId) -> Select<agent_acti
         .order_by_desc(agent_activity::Column::Id)
 }
 
-/// Adds what somebody who is held did, oldest first: the same as the last thing again is counted there. What is older
-/// than the newest [`ACTIVITIES`] goes.
+/// What is remembered of somebody: the newest activity, and, if there are many more than [`ACTIVITIES`], the oldest of
+/// those that stay.
+type Remembered = (Uuid, Option<Uuid>, Option<Uuid>, Option<Uuid>);
+
+/// Adds what some who are held did, oldest first: the same as the last thing again is counted there. What is older than
+/// the newest [`ACTIVITIES`] goes now and then.
 pub(super) async fn add_activities(
     tx: &Tx<'_>,
     ids: &Ids,
     project: ProjectId,
-    id: PrincipalId,
-    new: &[Activity],
+    new: &BTreeMap<PrincipalId, Evidence>,
 ) -> Result<()> {
-    let mut new = new.iter().peekable();
-    if let Some(row) = newest(tx, project, id).limit(1).one(tx.conn()).await? {
-        let (row_id, mut last) = (row.id, to_activity(row)?);
-        if let Some(again) = new.next_if(|first| first.is_again(&last)) {
-            last.add(again);
-            tx.update::<agent_activity::Entity>()
-                .set(to_activity_row(tx, row_id, project, id, &last))
-                .filter(agent_activity::Column::Id.eq(row_id))
-                .exec(tx.conn())
-                .await?;
+    use agent_activity::Column;
+    let mut query = tx
+        .find::<agent::Entity>()
+        .filter(agent::Column::ProjectId.eq(project.0))
+        .filter(tx.one_of(agent::Column::PrincipalId, new.keys().map(|id| id.0)))
+        .select_only()
+        .column(agent::Column::PrincipalId);
+    for (name, place) in [("newest", 0), ("oldest", ACTIVITIES - 1), ("beyond", ACTIVITIES + SLACK)] {
+        query = query.expr_as(at_place(place), name);
+    }
+    let remembered: Vec<Remembered> = query.into_tuple().all(tx.conn()).await?;
+    let last = remembered.iter().filter_map(|(_, newest, ..)| *newest);
+    let last = tx.find::<agent_activity::Entity>().filter(tx.one_of(Column::Id, last)).all(tx.conn()).await?;
+    let mut last: BTreeMap<_, _> = last.into_iter().map(|row| (PrincipalId(row.principal_id), row)).collect();
+    let mut rows = Vec::new();
+    for (id, evidence) in new {
+        let mut activities = evidence.activities.iter().peekable();
+        if let Some(row) = last.remove(id) {
+            let (row_id, mut last) = (row.id, to_activity(row)?);
+            if let Some(again) = activities.next_if(|first| first.is_again(&last)) {
+                last.add(again);
+                rows.push(to_activity_row(tx, row_id, project, *id, &last));
+            }
         }
+        rows.extend(activities.map(|activity| to_activity_row(tx, ids.uuid(), project, *id, activity)));
     }
-    let rows: Vec<_> = new.map(|activity| to_activity_row(tx, ids.uuid(), project, id, activity)).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    agent_activity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    let first_to_go = newest(tx, project, id).offset(ACTIVITIES).limit(1).one(tx.conn()).await?;
-    if let Some(first_to_go) = first_to_go {
+    tx.save_all(rows, &[Column::Id]).await?;
+    for (id, _, oldest, beyond) in remembered {
+        let Some((oldest, _)) = oldest.zip(beyond) else { continue };
         tx.delete::<agent_activity::Entity>()
-            .filter(agent_activity::Column::ProjectId.eq(project.0))
-            .filter(agent_activity::Column::PrincipalId.eq(id.0))
-            .filter(agent_activity::Column::Id.lte(first_to_go.id))
+            .filter(Column::ProjectId.eq(project.0))
+            .filter(Column::PrincipalId.eq(id))
+            .filter(Column::Id.lt(oldest))
             .exec(tx.conn())
             .await?;
     }
     Ok(())
+}
+
+/// Of the agent of a row, the activity at a place, the newest being at 0.
+fn at_place(place: u64) -> Expr {
+    use agent_activity::Column;
+    let activity = |column| Expr::col((agent_activity::Entity, column));
+    let query = Query::select()
+        .column(Column::Id)
+        .from(agent_activity::Entity)
+        .and_where(activity(Column::ProjectId).equals((agent::Entity, agent::Column::ProjectId)))
+        .and_where(activity(Column::PrincipalId).equals((agent::Entity, agent::Column::PrincipalId)))
+        .order_by(Column::Id, Order::Desc)
+        .offset(place)
+        .limit(1)
+        .to_owned();
+    Expr::SubQuery(None, Box::new(query.into()))
 }
 
 /// Those whose push of a commit is remembered, or who pushed to a branch last.

@@ -1,13 +1,14 @@
 //! Writing the signs of life that were seen, and noticing who gives none any more.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use futures::{StreamExt as _, stream};
+use tokio::time::sleep;
 
-use super::{Evidence, IDLE_AFTER, event, signs::Whose, store, take_in};
+use super::{Evidence, IDLE_AFTER, Presence, event, store, take_in};
 use crate::{
-    accounts::members,
+    accounts::{PrincipalId, members},
     app::App,
     clock::Time,
     database::{Door, TenantId},
@@ -18,7 +19,10 @@ use crate::{
 
 /// How often those who gave no sign of life are looked for, and signs that wait are written.
 const TICK: TimeDelta = TimeDelta::seconds(2);
-/// Writes at once: few enough to leave connections to others, and on SQLite they share a transaction.
+/// Between two writes of what is due at once. It keeps those who claim and finish all the time from having the log of
+/// their project to themselves; who is alone in that waits for nothing.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Projects that are written of at once: few enough to leave connections to others.
 const AT_ONCE: usize = 4;
 /// Projects and agents of one look for those who are silent.
 const BATCH: u64 = 200;
@@ -28,7 +32,13 @@ pub async fn keep_presence(app: Arc<App>) {
     let mut next = app.clock.now() + TICK;
     loop {
         tokio::select! {
-            () = app.signs.wait() => write_due(&app, Some(app.clock.now())).await,
+            () = app.signs.wait() => {
+                write_due(&app, Some(app.clock.now())).await;
+                tokio::select! {
+                    () = sleep(PAUSE) => {}
+                    () = app.shutdown.cancelled() => return,
+                }
+            }
             () = app.clock.sleep_until(next) => {
                 next = app.clock.now() + TICK;
                 write_due(&app, Some(app.clock.now())).await;
@@ -49,31 +59,54 @@ pub async fn write_presence(app: &Arc<App>) {
     write_due(app, None).await;
 }
 
+/// Of whom, and what.
+type Signs = BTreeMap<PrincipalId, Evidence>;
+
+/// Writes what is due, those of a project together.
 async fn write_due(app: &Arc<App>, now: Option<Time>) {
-    let write = |(whose, evidence)| write(Arc::clone(app), whose, evidence);
-    stream::iter(app.signs.take(now)).for_each_concurrent(AT_ONCE, write).await;
+    let mut projects: BTreeMap<(TenantId, ProjectId), Signs> = BTreeMap::new();
+    for ((tenant, project, principal), evidence) in app.signs.take(now) {
+        projects.entry((tenant, project)).or_default().insert(principal, evidence);
+    }
+    let write = |(place, signs)| write(Arc::clone(app), place, signs);
+    stream::iter(projects).for_each_concurrent(AT_ONCE, write).await;
 }
 
-async fn write(app: Arc<App>, whose: Whose, evidence: Evidence) {
-    let (tenant, project, principal) = whose;
-    let (context, again, database) = (Arc::clone(&app), evidence.clone(), app.database.in_background());
-    let written = database.write(tenant, move |tx| {
-        Box::pin(async move {
-            if projects::find_if_there(tx, project).await?.is_none() {
-                return Ok(None);
-            }
-            let (presence, events) = take_in(&context, tx, project, principal, evidence).await?;
-            events::tell(&context, tx, project, events).await?;
-            Ok(presence)
-        })
-    });
-    match written.await {
-        Ok(presence) => app.signs.written(whose, presence.as_ref()),
-        Err(error) => {
+/// Writes the signs of life in a project; each by itself where they fail together, so that one is not in the way of all.
+async fn write(app: Arc<App>, place: (TenantId, ProjectId), signs: Signs) {
+    let Err(error) = write_together(&app, place, signs.clone()).await else { return };
+    let is_alone = signs.len() == 1;
+    for (principal, evidence) in signs {
+        let alone = Signs::from([(principal, evidence.clone())]);
+        if is_alone || write_together(&app, place, alone).await.is_err() {
             tracing::warn!(error = %chain(&error), "signs of life could not be written; this is tried again");
-            app.signs.keep(whose, &again);
+            app.signs.keep((place.0, place.1, principal), &evidence);
         }
     }
+}
+
+async fn write_together(
+    app: &Arc<App>,
+    (tenant, project): (TenantId, ProjectId),
+    signs: Signs,
+) -> Result<()> {
+    let (context, database) = (Arc::clone(app), app.database.in_background());
+    let whose: Vec<_> = signs.keys().copied().collect();
+    let known = database.write(tenant, move |tx| {
+        Box::pin(async move {
+            if projects::find_if_there(tx, project).await?.is_none() {
+                return Ok(BTreeMap::new());
+            }
+            let (known, events) = take_in(&context, tx, project, &signs).await?;
+            events::tell(&context, tx, project, events).await?;
+            Ok(known)
+        })
+    });
+    let known = known.await?;
+    for principal in whose {
+        app.signs.written((tenant, project, principal), known.get(&principal));
+    }
+    Ok(())
 }
 
 /// Tells of everybody who is taken to be running and gave no sign of life for so long, that they are idle.
@@ -108,12 +141,12 @@ async fn tell_silent(app: &Arc<App>, tenant: TenantId, project: ProjectId, until
             let ids = silent.iter().map(|presence| presence.principal).collect();
             let known = members::by_ids(tx, ids).await?;
             let mut events = Vec::with_capacity(silent.len());
-            for before in &silent {
-                let after = before.when_silent();
-                store::save(tx, project, &after).await?;
+            let after: Vec<_> = silent.iter().map(Presence::when_silent).collect();
+            store::save(tx, project, &after).await?;
+            for (before, after) in silent.iter().zip(&after) {
                 let who = known.get(&before.principal);
                 let who = who.ok_or_else(|| Error::internal("an agent is no principal"))?;
-                events.push(event(who, before, &after, "silence"));
+                events.push(event(who, before, after, "silence"));
             }
             events::tell(&context, tx, project, events).await?;
             Ok(silent.len() as u64)

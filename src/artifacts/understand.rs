@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use tokio::task::{JoinHandle, spawn_blocking};
+use zstd::bulk::Compressor;
 
 use super::{
     Artifact, ArtifactId, Revision, RevisionId, document,
@@ -33,10 +34,18 @@ impl Understanding {
     /// Begins to understand a batch.
     pub(super) fn begin(&self, batch: Vec<(Step, Content)>) -> JoinHandle<Result<Vec<Reread>>> {
         let all = self.clone();
-        spawn_blocking(move || batch.into_iter().map(|(step, content)| all.read(step, content)).collect())
+        spawn_blocking(move || {
+            let mut compressor = store::revisions::compressor().map_err(Error::internal)?;
+            batch.into_iter().map(|(step, content)| all.read(step, content, &mut compressor)).collect()
+        })
     }
 
-    fn read(&self, Step { found, before }: Step, content: Content) -> Result<Reread> {
+    fn read(
+        &self,
+        Step { found, before }: Step,
+        content: Content,
+        compressor: &mut Compressor<'_>,
+    ) -> Result<Reread> {
         let (body, bytes, document) = match content {
             Content::Bytes(body) => {
                 let document = document::read(&found.path, &body);
@@ -78,7 +87,7 @@ impl Understanding {
         });
         let words = search::terms(&artifact, body.as_deref());
         let body = body.filter(|_| revision.is_some());
-        let body = body.map(|body| store::revisions::compress(&body)).transpose().map_err(Error::internal)?;
+        let body = body.map(|body| compressor.compress(&body)).transpose().map_err(Error::internal)?;
         Ok(Reread { artifact, before, revision, body, words })
     }
 }

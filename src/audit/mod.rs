@@ -44,7 +44,7 @@ use crate::{
     accounts::{KeyId, Principal, PrincipalId, PrincipalKind, Scope},
     app::App,
     clock::{Ids, Time, whole_microseconds},
-    database::{Database, GroupCommit, TenantId, Tx},
+    database::{Database, Gathering, GroupCommit, TenantId, Tx},
     error::{Error, Result},
     projects::{self, ProjectId},
     vault::Vault,
@@ -225,7 +225,8 @@ impl AuditLog {
     pub fn start(database: Database, vault: &Vault, ids: Ids) -> Result<Self> {
         let writer = Arc::new(Writer::new(database, vault, ids)?);
         // One after the other: each record is chained to the one before.
-        let commit = GroupCommit::start(QUEUE, BATCH, 1, {
+        let gathering = Gathering { queue: QUEUE, batch: BATCH, writers: 1, linger: Duration::ZERO };
+        let commit = GroupCommit::start(gathering, {
             let writer = Arc::clone(&writer);
             move |batch| {
                 let writer = Arc::clone(&writer);

@@ -60,9 +60,7 @@ pub(super) async fn move_head(tx: &Tx<'_>, writer: Uuid, newest: Link, mac: Vec<
 
 /// Inserts records of this tenant.
 pub(super) async fn insert_records(tx: &Tx<'_>, records: Vec<Record>) -> Result<()> {
-    let rows = records.into_iter().map(to_row);
-    mcp_audit_log::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    tx.insert_all(records.into_iter().map(to_row).collect()).await
 }
 
 /// Those of some calls that are recorded.

@@ -61,8 +61,8 @@ pub async fn detect(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Ne
     gone.sort_by(|one, other| one.details.place().cmp(&other.details.place()));
     store::resolve(tx, project, &gone.iter().map(|conflict| conflict.id).collect::<Vec<_>>(), &resolution)
         .await?;
-    store::rewrite(tx, project, &renamed).await?;
-    store::insert(tx, project, &found).await?;
+    store::save(tx, project, &renamed).await?;
+    store::save(tx, project, &found).await?;
     let resolved =
         gone.into_iter().map(|conflict| Conflict { resolution: Some(resolution.clone()), ..conflict });
     let resolved = resolved.map(|conflict| event(EventName::ConflictResolved, &conflict));

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::conflict::{self, Column, Entity};
-use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
-};
+use sea_orm::{ActiveValue::Set, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*};
 
 use super::{
     Conflict, ConflictFilter, ConflictId, ConflictKind, ConflictState, Resolution, Resolver, Severity,
@@ -116,7 +114,7 @@ pub(super) async fn open_of(
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
         .filter(Column::ResolvedAt.is_null())
-        .filter(Column::ArtifactId.is_in(documents.iter().map(|document| document.0)))
+        .filter(tx.one_of(Column::ArtifactId, documents.iter().map(|document| document.0)))
         .all(tx.conn())
         .await?;
     rows.into_iter().map(to_conflict).collect()
@@ -136,25 +134,10 @@ pub(super) async fn settled(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeSet<
     Ok(causes.into_iter().map(Cause).collect())
 }
 
-pub(super) async fn insert(tx: &Tx<'_>, project: ProjectId, new: &[(Cause, Conflict)]) -> Result<()> {
-    for some in new.chunks(ROWS) {
-        let rows = some.iter().map(|(cause, conflict)| to_row(tx, project, cause, conflict));
-        let rows = rows.collect::<Result<Vec<_>>>()?;
-        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    }
-    Ok(())
-}
-
-/// Writes conflicts anew that are there already.
-pub(super) async fn rewrite(tx: &Tx<'_>, project: ProjectId, known: &[(Cause, Conflict)]) -> Result<()> {
-    for some in known.chunks(ROWS) {
-        tx.delete::<Entity>()
-            .filter(Column::ProjectId.eq(project.0))
-            .filter(Column::Id.is_in(some.iter().map(|(_, conflict)| conflict.id.0)))
-            .exec(tx.conn())
-            .await?;
-    }
-    insert(tx, project, known).await
+/// Writes conflicts as they are now, new ones and others.
+pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, conflicts: &[(Cause, Conflict)]) -> Result<()> {
+    let rows = conflicts.iter().map(|(cause, conflict)| to_row(tx, project, cause, conflict));
+    tx.save_all(rows.collect::<Result<_>>()?, &[Column::Id]).await
 }
 
 /// Resolves conflicts, all for the same reason.

@@ -12,11 +12,54 @@ use sea_orm::{
 
 use crate::error::{Error, Result};
 
-/// Inserts rows, but for those that are there already as `once` tells them, and for each new one a row of another table,
-/// which has its id as `beside_id`, its tenant, and whatever `beside` says; gives the ids of the new ones.
+/// Values that SQLite takes in one statement.
+const VALUES: usize = 32_766;
+
+/// Inserts rows, all of them new; or, where a key tells rows apart, has those that are there already say what these do.
 ///
 /// On PostgreSQL the rows go as one array per column, so that the statement is the same for any number of them and
 /// takes half the time of one with a value each.
+pub(super) async fn insert<A>(
+    conn: &DatabaseTransaction,
+    rows: Vec<A>,
+    key: &[<A::Entity as EntityTrait>::Column],
+) -> Result<()>
+where
+    A: ActiveModelTrait + Send,
+    A::Entity: TenantScoped,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+{
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns = <A::Entity as EntityTrait>::Column::iter;
+    let names: Vec<_> = key.iter().copied().map(quoted).collect();
+    let tenant = quoted(A::Entity::tenant_column());
+    let is_kept = |name: String| names.contains(&name) || name == tenant;
+    let replaced = columns().filter(|column| !is_kept(quoted(*column)));
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let (mut sql, values) = unnest(rows)?;
+        if !key.is_empty() {
+            let replaced: Vec<_> = replaced.map(quoted).map(|it| format!("{it} = excluded.{it}")).collect();
+            sql += &format!(" ON CONFLICT ({}) DO UPDATE SET {}", names.join(", "), replaced.join(", "));
+        }
+        conn.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        return Ok(());
+    }
+    let replace = OnConflict::columns(key.iter().copied()).update_columns(replaced).to_owned();
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let some = A::Entity::insert_many(rows.by_ref().take(VALUES / columns().count()));
+        match key {
+            [] => some.exec_without_returning(conn).await?,
+            _ => some.on_conflict(replace.clone()).exec_without_returning(conn).await?,
+        };
+    }
+    Ok(())
+}
+
+/// Inserts rows, but for those that are there already as `once` tells them, and for each new one a row of another table,
+/// which has its id as `beside_id`, its tenant, and whatever `beside` says; gives the ids of the new ones.
 pub(super) async fn insert_new_with<A, B>(
     conn: &DatabaseTransaction,
     rows: Vec<A>,

@@ -6,7 +6,8 @@
 //!
 //! Those who were just answered often come back at once. On a slow disk that would make two groups that take turns,
 //! each waiting for the other's fsync; so there, and only there, a batch waits a moment for as many rows as could
-//! be in it.
+//! be in it. Rows that nobody is in a hurry for may wait longer, but only where others come: who is alone waits for
+//! nobody.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +24,19 @@ const WORTH_WAITING: Duration = Duration::from_millis(1);
 /// About what a row takes by itself, on either engine: more rows in a batch do not save that.
 const ROW: Duration = Duration::from_micros(50);
 
+/// How rows are gathered.
+#[derive(Clone, Copy, Debug)]
+pub struct Gathering {
+    /// Rows that may wait; more are refused.
+    pub queue: usize,
+    /// Rows of a batch at most.
+    pub batch: usize,
+    /// Batches at once.
+    pub writers: usize,
+    /// For how long a batch waits for more rows where the one before had several.
+    pub linger: Duration,
+}
+
 /// Writes a batch; gives one outcome per row, in order.
 type Commit<R, O> = Arc<dyn Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync>;
 type Waiting<R, O> = (Arc<R>, oneshot::Sender<Result<O>>);
@@ -33,16 +47,15 @@ pub struct GroupCommit<R, O> {
 }
 
 impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
-    /// Starts a queue of `capacity` rows, written by `commit` at most `batch` at a time, in at most `writers` batches
-    /// at once.
-    pub fn start<F>(capacity: usize, batch: usize, writers: usize, commit: F) -> Self
+    /// Starts a queue of rows that are written by `commit`.
+    pub fn start<F>(gathering: Gathering, commit: F) -> Self
     where
         F: Fn(Vec<Arc<R>>) -> BoxFuture<'static, Result<Vec<O>>> + Send + Sync + 'static,
     {
-        let (queue, waiting) = mpsc::channel(capacity);
+        let (queue, waiting) = mpsc::channel(gathering.queue);
         let (waiting, commit): (_, Commit<R, O>) = (Arc::new(Mutex::new(waiting)), Arc::new(commit));
-        for _ in 0..writers {
-            tokio::spawn(run(Arc::clone(&waiting), batch, Arc::clone(&commit)));
+        for _ in 0..gathering.writers {
+            tokio::spawn(run(Arc::clone(&waiting), gathering, Arc::clone(&commit)));
         }
         Self { queue }
     }
@@ -60,7 +73,11 @@ impl<R: Send + Sync + 'static, O: Send + 'static> GroupCommit<R, O> {
     }
 }
 
-async fn run<R, O>(queue: Arc<Mutex<mpsc::Receiver<Waiting<R, O>>>>, batch: usize, commit: Commit<R, O>) {
+async fn run<R, O>(
+    queue: Arc<Mutex<mpsc::Receiver<Waiting<R, O>>>>,
+    Gathering { batch, linger, .. }: Gathering,
+    commit: Commit<R, O>,
+) {
     let mut taken = Vec::with_capacity(batch);
     // How many rows the next batch could have, and how long to wait for them at most: half of what the last commit took
     // beside its rows.
@@ -70,10 +87,15 @@ async fn run<R, O>(queue: Arc<Mutex<mpsc::Receiver<Waiting<R, O>>>>, batch: usiz
         if waiting.recv_many(&mut taken, batch).await == 0 {
             return;
         }
-        if patience >= WORTH_WAITING && taken.len() < expected {
-            let gather =
-                async { while taken.len() < expected && waiting.recv_many(&mut taken, batch).await > 0 {} };
-            let _ = timeout(patience, gather).await;
+        let (enough, wait) =
+            if linger > patience && expected > 1 { (batch, linger) } else { (expected, patience) };
+        if wait >= WORTH_WAITING && taken.len() < enough {
+            let gather = async {
+                while let Some(room @ 1..) = enough.checked_sub(taken.len())
+                    && waiting.recv_many(&mut taken, room).await > 0
+                {}
+            };
+            let _ = timeout(wait, gather).await;
         }
         drop(waiting);
         let began = Instant::now();
@@ -103,12 +125,14 @@ async fn run<R, O>(queue: Arc<Mutex<mpsc::Receiver<Waiting<R, O>>>>, batch: usiz
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt as _, future::join_all};
+    use tokio::{sync::Semaphore, task::yield_now};
 
     use super::*;
 
     #[tokio::test]
     async fn one_bad_row_harms_nobody_and_everybody_gets_an_own_outcome() {
-        let queue = GroupCommit::start(100, 10, 2, |rows: Vec<Arc<i32>>| {
+        let gathering = Gathering { queue: 100, batch: 10, writers: 2, linger: Duration::ZERO };
+        let queue = GroupCommit::start(gathering, |rows: Vec<Arc<i32>>| {
             Box::pin(async move {
                 match rows.contains(&Arc::new(13)) {
                     true => Err(Error::invalid("thirteen")),
@@ -123,8 +147,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rows_in_no_hurry_wait_for_others_where_there_are_any() {
+        let (begun, may_end) = (Arc::new(parking_lot::Mutex::new(Vec::new())), Arc::new(Semaphore::new(5)));
+        let gathering = Gathering { queue: 100, batch: 4, writers: 1, linger: Duration::from_secs(3600) };
+        let queue = Arc::new(GroupCommit::start(gathering, {
+            let (begun, may_end) = (Arc::clone(&begun), Arc::clone(&may_end));
+            move |rows: Vec<Arc<i32>>| {
+                begun.lock().push(rows.len());
+                let may_end = Arc::clone(&may_end);
+                Box::pin(async move {
+                    may_end.acquire().await.map_err(Error::internal)?.forget();
+                    Ok(rows.iter().map(|row| **row).collect())
+                })
+            }
+        }));
+        for row in 0..5 {
+            assert_eq!(queue.submit(row).await.ok(), Some(row), "who is alone waits for nobody");
+        }
+        let submit = |row| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { queue.submit(row).await.ok() })
+        };
+        let mut submitted = Vec::new();
+        for (come, batches) in
+            [(0..1, vec![1]), (1..3, vec![1, 2]), (3..4, vec![1, 2]), (4..7, vec![1, 2, 4])]
+        {
+            submitted.extend(come.map(submit));
+            // Everybody who can go on has done so.
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            may_end.add_permits(1);
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            assert_eq!(begun.lock()[5..], batches);
+        }
+        let outcomes: Vec<_> = join_all(submitted).await.into_iter().flatten().flatten().collect();
+        assert_eq!(outcomes, (0..7).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
     async fn who_comes_when_the_queue_is_full_is_refused_at_once() {
-        let never = GroupCommit::<i32, ()>::start(1, 1, 1, |_| Box::pin(std::future::pending()));
+        let gathering = Gathering { queue: 1, batch: 1, writers: 1, linger: Duration::ZERO };
+        let never = GroupCommit::<i32, ()>::start(gathering, |_| Box::pin(std::future::pending()));
         let refused = |row| matches!(never.submit(row).now_or_never(), Some(Err(_)));
         assert_eq!((0..10).filter(|row| refused(*row)).count(), 9, "one waits");
     }

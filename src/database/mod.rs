@@ -32,7 +32,7 @@ use sea_orm::{
 use tokio::time::timeout;
 
 pub use self::{
-    group_commit::GroupCommit,
+    group_commit::{Gathering, GroupCommit},
     lane::LANES,
     tx::{Batch, DoorTx, Tx},
     writer::Writer,

@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
-    IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany, prelude::*,
-    sea_query::IntoCondition,
+    IntoActiveModel, QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany,
+    prelude::*,
+    sea_query::{IntoCondition, postgres_array::NotU8},
 };
 
 use super::{TenantId, bulk};
@@ -55,6 +56,44 @@ impl<'a> Tx<'a> {
     /// A deletion of the tenant's rows of a table.
     pub fn delete<E: TenantScoped>(&self) -> DeleteMany<E> {
         E::delete_many().filter(E::tenant_column().eq(self.tenant.0))
+    }
+
+    /// Inserts rows of the tenant, all of them new.
+    ///
+    /// # Errors
+    /// The database's, also for a row that is there already.
+    pub async fn insert_all<A>(&self, rows: Vec<A>) -> Result<()>
+    where
+        A: ActiveModelTrait + Send,
+        A::Entity: TenantScoped,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        bulk::insert(self.conn, rows, &[]).await
+    }
+
+    /// Inserts rows of the tenant, and has those that are there already, as `key` tells, say what these do.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn save_all<A>(&self, rows: Vec<A>, key: &[<A::Entity as EntityTrait>::Column]) -> Result<()>
+    where
+        A: ActiveModelTrait + Send,
+        A::Entity: TenantScoped,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        bulk::insert(self.conn, rows, key).await
+    }
+
+    /// Whether a column has one of some values. PostgreSQL gets them as one array, so that it plans the statement once
+    /// for any number of them.
+    pub fn one_of<V>(&self, column: impl ColumnTrait, values: impl IntoIterator<Item = V>) -> Expr
+    where
+        V: Into<Value> + NotU8,
+    {
+        match self.conn.get_database_backend() {
+            DbBackend::Postgres => column.eq_any(values),
+            _ => column.is_in(values),
+        }
     }
 
     /// Deletes up to `limit` of the tenant's rows that meet `condition`; `key` tells them apart. Gives their number.

@@ -16,9 +16,6 @@ use crate::{
     wire::ProjectId,
 };
 
-/// Events of one statement: an engine takes so many values in one.
-const ROWS: usize = 1000;
-
 pub(super) async fn insert_head(tx: &Tx<'_>, project: ProjectId, log: LogId) -> Result<()> {
     let row = event_head::ActiveModel {
         project_id: Set(project.0),
@@ -76,10 +73,7 @@ pub(super) async fn insert_events(
         payload: Set(new.payload),
         created_at: Set(now),
     });
-    let mut rows = rows.peekable();
-    while rows.peek().is_some() {
-        event::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(tx.conn()).await?;
-    }
+    tx.insert_all(rows.collect()).await?;
     Ok(head)
 }
 

@@ -113,6 +113,13 @@ impl Answer {
         self
     }
 
+    /// The answer with one more field, unless it has that already.
+    #[must_use]
+    pub(super) fn with(mut self, (name, value): (&str, Value)) -> Self {
+        self.fields.entry(name).or_insert(value);
+        self
+    }
+
     /// The answer with longer texts cut to `characters`.
     #[must_use]
     pub fn cutting(self, characters: usize) -> Self {

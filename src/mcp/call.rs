@@ -19,7 +19,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{answer::refusal, text, tool::Row};
+use super::{
+    answer::{Answer, refusal},
+    text,
+    tool::Row,
+};
 use crate::{
     accounts::{Principal, Scope},
     admission::Noted,
@@ -30,6 +34,7 @@ use crate::{
     limits::ToolUse,
     projects::ProjectId,
     sender::Sender,
+    work,
 };
 
 /// The protocol's error for what it has no error of its own for; the reason is in its data.
@@ -99,7 +104,19 @@ impl Call {
         };
         let record = if row.writes { self.record(row.scope) } else { CallRecord::none() };
         let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), record.clone(), arguments);
-        let work = async move { asked.await?.into_result() };
+        let (app, principal, project) = (Arc::clone(&self.app), Arc::clone(&self.principal), self.project);
+        let work = async move {
+            let answer = asked.await?;
+            let Some(project) = project else { return answer.into_result() };
+            match work::notice::warning(&app, &principal, project).await {
+                Ok(warning) => warning.into_iter().fold(answer, Answer::with),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "nobody knows whether a caller is to be warned");
+                    answer
+                }
+            }
+            .into_result()
+        };
         let answered = self.run_with(Some(row.scope), record, Shows::Work, work).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))
     }

@@ -183,19 +183,13 @@ pub async fn update_run(
         .database
         .write(principal.tenant, move |tx| {
             Box::pin(async move {
-                if ends {
-                    projects::hold(tx, project).await?; // a sign of life alone waits for nobody
-                }
+                projects::hold(tx, project).await?;
                 let known = store::find_to_change(tx, project, id).await?;
                 let known = known.ok_or_else(|| Error::not_found("run"))?;
                 let now = context.clock.now();
                 let Some(run) = known.told(&caller, patch, now)? else { return Ok(known) };
-                if ends {
-                    let events = record(&context, tx, project, Some(known.state.status), &run, now).await?;
-                    events::tell(&context, tx, project, events).await?;
-                } else {
-                    store::save(tx, project, &run, false).await?;
-                }
+                let events = record(&context, tx, project, Some(known.state.status), &run, now).await?;
+                events::tell(&context, tx, project, events).await?;
                 Ok(run)
             })
         })

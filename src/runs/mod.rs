@@ -257,16 +257,19 @@ async fn record(
     store::save(tx, project, run, before.is_none()).await?;
     let name = match (before, run.state.status) {
         (_, status) if status.is_final() => EventName::RunFinished,
-        (Some(RunStatus::Running), RunStatus::Running) => return Ok(Vec::new()),
+        (Some(RunStatus::Running), RunStatus::Running) => {
+            if run.agent.is_some() {
+                prolong(app, tx, project, run, heard_at).await?;
+            }
+            return Ok(Vec::new());
+        }
         (_, RunStatus::Running) => EventName::RunStarted,
         _ => return Ok(Vec::new()), // queued: nothing has happened yet
     };
     let mut events = vec![NewEvent { name, payload: payload(run) }];
     let is_over = run.state.status.is_final();
+    prolong(app, tx, project, run, heard_at).await?;
     if let Some(ran) = run.as_evidence(heard_at) {
-        let whose = run.agent.iter().map(|agent| agent.by.id).collect();
-        let heard = Heard { by: SignOfLife::Run, whose: &whose, branch: ran.branch, at: heard_at };
-        work::worker::heard_of(app, tx, project, heard).await?;
         events.extend(note_run(app, tx, project, ran).await?);
     }
     if let Some((AgentRun { work_item: Some(item), by, .. }, began_at)) =
@@ -276,6 +279,14 @@ async fn record(
         events.extend(work::worker::run_ended(app, tx, project, (*item, by.id, began_at)).await?);
     }
     Ok(events)
+}
+
+/// Prolongs the claims of whoever runs it, or may.
+async fn prolong(app: &App, tx: &Tx<'_>, project: ProjectId, run: &Run, heard_at: Time) -> Result<()> {
+    let Some(ran) = run.as_evidence(heard_at) else { return Ok(()) };
+    let whose = run.agent.iter().map(|agent| agent.by.id).collect();
+    let heard = Heard { by: SignOfLife::Run, whose: &whose, branch: ran.branch, at: heard_at };
+    work::worker::heard_of(app, tx, project, heard).await
 }
 
 fn payload(run: &Run) -> serde_json::Value {

@@ -17,7 +17,7 @@ use crate::{
     admission::Noted,
     app::App,
     clock::{Clock, Ids, Time},
-    database::{Batch, Database, Door, GroupCommit, LANES},
+    database::{Batch, Database, Door, Gathering, GroupCommit, LANES},
     error::{Code, Error, Result},
     jobs::Jobs,
     projects::{ProjectId, secrets},
@@ -61,7 +61,8 @@ pub enum Receipt {
 impl Inbox {
     /// Starts the group commit.
     pub fn start(database: Database, jobs: Jobs, clock: Clock, ids: Ids) -> Self {
-        let commit = GroupCommit::start(QUEUE, BATCH, LANES, move |incoming: Vec<Arc<Incoming>>| {
+        let gathering = Gathering { queue: QUEUE, batch: BATCH, writers: LANES, linger: Duration::ZERO };
+        let commit = GroupCommit::start(gathering, move |incoming: Vec<Arc<Incoming>>| {
             let (database, jobs) = (database.clone(), jobs.clone());
             Box::pin(async move {
                 let queue = jobs.clone();

@@ -40,7 +40,8 @@ pub(super) async fn place(
         item.lane.check_room(&project.config, others as u64)?;
     }
     let Some(before) = before else {
-        item.rank = store::ends(tx, id, &item.lane).await?.map_or(0, |(_, last)| last + GAP);
+        let ends = store::ends(tx, id, [&item.lane]).await?;
+        item.rank = ends.into_iter().flatten().next().map_or(0, |(_, last)| last + GAP);
         return Ok(());
     };
     let other = store::by_ids(tx, id, vec![before]).await?.pop();

@@ -6,7 +6,7 @@
 //! is told who was first. A request that is refused changes nothing, and the others of its batch do not notice.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -19,14 +19,15 @@ use super::{
     context::Pack,
     lanes::Lane,
     lease::{BOUNDS, Held, LASTS},
+    notice::IdleHands,
     round::Round,
 };
 use crate::{
-    accounts::{Principal, members},
+    accounts::Principal,
     agents::{self, Task},
     app::App,
     audit::CallRecord,
-    database::{GroupCommit, TenantId},
+    database::{Gathering, GroupCommit, TenantId},
     error::{Code, Error, Result, chain},
     projects::{ProjectConfig, ProjectId},
     prose::{parse_line, parse_text},
@@ -36,8 +37,11 @@ use crate::{
 const QUEUE: usize = 4_096;
 /// Requests that are decided together.
 const BATCH: usize = 128;
-/// Batches at once: those of other projects need not wait for the commit of one.
-const WRITERS: usize = 2;
+/// How long whoever claims waits for others who do, where there are any: one round for all is sooner over than two.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long a sign of life waits for those of others: nobody is in a hurry for the answer, and fifty a second cost what
+/// one does.
+const LINGER: Duration = Duration::from_millis(20);
 /// Characters of a task, of the name of a branch, of a commit's, and of a summary or reason.
 const TASK: usize = 200;
 const BRANCH: usize = 250;
@@ -188,6 +192,14 @@ impl Wish {
         }
     }
 
+    /// The roles as which somebody asks for the next thing to do.
+    pub(super) fn roles(&self, principal: &Principal) -> Vec<String> {
+        match self {
+            Self::Claim { item: None, role, .. } => roles_of(principal, role.as_deref()),
+            _ => Vec::new(),
+        }
+    }
+
     /// The item that it names.
     pub(super) fn item(&self) -> Option<WorkItemId> {
         match self {
@@ -223,14 +235,30 @@ pub(super) struct Request {
 
 /// Where wishes are gathered, and decided together.
 #[derive(Default)]
-pub struct Claims(OnceLock<GroupCommit<Request, Result<Granted>>>);
+pub struct Claims {
+    /// Those that somebody waits for.
+    prompt: OnceLock<Gathered>,
+    /// Signs of life.
+    patient: OnceLock<Gathered>,
+    /// Who holds nothing.
+    pub(super) idle: IdleHands,
+}
+
+type Gathered = GroupCommit<Request, Result<Granted>>;
 
 impl Claims {
-    /// The group commit ends with the service, whose parts it uses.
-    fn gathering(&self, app: &Arc<App>) -> &GroupCommit<Request, Result<Granted>> {
-        self.0.get_or_init(|| {
+    /// Where a wish is to be gathered.
+    fn gathering(&self, app: &Arc<App>, wish: &Wish) -> &Gathered {
+        let (gathered, linger) = match wish {
+            Wish::Update { .. } => (&self.patient, LINGER),
+            Wish::Claim { .. } | Wish::Finish { .. } | Wish::Release { .. } => (&self.prompt, GATHER),
+        };
+        gathered.get_or_init(|| {
+            // It ends with the service, whose parts it uses.
             let app = Arc::downgrade(app);
-            GroupCommit::start(QUEUE, BATCH, WRITERS, move |batch| Box::pin(decide(Weak::clone(&app), batch)))
+            // Two batches at once would be two halves of one: those of a project wait for each other anyway.
+            let gathering = Gathering { queue: QUEUE, batch: BATCH, writers: 1, linger };
+            GroupCommit::start(gathering, move |batch| Box::pin(decide(Weak::clone(&app), batch)))
         })
     }
 }
@@ -252,7 +280,8 @@ pub async fn ask(
     }
     let did = wish.did();
     let request = Request { principal: Arc::clone(principal), project, wish, record };
-    let granted = app.claims.gathering(app).submit(request).await??;
+    let granted = app.claims.gathering(app, &request.wish).submit(request).await??;
+    app.claims.idle.took(project, principal.id);
     if let Some(did) = did {
         agents::is_at(app, principal, project, &format!("{did} {}", granted.item.title), granted.task());
     }
@@ -328,12 +357,9 @@ async fn decide_for(
     granted
 }
 
-/// The roles as which a principal looks for work.
-///
-/// # Errors
-/// The database's.
-pub async fn roles_of(app: &App, principal: &Principal) -> Result<Vec<String>> {
-    let id = principal.id;
-    let read = app.database.read(principal.tenant, move |tx| Box::pin(members::agent_roles(tx, vec![id])));
-    Ok(read.await?.into_values().map(|role| role.to_lowercase()).collect())
+/// The roles as which somebody looks for work: their own, and one that they name.
+pub fn roles_of(principal: &Principal, named: Option<&str>) -> Vec<String> {
+    let own = principal.agent_role.iter().map(|role| role.to_lowercase());
+    let roles: BTreeSet<_> = own.chain(named.map(str::to_owned)).collect();
+    roles.into_iter().collect()
 }

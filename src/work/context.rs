@@ -1,8 +1,17 @@
 //! What to know before beginning: what is told with a claim, at once, so that nobody has to ask for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use super::{WorkItem, WorkItemId, items::Comment, store};
+use super::{
+    WorkItem, WorkItemId,
+    claims::{Granted, Request, Wish},
+    items::Comment,
+    round::{Decided, Round},
+    store,
+};
 use crate::{
     accounts::PrincipalId,
     artifacts::{self, Artifact, ArtifactId},
@@ -54,8 +63,59 @@ pub(super) struct Documents {
     near: Vec<Near>,
 }
 
+/// What a round tells those who asked.
+impl Round<'_> {
+    /// Reads the documents of the items that were granted, and what else is told with a claim.
+    pub(super) async fn documents(
+        &self,
+        tx: &Tx<'_>,
+        requests: &[Arc<Request>],
+        decided: &[Result<Decided>],
+    ) -> Result<Documents> {
+        let mut claimed = Vec::new();
+        let mut documents = Vec::new();
+        for (request, decided) in requests.iter().zip(decided) {
+            let Ok(Decided { item, pins }) = decided else { continue };
+            let is_claim = matches!(request.wish, Wish::Claim { .. });
+            if is_claim {
+                claimed.push(item.id);
+            }
+            if is_claim || pins.is_some() {
+                documents.extend(item.artifact);
+            }
+        }
+        read(tx, self.project.id, self.now, claimed, documents).await
+    }
+
+    /// What somebody is told of a wish that was granted. A claim pins the sections of the document.
+    pub(super) fn granted(&mut self, decided: Decided, request: &Request, documents: &Documents) -> Granted {
+        let Decided { mut item, pins } = decided;
+        let sections = item.artifact.and_then(|artifact| documents.sections(artifact));
+        let (mut changed_sections, mut pack, mut pinned) = (Vec::new(), None, None);
+        if let (Some(pins), Some(sections)) = (&pins, &sections) {
+            changed_sections = differing(pins, sections);
+        }
+        match &request.wish {
+            Wish::Claim { .. } => {
+                pinned = Some(sections);
+                pack = Some(documents.pack(&item, request.principal.id));
+            }
+            Wish::Update { has_read: true, .. } => pinned = Some(sections),
+            Wish::Update { .. } | Wish::Finish { .. } | Wish::Release { .. } => {}
+        }
+        let lease = |item: &WorkItem| item.claim.lease.as_ref().map(|lease| lease.id);
+        if let Some(pins) = pinned {
+            if let Some(now) = self.items.get_mut(&item.id).filter(|now| lease(now) == lease(&item)) {
+                now.pins.clone_from(&pins);
+            }
+            item.pins = pins;
+        }
+        Granted { item, pack, changed_sections }
+    }
+}
+
 /// Reads what is told of items that are claimed, and the documents of these and others.
-pub(super) async fn read(
+async fn read(
     tx: &Tx<'_>,
     project: ProjectId,
     now: Time,
@@ -90,8 +150,7 @@ impl Near {
 impl Documents {
     /// The digests of a document's sections, by anchor.
     pub(super) fn sections(&self, document: ArtifactId) -> Option<BTreeMap<String, String>> {
-        let sections = &self.documents.get(&document)?.sections;
-        Some(sections.iter().map(|section| (section.anchor.clone(), section.hash.clone())).collect())
+        self.documents.get(&document).map(digests)
     }
 
     /// What is told to somebody who claims an item.
@@ -109,6 +168,11 @@ impl Documents {
             near: others.take(NEAR).cloned().collect(),
         }
     }
+}
+
+/// The digests of a document's sections, by anchor.
+pub(super) fn digests(document: &Artifact) -> BTreeMap<String, String> {
+    document.sections.iter().map(|section| (section.anchor.clone(), section.hash.clone())).collect()
 }
 
 /// The sections that are not what they were, are new, or are gone.

@@ -16,6 +16,7 @@ pub mod documents;
 pub mod items;
 pub mod lanes;
 pub mod lease;
+pub mod notice;
 mod out;
 mod round;
 mod show;

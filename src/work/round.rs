@@ -11,13 +11,12 @@ use std::{
 use super::{
     WorkItem, WorkItemId, board,
     claims::{Granted, Request, Wish},
-    context::{self, Documents},
     lanes::Lane,
     lease::{self, Held, Holder, LeaseId, Reason, SignOfLife},
     store,
 };
 use crate::{
-    accounts::{PrincipalId, Scope, members},
+    accounts::{PrincipalId, Scope},
     app::App,
     audit::CallRecord,
     clock::Time,
@@ -48,6 +47,14 @@ pub(super) struct Round<'a> {
     pub(super) events: Vec<NewEvent>,
 }
 
+/// What was decided of a wish that was granted.
+pub(super) struct Decided {
+    /// The item as it was then.
+    pub(super) item: WorkItem,
+    /// The sections of the document that the holder built on.
+    pub(super) pins: Option<BTreeMap<String, String>>,
+}
+
 impl<'a> Round<'a> {
     /// Decides requests about a project; gives what comes of each, in their order.
     ///
@@ -60,20 +67,21 @@ impl<'a> Round<'a> {
         requests: &[Arc<Request>],
     ) -> Result<Vec<Result<Granted>>> {
         let known = projects::hold(tx, project).await?;
-        let roles = roles(tx, requests).await?;
+        let roles: Vec<_> = requests.iter().map(|request| request.wish.roles(&request.principal)).collect();
         let lanes = requests.iter().flat_map(|request| request.wish.leads_to(&known.config)).collect();
         let mut round = Self::read(app, tx, known, requests, &roles, lanes).await?;
         // Each is told how the item stood then, whatever becomes of it behind.
         let decided = requests.iter().zip(&roles).map(|(request, roles)| {
+            let pins = round.pinned_by(&request.wish);
             let id = round.one(request, roles)?;
-            round.item(id).cloned()
+            Ok(Decided { item: round.item(id)?.clone(), pins })
         });
-        let decided: Vec<_> = decided.collect();
+        let decided: Vec<Result<Decided>> = decided.collect();
         let documents = round.documents(tx, requests, &decided).await?;
         let granted = decided
             .into_iter()
             .zip(requests)
-            .map(|(item, request)| item.map(|item| round.granted(item, request, &documents)));
+            .map(|(decided, request)| Ok(round.granted(decided?, request, &documents)));
         let granted: Vec<_> = granted.collect();
         events::tell(app, tx, project, round.save(tx).await?).await?;
         let done = requests.iter().zip(&granted).filter(|(_, one)| one.is_ok());
@@ -101,27 +109,30 @@ impl<'a> Round<'a> {
                 *wanted.entry(roles).or_default() += 1;
             }
         }
-        let all = wanted.values().sum::<u64>() + named.len() as u64;
+        let claimed = requests.iter().filter(|request| matches!(request.wish, Wish::Claim { .. }));
+        let claimed: Vec<_> = claimed.filter_map(|request| request.wish.item()).collect();
+        // Whoever asks for one by its name may take it from those who ask for the next.
+        let all = wanted.values().sum::<u64>() + claimed.len() as u64;
         for roles in wanted.into_keys() {
             let next = store::next_ready(tx, id, roles, all).await?;
             ready.insert(roles.clone(), next.iter().map(|item| item.id).collect());
             items.extend(next);
         }
         let mut blockers: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        let claimed = requests.iter().filter(|request| matches!(request.wish, Wish::Claim { .. }));
-        let claimed: Vec<_> = claimed.filter_map(|request| request.wish.item()).collect();
         for (item, blocker, title, is_done) in store::blockers(tx, id, &claimed).await? {
             if !is_done {
                 blockers.entry(item).or_default().push((blocker, title));
             }
         }
         let (mut present, mut ends) = (BTreeMap::new(), BTreeMap::new());
-        for lane in lanes {
+        for lane in &lanes {
             if lane.is_limited(&project.config) {
-                present.insert(lane.clone(), store::count_in(tx, id, &lane).await?);
+                present.insert(lane.clone(), store::count_in(tx, id, lane).await?);
             }
-            let (first, last) = store::ends(tx, id, &lane).await?.unwrap_or((0, -board::GAP));
-            ends.insert(lane, (first - board::GAP, last + board::GAP));
+        }
+        for (lane, end) in lanes.iter().zip(store::ends(tx, id, &lanes).await?) {
+            let (first, last) = end.unwrap_or((0, -board::GAP));
+            ends.insert(lane.clone(), (first - board::GAP, last + board::GAP));
         }
         let items = items.into_iter().map(|item| (item.id, item)).collect();
         let (changed, turned, events) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
@@ -159,6 +170,14 @@ impl<'a> Round<'a> {
                 self.release(*item, *held, who, may, note.as_deref())?;
                 Ok(*item)
             }
+        }
+    }
+
+    /// What the claim that a holder shows has pinned.
+    fn pinned_by(&self, wish: &Wish) -> Option<BTreeMap<String, String>> {
+        match wish {
+            Wish::Update { item, .. } | Wish::Finish { item, .. } => self.items.get(item)?.pins.clone(),
+            Wish::Claim { .. } | Wish::Release { .. } => None,
         }
     }
 
@@ -384,61 +403,7 @@ impl Round<'_> {
     }
 }
 
-/// What a round tells those who asked, and what it writes.
 impl Round<'_> {
-    /// Reads the documents of the items that were granted, and what else is told with a claim.
-    async fn documents(
-        &self,
-        tx: &Tx<'_>,
-        requests: &[Arc<Request>],
-        decided: &[Result<WorkItem>],
-    ) -> Result<Documents> {
-        let mut claimed = Vec::new();
-        let mut documents = Vec::new();
-        for (request, item) in requests.iter().zip(decided) {
-            let Ok(item) = item else { continue };
-            let is_claim = matches!(request.wish, Wish::Claim { .. });
-            if is_claim {
-                claimed.push(item.id);
-            }
-            if is_claim || item.pins.is_some() {
-                documents.extend(item.artifact);
-            }
-        }
-        context::read(tx, self.project.id, self.now, claimed, documents).await
-    }
-
-    /// What somebody is told of a wish that was granted. A claim pins the sections of the document.
-    fn granted(&mut self, mut item: WorkItem, request: &Request, documents: &Documents) -> Granted {
-        let sections = item.artifact.and_then(|artifact| documents.sections(artifact));
-        let mut changed_sections = Vec::new();
-        let mut pack = None;
-        let mut pinned = None;
-        match &request.wish {
-            Wish::Claim { .. } => {
-                pinned = Some(sections);
-                pack = Some(documents.pack(&item, request.principal.id));
-            }
-            Wish::Update { has_read, .. } => {
-                if let (Some(pins), Some(sections)) = (&item.pins, &sections) {
-                    changed_sections = context::differing(pins, sections);
-                }
-                if *has_read {
-                    pinned = Some(sections);
-                }
-            }
-            Wish::Finish { .. } | Wish::Release { .. } => {}
-        }
-        let lease = |item: &WorkItem| item.claim.lease.as_ref().map(|lease| lease.id);
-        if let Some(pins) = pinned {
-            if let Some(now) = self.items.get_mut(&item.id).filter(|now| lease(now) == lease(&item)) {
-                now.pins.clone_from(&pins);
-            }
-            item.pins = pins;
-        }
-        Granted { item, pack, changed_sections }
-    }
-
     /// Writes all that has changed; gives what the log is to be told.
     pub(super) async fn save(mut self, tx: &Tx<'_>) -> Result<Vec<NewEvent>> {
         let project = self.project.id;
@@ -474,26 +439,4 @@ impl<'a> Round<'a> {
     pub(super) fn items(&self) -> Vec<WorkItem> {
         self.items.values().cloned().collect()
     }
-}
-
-/// The roles of those who ask for the next thing to do: their own, and the one that they name.
-async fn roles(tx: &Tx<'_>, requests: &[Arc<Request>]) -> Result<Vec<Vec<String>>> {
-    let asks = |request: &&Arc<Request>| matches!(request.wish, Wish::Claim { item: None, .. });
-    let who: BTreeSet<_> = requests.iter().filter(asks).map(|request| request.principal.id.0).collect();
-    let own = members::agent_roles(tx, who.into_iter().map(PrincipalId).collect()).await?;
-    let roles = |request: &Arc<Request>| match &request.wish {
-        Wish::Claim { item: None, role, .. } => {
-            let mut roles: Vec<_> = own
-                .get(&request.principal.id)
-                .map(|role| role.to_lowercase())
-                .into_iter()
-                .chain(role.clone())
-                .collect();
-            roles.sort();
-            roles.dedup();
-            roles
-        }
-        _ => Vec::new(),
-    };
-    Ok(requests.iter().map(roles).collect())
 }

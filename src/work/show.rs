@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{claims::Granted, context::Pack, lease::Lease};
+use super::{WorkItem, claims::Granted, context::Pack, lease::Lease};
 use crate::{
     error::{Error, Result},
     wire::Timestamp,
@@ -30,14 +30,27 @@ pub(super) fn held(granted: &Granted) -> Result<Answered> {
         ("lane", json!(item.lane)),
         ("version", item.version.into()),
     ];
-    if !granted.changed_sections.is_empty() {
-        let detail = "the document has changed since you claimed this: read these sections with get_artifact, then \
-                      update_work with hasRead";
-        let artifact = item.artifact.map(|artifact| artifact.0);
-        let sections: Vec<_> = granted.changed_sections.iter().take(SECTIONS).collect();
-        answer.push(("warning", json!({"detail": detail, "artifactId": artifact, "sections": sections})));
-    }
+    answer.extend(warning(&granted.item, &granted.changed_sections));
     Ok(answer)
+}
+
+/// That what its holder builds on is not what it was at the time of the claim.
+pub(super) fn warning(item: &WorkItem, changed: &[String]) -> Option<(&'static str, Value)> {
+    let detail = match &item.claim.lease {
+        Some(_) => {
+            "the document has changed since you claimed this: read these sections with get_artifact, then update_work \
+             with hasRead"
+        }
+        None => {
+            "the document has changed since you claimed this: read these sections with get_artifact, and see whether what \
+             you did still fits"
+        }
+    };
+    let sections: Vec<_> = changed.iter().take(SECTIONS).collect();
+    let artifact = item.artifact.map(|artifact| artifact.0);
+    let told =
+        json!({"detail": detail, "workItemId": item.id.0, "artifactId": artifact, "sections": sections});
+    (!changed.is_empty()).then_some(("warning", told))
 }
 
 /// The same, and what to know before beginning.
@@ -59,12 +72,13 @@ pub(super) fn claim(granted: &Granted) -> Result<Answered> {
 /// That nobody holds it any more.
 pub(super) fn freed(granted: &Granted) -> Answered {
     let item = &granted.item;
-    vec![
+    let answer = [
         ("workItemId", json!(item.id.0)),
         ("lane", json!(item.lane)),
         ("commit", item.commit.clone().into()),
         ("version", item.version.into()),
-    ]
+    ];
+    answer.into_iter().chain(warning(item, &granted.changed_sections)).collect()
 }
 
 /// What to know before beginning, as agents and programs are told.

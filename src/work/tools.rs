@@ -82,10 +82,7 @@ impl Tool for ListWork {
         let now = app.clock.now();
         let project = projects::reach(&app, &principal, asked.project_id).await?;
         let lane = asked.lane.map(|lane| Lane::parse("/lane", &lane, &project.config)).transpose()?;
-        let ready = match asked.ready.unwrap_or(false) {
-            true => Some(claims::roles_of(&app, &principal).await?),
-            false => None,
-        };
+        let ready = asked.ready.unwrap_or(false).then(|| claims::roles_of(&principal, None));
         let holder = asked.mine.unwrap_or(false).then_some(principal.id);
         let filter = WorkItemFilter { lane, holder, artifact: None, ready };
         let found = list_work(&app, &principal, project.id, filter, page.clone()).await?;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Credential, PrincipalId},
+    agents,
     app::App,
     clock::Time,
     database::{Door, TenantId, Tx},
@@ -115,11 +116,18 @@ async fn end(
     applies: impl Fn(&WorkItem) -> bool,
 ) -> Result<()> {
     let Some(mut round) = Round::over(app, tx, project, ids).await? else { return Ok(()) };
-    for item in round.items().into_iter().filter(|item| item.claim.lease.is_some() && applies(item)) {
+    // Agents are held in the order in which everybody holds several.
+    let mut lost = BTreeSet::new();
+    for item in round.items().into_iter().filter(applies) {
+        let Some(lease) = &item.claim.lease else { continue };
+        lost.insert((lease.holder.id, item.id));
         let to = item.given_back(&round.project.config);
         round.free(item.id, to, reason, None)?;
     }
-    let events = round.save(tx).await?;
+    let mut events = round.save(tx).await?;
+    for (holder, item) in lost {
+        events.extend(agents::lost(tx, project, holder, item.0).await?);
+    }
     events::tell(app, tx, project, events).await
 }
 

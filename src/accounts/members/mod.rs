@@ -310,11 +310,3 @@ fn shown(principal: &PrincipalRecord) -> Option<BTreeMap<String, Level>> {
     let limits = principal.projects.as_ref()?;
     Some(limits.iter().map(|(project, level)| (project.to_string(), *level)).collect())
 }
-
-/// What some principals do among others, as far as that is said.
-///
-/// # Errors
-/// The database's.
-pub async fn agent_roles(tx: &Tx<'_>, ids: Vec<PrincipalId>) -> Result<BTreeMap<PrincipalId, String>> {
-    store::agent_roles(tx, ids).await
-}

@@ -1,7 +1,5 @@
 //! The rows of principals.
 
-use std::collections::BTreeMap;
-
 use entity::{oauth_grant, principal};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -140,24 +138,4 @@ pub(in crate::accounts) async fn end_grants(tx: &Tx<'_>, id: PrincipalId, now: T
         .exec(tx.conn())
         .await?;
     Ok(grants.rows_affected)
-}
-
-/// What some principals do among others, as far as that is said.
-pub(in crate::accounts) async fn agent_roles(
-    tx: &Tx<'_>,
-    ids: Vec<PrincipalId>,
-) -> Result<BTreeMap<PrincipalId, String>> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rows: Vec<(Uuid, String)> = tx
-        .find::<principal::Entity>()
-        .filter(principal::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
-        .filter(principal::Column::AgentRole.is_not_null())
-        .select_only()
-        .columns([principal::Column::Id, principal::Column::AgentRole])
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(rows.into_iter().map(|(id, role)| (PrincipalId(id), role)).collect())
 }

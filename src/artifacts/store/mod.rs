@@ -31,7 +31,7 @@ pub(super) async fn by_paths(tx: &Tx<'_>, project: ProjectId, paths: Vec<String>
         let rows = tx
             .find::<artifact::Entity>()
             .filter(artifact::Column::ProjectId.eq(project.0))
-            .filter(artifact::Column::Path.is_in(paths.iter().map(String::as_str)))
+            .filter(tx.one_of(artifact::Column::Path, paths))
             .all(tx.conn())
             .await?;
         for row in rows {
@@ -145,25 +145,18 @@ pub(super) async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated
 
 /// Writes documents that were read again, with their revisions and what they build on.
 pub(super) async fn save_all(tx: &Tx<'_>, project: ProjectId, mut documents: Vec<Reread>) -> Result<()> {
-    let new = documents.iter().filter(|reread| reread.before.is_none());
-    let new = new.map(|reread| to_row(tx, project, &reread.artifact)).collect::<Result<Vec<_>>>()?;
-    if !new.is_empty() {
-        artifact::Entity::insert_many(new).exec_without_returning(tx.conn()).await?;
-    }
-    let known: Vec<_> = documents.iter().filter(|reread| reread.before.is_some()).collect();
-    for reread in &known {
-        save(tx, project, &reread.artifact, false).await?;
-    }
+    let rows = documents.iter().map(|reread| to_row(tx, project, &reread.artifact));
+    tx.save_all(rows.collect::<Result<_>>()?, &[artifact::Column::Id]).await?;
+    let known = documents.iter().filter(|reread| reread.before.is_some());
+    let known: Vec<_> = known.map(|reread| reread.artifact.id).collect();
     if !known.is_empty() {
-        forget_dependencies(tx, project, known.iter().map(|reread| reread.artifact.id).collect()).await?;
+        forget_dependencies(tx, project, known).await?;
     }
     let mut depends = Vec::new();
     for Reread { artifact, .. } in &documents {
         depends.extend(artifact.dependencies.iter().map(|on| depends_on(tx, project, artifact.id, on)));
     }
-    for depends in depends.chunks(500) {
-        artifact_dependency::Entity::insert_many(depends.to_vec()).exec_without_returning(tx.conn()).await?;
-    }
+    tx.insert_all(depends).await?;
     let texts = documents.iter_mut().map(|reread| (reread.artifact.id.0, std::mem::take(&mut reread.words)));
     tx.index_texts(project, texts.collect()).await?;
     revisions::insert(tx, project, documents).await
@@ -187,7 +180,7 @@ fn depends_on(
 async fn forget_dependencies(tx: &Tx<'_>, project: ProjectId, ids: Vec<ArtifactId>) -> Result<()> {
     tx.delete::<artifact_dependency::Entity>()
         .filter(artifact_dependency::Column::ProjectId.eq(project.0))
-        .filter(artifact_dependency::Column::ArtifactId.is_in(ids.into_iter().map(|id| id.0)))
+        .filter(tx.one_of(artifact_dependency::Column::ArtifactId, ids.into_iter().map(|id| id.0)))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -206,7 +199,7 @@ pub(super) async fn remove_all(
             .col_expr(artifact::Column::RemovedAt, Expr::value(now))
             .col_expr(artifact::Column::ChangedAt, Expr::value(now))
             .filter(artifact::Column::ProjectId.eq(project.0))
-            .filter(artifact::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(tx.one_of(artifact::Column::Id, ids.iter().map(|id| id.0)))
             .exec(tx.conn())
             .await?;
         tx.forget_texts(project, ids.iter().map(|id| id.0).collect()).await?;

@@ -5,10 +5,12 @@ use std::{collections::HashMap, io};
 use entity::artifact_revision::{self, ActiveModel, Column, Entity};
 use sea_orm::{
     ActiveValue::Set,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
     sea_query::{Alias, ExprTrait as _, Query},
 };
+
+use zstd::bulk::Compressor;
 
 use super::super::{ArtifactId, Revision, RevisionId, plan::Known, reread::Reread};
 use crate::{
@@ -20,9 +22,6 @@ use crate::{
 
 /// How hard contents are compressed: as hard as costs no more than the rest of reading them.
 const LEVEL: i32 = 3;
-/// Rows of one statement.
-const ROWS: usize = 500;
-
 /// Everything of a revision but its content.
 type Row = (Uuid, String, String, Option<String>, DateTimeUtc, Option<String>, Option<String>, i64);
 
@@ -37,9 +36,9 @@ const COLUMNS: [Column; 8] = [
     Column::Bytes,
 ];
 
-/// A content as it is stored.
-pub(in super::super) fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::bulk::compress(body, LEVEL)
+/// What makes contents as they are stored, one after the other: to begin anew for each takes longer than a small one.
+pub(in super::super) fn compressor() -> io::Result<Compressor<'static>> {
+    Compressor::new(LEVEL)
 }
 
 pub(super) async fn insert(tx: &Tx<'_>, project: ProjectId, documents: Vec<Reread>) -> Result<()> {
@@ -48,7 +47,7 @@ pub(super) async fn insert(tx: &Tx<'_>, project: ProjectId, documents: Vec<Rerea
         let Some(revision) = revision else { continue };
         rows.push(to_row(tx, project, artifact.id, revision, body)?);
     }
-    insert_rows(tx, rows).await
+    tx.insert_all(rows).await
 }
 
 pub(super) async fn insert_removals(
@@ -57,14 +56,7 @@ pub(super) async fn insert_removals(
     gone: Vec<(Known, Revision)>,
 ) -> Result<()> {
     let rows = gone.into_iter().map(|(known, revision)| to_row(tx, project, known.id, revision, None));
-    insert_rows(tx, rows.collect::<Result<_>>()?).await
-}
-
-async fn insert_rows(tx: &Tx<'_>, rows: Vec<ActiveModel>) -> Result<()> {
-    for rows in rows.chunks(ROWS) {
-        Entity::insert_many(rows.to_vec()).exec_without_returning(tx.conn()).await?;
-    }
-    Ok(())
+    tx.insert_all(rows.collect::<Result<_>>()?).await
 }
 
 /// The newest contents of some artifacts, as far as they were read. They are found by their ids, and whose project they
@@ -84,7 +76,7 @@ pub(in super::super) async fn texts(
         .take();
     let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = tx
         .find::<Entity>()
-        .filter(Column::ArtifactId.is_in(ids.into_iter().map(|id| id.0)))
+        .filter(tx.one_of(Column::ArtifactId, ids.into_iter().map(|id| id.0)))
         .filter(Expr::exists(is_newer).not())
         .select_only()
         .columns([Column::ProjectId, Column::ArtifactId, Column::Body])

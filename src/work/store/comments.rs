@@ -46,7 +46,7 @@ pub(in super::super) async fn newest_comments(
     let rows = tx
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
-        .filter(Column::WorkItemId.is_in(items.iter().map(|item| item.0)))
+        .filter(tx.one_of(Column::WorkItemId, items.iter().map(|item| item.0)))
         .order_by_desc(Column::Id)
         .limit(NEWEST)
         .all(tx.conn())

@@ -6,7 +6,7 @@ use entity::{
     work_dependency::{ActiveModel, Column, Entity},
     work_item,
 };
-use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryFilter as _, QuerySelect as _, prelude::*};
+use sea_orm::{ActiveValue::Set, QueryFilter as _, QuerySelect as _, prelude::*};
 
 use super::super::{WorkItemId, lanes::Lane};
 use crate::{database::Tx, error::Result, projects::ProjectId};
@@ -43,7 +43,7 @@ pub(in super::super) async fn blockers(
     let rows: Vec<(Uuid, Uuid)> = tx
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
-        .filter(Column::WorkItemId.is_in(items.iter().map(|item| item.0)))
+        .filter(tx.one_of(Column::WorkItemId, items.iter().map(|item| item.0)))
         .select_only()
         .columns([Column::WorkItemId, Column::BlockerId])
         .into_tuple()
@@ -52,7 +52,7 @@ pub(in super::super) async fn blockers(
     let others: Vec<(Uuid, String, String)> = tx
         .find::<work_item::Entity>()
         .filter(work_item::Column::ProjectId.eq(project.0))
-        .filter(work_item::Column::Id.is_in(rows.iter().map(|(_, blocker)| *blocker)))
+        .filter(tx.one_of(work_item::Column::Id, rows.iter().map(|(_, blocker)| *blocker)))
         .select_only()
         .columns([work_item::Column::Id, work_item::Column::Title, work_item::Column::Lane])
         .into_tuple()
@@ -76,7 +76,7 @@ pub(in super::super) async fn waiting_for(
     let waiting: Vec<Uuid> = tx
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
-        .filter(Column::BlockerId.is_in(blockers.iter().map(|item| item.0)))
+        .filter(tx.one_of(Column::BlockerId, blockers.iter().map(|item| item.0)))
         .select_only()
         .column(Column::WorkItemId)
         .distinct()
@@ -98,17 +98,13 @@ pub(in super::super) async fn replace_blockers(
         .filter(Column::WorkItemId.eq(item.0))
         .exec(tx.conn())
         .await?;
-    if blockers.is_empty() {
-        return Ok(());
-    }
     let row = |blocker: &WorkItemId| ActiveModel {
         tenant_id: Set(tx.tenant().0),
         project_id: Set(project.0),
         work_item_id: Set(item.0),
         blocker_id: Set(blocker.0),
     };
-    Entity::insert_many(blockers.iter().map(row)).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    tx.insert_all(blockers.iter().map(row).collect()).await
 }
 
 /// Removes what an item waits for, and who waits for it.

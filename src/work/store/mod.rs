@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::work_item::{Column, Entity};
 use sea_orm::{
-    Condition, EntityTrait as _, Iterable as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::*, sea_query::OnConflict,
+    Condition, EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    prelude::*, sea_query::Query,
 };
 
 use self::rows::{to_item, to_row};
@@ -27,9 +27,6 @@ use crate::{
     projects::ProjectId,
     wire::{Found, Page},
 };
-
-/// Rows of one statement.
-const ROWS: usize = 500;
 
 /// A project's items.
 fn of(tx: &Tx<'_>, project: ProjectId) -> Select<Entity> {
@@ -49,7 +46,7 @@ pub(super) async fn by_ids(tx: &Tx<'_>, project: ProjectId, ids: Vec<WorkItemId>
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    items(tx, of(tx, project).filter(Column::Id.is_in(ids.into_iter().map(|id| id.0)))).await
+    items(tx, of(tx, project).filter(tx.one_of(Column::Id, ids.into_iter().map(|id| id.0)))).await
 }
 
 /// The items that are one thing with some documents.
@@ -58,7 +55,8 @@ pub(super) async fn by_artifacts(
     project: ProjectId,
     artifacts: impl Iterator<Item = ArtifactId>,
 ) -> Result<Vec<WorkItem>> {
-    items(tx, of(tx, project).filter(Column::ArtifactId.is_in(artifacts.map(|artifact| artifact.0)))).await
+    items(tx, of(tx, project).filter(tx.one_of(Column::ArtifactId, artifacts.map(|artifact| artifact.0))))
+        .await
 }
 
 /// A page of a project's items, oldest first.
@@ -118,6 +116,12 @@ pub(super) async fn held(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<
     items(tx, held.order_by_desc(Column::ClaimedAt).order_by_asc(Column::Id).limit(limit)).await
 }
 
+/// The items that somebody holds.
+pub(super) async fn held_by(tx: &Tx<'_>, project: ProjectId, who: PrincipalId) -> Result<Vec<WorkItem>> {
+    let held = of(tx, project).filter(Column::LeaseId.is_not_null()).filter(Column::HolderId.eq(who.0));
+    items(tx, held.order_by_asc(Column::Id)).await
+}
+
 /// The items that are held on a branch, or by some principals.
 pub(super) async fn held_on(
     tx: &Tx<'_>,
@@ -126,21 +130,36 @@ pub(super) async fn held_on(
     whose: &BTreeSet<PrincipalId>,
 ) -> Result<Vec<WorkItem>> {
     let on_it = branch.map(|branch| Column::Branch.eq(branch));
-    let theirs = Column::HolderId.is_in(whose.iter().map(|principal| principal.0));
+    let theirs = tx.one_of(Column::HolderId, whose.iter().map(|principal| principal.0));
     let query = of(tx, project).filter(Column::LeaseId.is_not_null());
     items(tx, query.filter(Condition::any().add_option(on_it).add(theirs))).await
 }
 
-/// The places of a lane: that of its first item and of its last.
-pub(super) async fn ends(tx: &Tx<'_>, project: ProjectId, lane: &Lane) -> Result<Option<(i64, i64)>> {
-    let end = |order: Order| {
-        let query =
-            of(tx, project).filter(Column::Lane.eq(lane.as_str())).order_by(Column::Rank, order.clone());
-        query.order_by(Column::Id, order).select_only().column(Column::Rank).limit(1)
+/// The places of some lanes: that of the first item and of the last of each, where there are any.
+pub(super) async fn ends(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    lanes: impl IntoIterator<Item = &Lane>,
+) -> Result<Vec<Option<(i64, i64)>>> {
+    let end = |lane: &Lane, order: Order| {
+        let query = of(tx, project).filter(Column::Lane.eq(lane.as_str()));
+        let query = query.order_by(Column::Rank, order.clone()).order_by(Column::Id, order);
+        let end = query.select_only().column(Column::Rank).limit(1).into_query();
+        Expr::SubQuery(None, Box::new(end.into()))
     };
-    let first: Option<i64> = end(Order::Asc).into_tuple().one(tx.conn()).await?;
-    let last: Option<i64> = end(Order::Desc).into_tuple().one(tx.conn()).await?;
-    Ok(first.zip(last))
+    let ends = lanes.into_iter().flat_map(|lane| [end(lane, Order::Asc), end(lane, Order::Desc)]);
+    let ends: Vec<_> = ends.collect();
+    if ends.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lanes = ends.len() / 2;
+    let mut query = Query::select();
+    for (name, end) in ends.into_iter().enumerate() {
+        query.expr_as(end, name.to_string());
+    }
+    let row = tx.conn().query_one(&query).await?.ok_or_else(|| Error::internal("a lane has no ends"))?;
+    let end = |at: usize| Ok::<Option<i64>, Error>(row.try_get_by_index(at)?);
+    (0..lanes).map(|lane| Ok(end(2 * lane)?.zip(end(2 * lane + 1)?))).collect()
 }
 
 /// The place of the item that comes before a place in a lane, if one does.
@@ -182,16 +201,8 @@ pub(super) async fn count_by_lane(tx: &Tx<'_>, project: ProjectId) -> Result<BTr
 
 /// Writes items as they are now, new ones and others.
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, items: &[WorkItem]) -> Result<()> {
-    let is_written = |column: &Column| {
-        !matches!(column, Column::Id | Column::TenantId | Column::ProjectId | Column::CreatedAt)
-    };
-    for items in items.chunks(ROWS) {
-        let rows: Vec<_> = items.iter().map(|item| to_row(tx, project, item)).collect::<Result<_>>()?;
-        let again =
-            OnConflict::column(Column::Id).update_columns(Column::iter().filter(is_written)).to_owned();
-        Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx.conn()).await?;
-    }
-    Ok(())
+    let rows = items.iter().map(|item| to_row(tx, project, item)).collect::<Result<_>>()?;
+    tx.save_all(rows, &[Column::Id]).await
 }
 
 pub(super) async fn delete(tx: &Tx<'_>, project: ProjectId, id: WorkItemId) -> Result<()> {

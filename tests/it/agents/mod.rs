@@ -226,7 +226,7 @@ async fn the_last_hundred_activities_are_kept_newest_first() {
     let server = server().await;
     let project = server.project().await;
     let worker = Worker::new(&server, &project, "busy").await;
-    for number in 0..52 {
+    for number in 0..72 {
         worker.reports(json!({"status": "blocked", "task": format!("{number}")})).await;
         worker.reports(json!({"status": "completed"})).await;
         server.advance(1);
@@ -235,8 +235,9 @@ async fn the_last_hundred_activities_are_kept_newest_first() {
     let activities = shown["activities"].as_array().unwrap();
     assert_eq!(activities.len(), 100);
     assert_eq!(activities[0]["what"], "completed");
-    assert_eq!(activities[99]["lastAt"], "2026-01-01T06:00:02Z");
-    assert_eq!(number(&server.database().await, "SELECT count(*) FROM agent_activity").await, 100);
+    assert_eq!(activities[99]["lastAt"], "2026-01-01T06:00:22Z");
+    let kept = number(&server.database().await, "SELECT count(*) FROM agent_activity").await;
+    assert!((100..125).contains(&kept), "{kept}, of 144 of which most are not shown any more");
 }
 
 #[tokio::test]

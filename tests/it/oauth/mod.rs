@@ -42,6 +42,7 @@ async fn signed_in(tenant: &Tenant) -> Principal {
         tenant: tenant.id,
         id: text(&principals["items"][0]["id"]).parse().unwrap(),
         role: Role::Owner,
+        agent_role: None,
         kind: PrincipalKind::User,
         name: "Ada".to_owned(),
         credential: Credential::Session(SessionId(Uuid::from_u128(1))),

@@ -232,7 +232,7 @@ async fn what_an_agent_did_itself_is_no_news_to_it_but_what_it_lost_is() {
 }
 
 #[tokio::test]
-async fn a_story_that_changes_under_its_holder_is_told_with_the_next_sign_of_life() {
+async fn a_story_that_changes_under_its_holder_is_told_with_the_next_answer_of_any_tool() {
     use crate::support::repository::{Origin, READS_FILES};
     let server = Server::start_with(&READS_FILES).await;
     let origin =
@@ -241,16 +241,36 @@ async fn a_story_that_changes_under_its_holder_is_told_with_the_next_sign_of_lif
     let item = project.all("/work-items").await.remove(0);
     project.client.patch(&project.item_path(&item), json!({"lane": "ready"})).await.expect(200);
     let ada = project.worker(&server, "ada").await;
+    // Who asked just before the claim is known to hold nothing, and is not taken to hold nothing afterwards.
+    let status = async |agent: &Agent| {
+        agent.get("get_project_status", json!({"projectId": project.id})).await["warning"].clone()
+    };
+    assert_eq!(status(&ada).await, Value::Null);
     let claim = ada.get("claim_work", json!({"projectId": project.id})).await;
     assert_eq!(claim["context"]["document"]["path"], "docs/stories/1.md");
+    assert_eq!(status(&ada).await, Value::Null);
     origin.commit(
         "Change",
         &[("docs/stories/1.md", "# Sign in\n\n## Tasks\n\nOne.\n\nTwo.\n\n## Notes\n\nNone.\n")],
     );
     project.scan_now().await;
+    let told = status(&ada).await;
+    assert_eq!((&told["workItemId"], &told["sections"]), (&claim["workItemId"], &json!(["tasks"])));
+    assert_eq!(status(&project.worker(&server, "bob").await).await, Value::Null, "who holds nothing");
     let told = ada.get("update_work", held(&claim, &project)).await;
     assert_eq!(told["warning"]["sections"], json!(["tasks"]));
     let told = ada.get("update_work", with(held(&claim, &project), json!({"hasRead": true}))).await;
     assert_eq!(told["warning"]["sections"], json!(["tasks"]), "until it says that it has read them");
     assert_eq!(ada.get("update_work", held(&claim, &project)).await["warning"], Value::Null);
+    assert_eq!(status(&ada).await, Value::Null);
+
+    origin.commit("Once more", &[("docs/stories/1.md", "# Sign in\n\n## Tasks\n\nThree.\n")]);
+    project.scan_now().await;
+    let told = ada.get("finish_work", held(&claim, &project)).await;
+    assert_eq!(
+        told["warning"]["sections"],
+        json!(["tasks", "notes"]),
+        "what was built on is not what is there"
+    );
+    assert_eq!(status(&ada).await, Value::Null, "it is not theirs any more");
 }

@@ -91,6 +91,32 @@ async fn the_end_of_the_run_that_was_begun_for_an_item_frees_it() {
 }
 
 #[tokio::test]
+async fn what_a_run_of_the_holder_tells_of_itself_keeps_the_claim() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let client = project.member(&server, "bob").await;
+    let bob = Agent::new(&client, crate::support::agent::Revision::Newest);
+    claim(&project, &bob, json!({})).await;
+    let run = client.post(&project.path("/runs"), json!({"name": "implement"})).await.expect(201).json;
+    server.advance(50);
+    let path = project.path(&format!("/runs/{}", text(&run["id"])));
+    client.patch(&path, json!({"summary": "half of it"})).await.expect(200);
+    assert_eq!(lease(&project).await, ("2026-01-01T06:01:50Z".to_owned(), "run".to_owned()));
+}
+
+#[tokio::test]
+async fn who_loses_a_claim_is_at_it_no_more() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let ada = project.worker(&server, "ada").await;
+    let claim = claim(&project, &ada, json!({})).await;
+    let at = async || project.all("/agents").await.first().map(|agent| agent["workItemId"].clone());
+    eventually("ada is at it", async || at().await.as_ref() == Some(&claim["workItemId"])).await;
+    server.advance(60);
+    eventually("ada is at nothing", async || at().await == Some(Value::Null)).await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_revoked_frees_what_was_claimed_with_it() {
     let server = Server::start().await;
     let project = server.project().await;
