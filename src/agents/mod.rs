@@ -254,8 +254,7 @@ pub async fn note(
     principal: PrincipalId,
     evidence: Evidence,
 ) -> Result<Vec<NewEvent>> {
-    let signs = BTreeMap::from([(principal, evidence)]);
-    let (known, events) = take_in(app, tx, project, &signs).await?;
+    let (known, events) = take_in(app, tx, project, BTreeMap::from([(principal, evidence)])).await?;
     for (principal, presence) in known {
         let (signs, tenant) = (app.signs.clone(), tx.tenant());
         tx.after_commit(move || signs.learn((tenant, project, principal), &presence));
@@ -268,20 +267,19 @@ async fn take_in(
     app: &App,
     tx: &Tx<'_>,
     project: ProjectId,
-    signs: &BTreeMap<PrincipalId, Evidence>,
+    mut signs: BTreeMap<PrincipalId, Evidence>,
 ) -> Result<(BTreeMap<PrincipalId, Presence>, Vec<NewEvent>)> {
     let mut who = members::by_ids(tx, signs.keys().copied().collect()).await?;
     who.retain(|_, who| who.deactivated_at.is_none());
-    let active = signs.iter().filter(|(id, _)| who.contains_key(id));
-    let active: BTreeMap<_, _> = active.map(|(id, evidence)| (*id, evidence.clone())).collect();
-    if active.is_empty() {
+    signs.retain(|id, _| who.contains_key(id));
+    if signs.is_empty() {
         return Ok((BTreeMap::new(), Vec::new()));
     }
-    let unknown = active.iter().map(|(id, evidence)| (*id, Presence::unknown(*id, evidence)));
+    let unknown = signs.iter().map(|(id, evidence)| (*id, Presence::unknown(*id, evidence)));
     let before = store::hold(tx, project, unknown.collect()).await?;
-    store::add_activities(tx, &app.ids, project, &active).await?;
+    store::add_activities(tx, &app.ids, project, &signs).await?;
     let (mut known, mut changed, mut events) = (BTreeMap::new(), Vec::new(), Vec::new());
-    for ((id, before), evidence) in before.into_iter().zip(active.values()) {
+    for ((id, before), evidence) in before.into_iter().zip(signs.values()) {
         let after = before.after(evidence, app.clock.now());
         if after != before {
             changed.push(after.clone());
@@ -306,15 +304,11 @@ pub async fn lost(
     principal: PrincipalId,
     item: WorkItem,
 ) -> Result<Vec<NewEvent>> {
-    let Some(before) = store::hold_known(tx, project, [principal]).await?.remove(&principal) else {
-        return Ok(Vec::new());
-    };
+    let known = store::hold_known(tx, project, [principal]).await?.remove(&principal);
+    let Some(before) = known.filter(|known| known.work_item == Some(item)) else { return Ok(Vec::new()) };
     let Some(who) = members::by_ids(tx, vec![principal]).await?.remove(&principal) else {
         return Ok(Vec::new());
     };
-    if before.work_item != Some(item) {
-        return Ok(Vec::new());
-    }
     let after = Presence { task: None, artifact: None, work_item: None, ..before.clone() };
     store::save(tx, project, [&after]).await?;
     Ok(vec![event(&who, &before, &after, EvidenceKind::Claim.as_str())])

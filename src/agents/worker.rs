@@ -97,7 +97,7 @@ async fn write_together(
             if projects::find_if_there(tx, project).await?.is_none() {
                 return Ok(BTreeMap::new());
             }
-            let (known, events) = take_in(&context, tx, project, &signs).await?;
+            let (known, events) = take_in(&context, tx, project, signs).await?;
             events::tell(&context, tx, project, events).await?;
             Ok(known)
         })

@@ -271,7 +271,7 @@ pub async fn resolve_conflict(
                 store::resolve(tx, project, &[id], &resolution).await?;
                 let conflict = Conflict { resolution: Some(resolution), ..conflict };
                 let event = event(EventName::ConflictResolved, &conflict);
-                events::append(&context, tx, project, vec![(None, event)]).await?;
+                events::tell(&context, tx, project, vec![event]).await?;
                 record.write(tx).await?;
                 Ok(conflict)
             })

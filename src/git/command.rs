@@ -36,7 +36,7 @@ pub(super) type Said = Result<Vec<u8>, String>;
 
 /// Where git is. With its whole path it is started without a copy of our page tables, which a search of the environment
 /// that we give it would take.
-static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(super) static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders).map(|folder| folder.join("git")).find(|path| path.is_file());
     found.unwrap_or_else(|| PathBuf::from("git"))

@@ -41,7 +41,7 @@ use crate::{
 
 /// What `git` says which version it is, if there is one.
 pub async fn installed() -> Option<String> {
-    let output = tokio::process::Command::new("git").arg("--version").output().await.ok()?;
+    let output = tokio::process::Command::new(&*command::GIT).arg("--version").output().await.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

@@ -307,7 +307,7 @@ pub async fn update_project(
                 let payload =
                     json!({"name": after.name, "repoUrl": after.repo_url, "version": after.version});
                 let event = NewEvent { name: EventName::ProjectChanged, payload };
-                events::append(&app_, tx, id, vec![(None, event)]).await?;
+                events::tell(&app_, tx, id, vec![event]).await?;
                 Ok(after)
             })
         })
@@ -345,7 +345,7 @@ pub async fn delete_project(
                 security::note(tx, noted.on(TargetKind::Project, id.0, project.name)).await?;
                 let event = NewEvent { name: EventName::ProjectChanged, payload: json!({"deleted": true}) };
                 app_.jobs.enqueue(tx, purge).await?;
-                events::append(&app_, tx, id, vec![(None, event)]).await
+                events::tell(&app_, tx, id, vec![event]).await
             })
         })
         .await?;

@@ -98,13 +98,13 @@ pub(super) async fn link(
     Ok(())
 }
 
-/// Has an item wait for others; gives how many of them are not done.
+/// Has an item wait for others.
 pub(super) async fn wait_for(
     tx: &Tx<'_>,
     project: ProjectId,
     item: &mut WorkItem,
     blocked_by: Vec<WorkItemId>,
-) -> Result<u32> {
+) -> Result<()> {
     let blockers: BTreeSet<_> = blocked_by.into_iter().collect();
     let refused = |why: String| Err(Error::invalid_field("/blockedBy", why));
     if blockers.len() > BLOCKERS {
@@ -126,7 +126,7 @@ pub(super) async fn wait_for(
     store::replace_blockers(tx, project, item.id, &blockers).await?;
     item.blockers =
         u32::try_from(known.iter().filter(|other| !other.lane.is_done()).count()).unwrap_or(u32::MAX);
-    Ok(item.blockers)
+    Ok(())
 }
 
 /// Whether one item waits for another, or for one that does, and so on.

@@ -131,11 +131,7 @@ async fn read(
         near = held.into_iter().filter(|item| item.claim.live(now).is_some()).filter_map(Near::of).collect();
         comments = store::newest_comments(tx, project, &claimed).await?;
     }
-    let documents = if documents.is_empty() {
-        HashMap::new()
-    } else {
-        artifacts::present(tx, project, documents).await?
-    };
+    let documents = artifacts::present(tx, project, documents).await?;
     Ok(Documents { documents, conflicts, comments, near })
 }
 

@@ -49,9 +49,12 @@ pub(in super::super) async fn present(
     project: ProjectId,
     ids: Vec<ArtifactId>,
 ) -> Result<HashMap<ArtifactId, Artifact>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = tx
         .find::<artifact::Entity>()
-        .filter(artifact::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
+        .filter(tx.one_of(artifact::Column::Id, ids.into_iter().map(|id| id.0)))
         .filter(artifact::Column::RemovedAt.is_null())
         .all(tx.conn())
         .await?;
