@@ -143,6 +143,9 @@ pub fn endpoint_with(
         .at("/openapi.json", get(openapi_json))
         .at("/api/v1/events/ws", get(open_socket)) // no OpenAPI: it is described at stream_events
         .at("/mcp", mcp) // no OpenAPI: it has a protocol of its own
+        .at("/mcp/health", get(mcp::show_health)) // no OpenAPI here and below: an older protocol, for its clients alone
+        .at("/mcp/tools", mcp::mount_list(Arc::clone(&app)))
+        .at("/mcp/invoke", mcp::mount_invoke(Arc::clone(&app)))
         .at("/oauth/token", post(tokens::answer_token_request)) // no OpenAPI here and below: OAuth describes it
         .at("/.well-known/jwks.json", get(tokens::show_key_set))
         .at("/api/auth/.well-known/jwks.json", get(tokens::show_key_set))

@@ -5,10 +5,14 @@
 //! token bucket, the operation, and then the answer. What tools show, `resources.rs` gives addresses, `prompts.rs` puts
 //! into what a person asks for, and `listen.rs` tells the changes of; all of that are calls too. Speaking the protocol is the affair of the official SDK, `rmcp`
 //! (`server.rs`), mounted at `/mcp` (`http.rs`) or on standard input and output.
+//!
+//! Five tools can also be called as clients of an older protocol do ([`invoke`]); they are not in the table, and no
+//! client of this protocol sees them.
 
 mod answer;
 mod call;
 mod http;
+mod invoke;
 mod listen;
 mod prompts;
 mod resources;
@@ -18,6 +22,7 @@ mod tool;
 
 use std::sync::LazyLock;
 
+pub(crate) use self::invoke::{mount_invoke, mount_list, show_health};
 use self::tool::{Profile, Row, row, writing_row};
 pub use self::{
     answer::{Answer, Fields, More, page},

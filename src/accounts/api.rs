@@ -147,6 +147,27 @@ pub async fn authenticate_request(
     identify(app, shown, surface).await
 }
 
+/// What is amiss with the credential of a request that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amiss {
+    /// There is none.
+    Missing,
+    /// It is a token that says of itself that its time is over.
+    Expired,
+    /// Whatever else.
+    Invalid,
+}
+
+/// What is amiss with the credential of a request that [`authenticate_request`] refused, for clients that tell reasons
+/// apart. It is what whoever shows the credential can read in it, and so tells nobody what is known of it here.
+pub fn what_is_amiss(app: &App, headers: &HeaderMap) -> Amiss {
+    match bearer(headers) {
+        None => Amiss::Missing,
+        Some(shown) if tokens::is_over(app, shown) => Amiss::Expired,
+        Some(_) => Amiss::Invalid,
+    }
+}
+
 /// Who shows a key or a token.
 async fn identify(app: &App, shown: &str, surface: Surface) -> Result<Arc<Principal>> {
     match tokens::is_token(shown) {

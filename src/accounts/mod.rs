@@ -35,7 +35,8 @@ use uuid::Uuid;
 pub use self::{
     access::Access,
     api::{
-        AccountsApi, Caller, StreamCaller, authenticate_caller, authenticate_request, authenticate_stream,
+        AccountsApi, Amiss, Caller, StreamCaller, authenticate_caller, authenticate_request,
+        authenticate_stream, what_is_amiss,
     },
     authority::Authority,
     credential::{Accounts, authenticate, over},

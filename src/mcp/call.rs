@@ -117,8 +117,22 @@ impl Call {
             }
             .into_result()
         };
-        let answered = self.run_with(Some(row.scope), record, Shows::Work, work).await;
+        let answered = self.run_tool(row.scope, record, work).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))
+    }
+
+    /// Does `work` as the call of a tool, which shows that its caller is at work; `record` is what [`Self::record`] gave
+    /// for a tool that changes something, and none for others.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub(super) async fn run_tool<T: Send + 'static>(
+        self,
+        scope: Scope,
+        record: CallRecord,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.run_with(Some(scope), record, Shows::Work, work).await
     }
 
     /// Refuses what does not exist, and records that; gives `why`, or what else was in the way.
@@ -217,7 +231,7 @@ impl Call {
     }
 
     /// The record of this call, for work that writes it where it changes something.
-    fn record(&self, scope: Scope) -> CallRecord {
+    pub(super) fn record(&self, scope: Scope) -> CallRecord {
         let entry = Entry { at: self.app.clock.now(), ..self.entry(Some(scope), None) };
         CallRecord::new(self.app.audit.clone(), entry)
     }

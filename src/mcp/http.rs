@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, endpoint::TowerCompatExt as _,
-    http::StatusCode,
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response,
+    endpoint::TowerCompatExt as _,
+    http::{StatusCode, header, uri::Authority},
 };
 use rmcp::{
     ServerHandler,
@@ -18,7 +19,7 @@ use crate::{
     accounts::{self, Surface},
     app::App,
     body,
-    error::{Code, Error},
+    error::{Code, Error, Result},
     sender::Sender,
 };
 
@@ -59,24 +60,56 @@ pub fn mount_handler<H: ServerHandler>(
 }
 
 /// The names under which a browser on this machine, or whoever knows the public address, reaches the service.
-fn hosts(public_url: &str) -> Vec<String> {
+pub(super) fn hosts(public_url: &str) -> Vec<String> {
     let public = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     ["localhost", "127.0.0.1", "[::1]", "::1"].map(str::to_owned).into_iter().chain(public).collect()
 }
 
-/// Puts who calls beside the request, or refuses it.
-async fn authenticate<E: Endpoint>(
-    app: Arc<App>,
-    endpoint: Arc<E>,
-    mut request: Request,
-) -> poem::Result<Response> {
-    let principal = accounts::authenticate_request(&app, request.headers(), Surface::Mcp).await?;
-    let sender = Sender::of(&app, &request);
+/// Puts who calls beside a request, and reads its body whole; or refuses it.
+///
+/// # Errors
+/// `unauthenticated`, `payload_too_large`, and `invalid_request` for a body that does not arrive.
+pub(super) async fn admit(app: &App, request: &mut Request) -> Result<()> {
+    let principal = accounts::authenticate_request(app, request.headers(), Surface::Mcp).await?;
+    let sender = Sender::of(app, request);
     request.extensions_mut().insert(sender);
     request.extensions_mut().insert(principal);
     let body = request.take_body();
     let (body, _) = body::read(body, request.headers(), MOST, |_, _| Ok(None::<()>)).await?;
     request.set_body(body);
+    Ok(())
+}
+
+/// Refuses a request under a name that is none of `hosts`, as the SDK does for what it answers; of pages of other
+/// origins the cross-origin rules let none come so far.
+///
+/// # Errors
+/// `foreign_origin`.
+pub(super) fn check_host(hosts: &[String], request: &Request) -> Result<()> {
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let named = match request.header(header::HOST) {
+        Some(host) => host.parse::<Authority>().ok().map(|authority| bare(authority.host())),
+        None => request.uri().authority().map(|authority| bare(authority.host())),
+    };
+    match named {
+        Some(named) if hosts.iter().any(|known| bare(known) == named) => Ok(()),
+        _ => Err(foreign()),
+    }
+}
+
+fn foreign() -> Error {
+    let why = "the request names a host or an origin that is not this service's; TRACKSIDE_PUBLIC_URL and \
+               TRACKSIDE_ALLOWED_ORIGINS say which are";
+    Error::new(Code::ForeignOrigin, why)
+}
+
+/// Lets a request through to the handler, and gives what that cannot answer in our words its shape.
+async fn authenticate<E: Endpoint>(
+    app: Arc<App>,
+    endpoint: Arc<E>,
+    mut request: Request,
+) -> poem::Result<Response> {
+    admit(&app, &mut request).await?;
     let is_json = request.content_type().is_some_and(|kind| kind.starts_with("application/json"));
     let response = endpoint.call(request).await?.into_response();
     // The SDK calls it so, in plain text, when it cannot read a message.
@@ -86,9 +119,7 @@ async fn authenticate<E: Endpoint>(
         return Err(Error::invalid(format!("the body is not a message of the protocol: {told}")).into());
     }
     if response.status() == StatusCode::FORBIDDEN {
-        let why = "the request names a host or an origin that is not this service's; TRACKSIDE_PUBLIC_URL and \
-                   TRACKSIDE_ALLOWED_ORIGINS say which are";
-        return Err(Error::new(Code::ForeignOrigin, why).into());
+        return Err(foreign().into());
     }
     Ok(response)
 }

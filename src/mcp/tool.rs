@@ -135,7 +135,7 @@ pub(super) fn writing_row<T: WritingTool>(profile: Profile) -> Row {
 }
 
 /// The schema of arguments, without what costs a model tokens and tells it nothing.
-fn schema<A: JsonSchema>() -> Arc<JsonObject> {
+pub(super) fn schema<A: JsonSchema>() -> Arc<JsonObject> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.meta_schema = None;
         settings.inline_subschemas = true;

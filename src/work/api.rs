@@ -141,7 +141,8 @@ impl WorkApi {
         };
         let expected = rest::if_match(if_match.0);
         let (project, id) = (project_id.0, work_item_id.0);
-        let changed = items::update_work_item(&app, &caller.principal, project, id, patch, expected).await?;
+        let (who, record) = (&caller.principal, CallRecord::none());
+        let changed = items::update_work_item(&app, who, project, id, patch, expected, record).await?;
         Ok(WorkItemOut::versioned(changed))
     }
 

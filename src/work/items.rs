@@ -14,6 +14,7 @@ use crate::{
     accounts::{Principal, PrincipalId, Scope},
     app::App,
     artifacts::ArtifactId,
+    audit::CallRecord,
     clock::Time,
     database::Tx,
     error::Result,
@@ -147,7 +148,7 @@ pub async fn create_work_item(
 }
 
 /// Changes an item, as people do on a board. Whoever holds it keeps it, unless it is moved to another lane: that takes it
-/// away, and only who may manage the project does so.
+/// away, and only who may manage the project does so. `record` is that of the tool call that asks for it, if it was one.
 ///
 /// # Errors
 /// `not_found`, `invalid_request`, `precondition_failed` for one that is at another version, `already_claimed` for a move
@@ -159,6 +160,7 @@ pub async fn update_work_item(
     id: WorkItemId,
     patch: WorkItemPatch,
     expected: Expected,
+    record: CallRecord,
 ) -> Result<Detailed> {
     projects::reach(app, principal, project).await?;
     let title = patch.title.map(|title| parse_line("/title", &title, TITLE)).transpose()?;
@@ -218,7 +220,9 @@ pub async fn update_work_item(
                 store::save(tx, project, &freed).await?;
             }
             events::tell(app, tx, project, events).await?;
-            detailed(tx, project, item).await
+            let changed = detailed(tx, project, item).await?;
+            record.write(tx).await?;
+            Ok(changed)
         })
     });
     write.await

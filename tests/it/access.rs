@@ -32,10 +32,13 @@ pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
 /// in, and what publishes or trades credentials is for everybody.
-const OTHERS: [(&str, bool); 21] = [
+const OTHERS: [(&str, bool); 24] = [
     ("/openapi.json", false),
     ("/api/v1/events/ws", true),
     ("/mcp", true),
+    ("/mcp/health", false),
+    ("/mcp/tools", true),
+    ("/mcp/invoke", true),
     ("/oauth/token", false),
     ("/.well-known/jwks.json", false),
     ("/api/auth/.well-known/jwks.json", false),

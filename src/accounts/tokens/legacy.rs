@@ -66,10 +66,13 @@ impl OneOrMany {
 }
 
 impl Claims {
-    /// The scopes that it may have at most. Those of the older issuer began with `mcp:`; one that is unknown here grants
-    /// nothing, and neither does a role.
+    /// The scopes that it may have at most. Those of the older issuer began with `mcp:`, and work was its kanban; one that
+    /// is unknown here grants nothing, and neither does a role.
     fn scopes(&self) -> BTreeSet<Scope> {
-        let known = |scope: &str| scope.strip_prefix("mcp:").unwrap_or(scope).parse().ok();
+        let known = |scope: &str| match scope.strip_prefix("mcp:").unwrap_or(scope) {
+            "kanban.write" => Some(Scope::WorkWrite),
+            scope => scope.parse().ok(),
+        };
         let mut scopes: BTreeSet<Scope> = Scope::ALL.iter().copied().collect();
         if let Some(named) = &self.scopes {
             scopes = &scopes & &named.iter().filter_map(|scope| known(scope)).collect();

@@ -20,7 +20,7 @@ mod store;
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta};
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::{Algorithm, dangerous::insecure_decode_claims};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -175,6 +175,17 @@ pub(super) fn words(scopes: &BTreeSet<Scope>) -> String {
 /// Whether a text has the form of a token rather than that of a key.
 pub(super) fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// Whether a text is a token that says of itself that its time is over; nothing of it is believed.
+pub(super) fn is_over(app: &App, text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Ends {
+        exp: i64,
+    }
+    is_token(text)
+        && text.len() <= MAX_BYTES
+        && insecure_decode_claims(text).is_ok_and(|ends: Ends| ends.exp <= app.clock.now().timestamp())
 }
 
 /// Who a token stands for, and what they may do with it.

@@ -4,6 +4,7 @@ mod clients;
 mod conformance;
 mod fixture;
 mod hostile;
+mod invoke;
 mod listen;
 mod prompts;
 mod resources;
