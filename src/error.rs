@@ -28,6 +28,8 @@ pub enum Code {
     Conflict,
     /// Somebody holds it.
     AlreadyClaimed,
+    /// Somebody is editing some of these files.
+    AlreadyReserved,
     /// The caller does not hold it, or not any more.
     LeaseLost,
     /// There is nothing that could be begun.
@@ -36,6 +38,8 @@ pub enum Code {
     Blocked,
     /// The lane holds as many items as it may.
     LaneFull,
+    /// Something has to hold before, and does not.
+    GateFailed,
     /// The body is larger than the limit.
     PayloadTooLarge,
     /// The content type is not one the path takes.
@@ -56,7 +60,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::InvalidSignature,
@@ -66,10 +70,12 @@ impl Code {
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::AlreadyClaimed,
+        Self::AlreadyReserved,
         Self::LeaseLost,
         Self::NothingReady,
         Self::Blocked,
         Self::LaneFull,
+        Self::GateFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::PreconditionFailed,
@@ -92,10 +98,12 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
             Self::AlreadyClaimed => "already_claimed",
+            Self::AlreadyReserved => "already_reserved",
             Self::LeaseLost => "lease_lost",
             Self::NothingReady => "nothing_ready",
             Self::Blocked => "blocked",
             Self::LaneFull => "lane_full",
+            Self::GateFailed => "gate_failed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PreconditionFailed => "precondition_failed",
@@ -119,10 +127,12 @@ impl Code {
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::Conflict => "This clashes with the present state",
             Self::AlreadyClaimed => "Somebody holds it",
+            Self::AlreadyReserved => "Somebody is editing some of these files",
             Self::LeaseLost => "The claim does not hold it",
             Self::NothingReady => "Nothing is ready to be begun",
             Self::Blocked => "It waits for something else",
             Self::LaneFull => "The lane is full",
+            Self::GateFailed => "A gate is not passed",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not supported here",
             Self::PreconditionFailed => "It has changed meanwhile",

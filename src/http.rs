@@ -34,11 +34,13 @@ use crate::{
     audit::AuditApi,
     conflicts::ConflictsApi,
     events::{EventsApi, open_socket},
+    gates::GatesApi,
     limits::Allowance,
     mcp, openapi,
     operation::OperationApi,
     pages, problem,
     projects::ProjectsApi,
+    reservations::ReservationsApi,
     rest::NextPage,
     runs::RunsApi,
     security::SecurityApi,
@@ -61,6 +63,8 @@ const TABLE: Table = (
         SearchApi,           // /api/v1/projects/{projectId}/artifacts/search
         ConflictsApi,        // /api/v1/projects/{projectId}/conflicts
         WorkApi,             // /api/v1/projects/{projectId}/work-items
+        ReservationsApi,     // /api/v1/projects/{projectId}/reservations
+        GatesApi,            // /api/v1/projects/{projectId}/gates, /phase-progress, /sprint-status.yaml
         AgentsApi,           // /api/v1/projects/{projectId}/agents
         RunsApi,             // /api/v1/projects/{projectId}/runs
         AuditApi,            // /api/v1/tool-calls, /api/v1/projects/{projectId}/tool-calls
@@ -88,6 +92,8 @@ type Table = (
         SearchApi,
         ConflictsApi,
         WorkApi,
+        ReservationsApi,
+        GatesApi,
         AgentsApi,
         RunsApi,
         AuditApi,

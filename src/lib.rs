@@ -19,6 +19,8 @@
 //! | [`artifacts`] | the documents of a repository that are tracked |
 //! | [`conflicts`] | what clashes: documents that build on what changed or is gone |
 //! | [`work`] | what there is to do, who does it, and that nobody else does it too |
+//! | [`gates`] | what has to hold before a phase or a work item is complete |
+//! | [`reservations`] | who is editing which files, and what was really touched |
 //! | [`agents`] | who is at what: statuses from what is done, not only from what is said |
 //! | [`runs`] | executions of CI pipelines, and what agents run |
 //! | [`status`] | how a project stands, in one small answer |
@@ -62,6 +64,7 @@ pub mod error;
 pub mod events;
 pub mod fetch;
 pub mod front_doors;
+pub mod gates;
 pub mod git;
 pub mod http;
 pub mod idempotency;
@@ -80,6 +83,7 @@ pub mod projects;
 mod prose;
 pub mod recent;
 pub mod redis;
+pub mod reservations;
 pub mod rest;
 pub mod runs;
 pub mod samples;

@@ -77,9 +77,13 @@ pub const fn status(code: Code) -> StatusCode {
         Code::InsufficientScope | Code::ForeignOrigin => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict | Code::AlreadyClaimed | Code::LeaseLost | Code::Blocked | Code::LaneFull => {
-            StatusCode::CONFLICT
-        }
+        Code::Conflict
+        | Code::AlreadyClaimed
+        | Code::AlreadyReserved
+        | Code::LeaseLost
+        | Code::Blocked
+        | Code::LaneFull
+        | Code::GateFailed => StatusCode::CONFLICT,
         Code::NothingReady => StatusCode::NOT_FOUND,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -35,6 +35,8 @@ pub enum Tag {
     Conflicts,
     /// What there is to do, and who holds it.
     Work,
+    /// What has to hold before a phase or a work item is complete.
+    Gates,
     /// Who is at what.
     Agents,
     /// Executions of CI pipelines, and what agents run.

@@ -12,9 +12,9 @@ use crate::{
     app::App,
     artifacts, audit,
     error::chain,
-    idempotency,
+    gates, idempotency,
     jobs::{Kind, Pace, Run},
-    projects, runs, security, webhooks, work,
+    projects, reservations, runs, security, webhooks, work,
 };
 
 /// Kind of job → what runs it.
@@ -48,7 +48,7 @@ pub async fn run(app: Arc<App>) {
     tokio::join!(work(Pace::Quick), work(Pace::Slow));
 }
 
-/// How often what is waited for is looked after: a claim that ran out is told of within 5 s.
+/// How often what is waited for is looked after: a claim or reservation that ran out is told of within 5 s.
 const SWEEP: TimeDelta = TimeDelta::seconds(2);
 
 /// Ends what nobody has told of in time, now and every few seconds, until the service stops. Every instance does so: each
@@ -59,7 +59,10 @@ pub async fn keep_deadlines(app: Arc<App>) {
         for (what, outcome) in [
             ("claims that ran out", work::worker::end_expired(&app).await),
             ("claims whose holder cannot come back", work::worker::end_revoked(&app).await),
+            ("reservations that ran out", reservations::worker::end_expired(&app).await),
+            ("reservations whose holder cannot come back", reservations::worker::end_revoked(&app).await),
             ("runs that are due", runs::worker::close_lost(&app).await),
+            ("waivers that are over", gates::worker::evaluate_due(&app).await),
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(error = %chain(&error), "{what} could not be ended; the next look tries again");

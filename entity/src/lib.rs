@@ -13,8 +13,10 @@ pub mod audit_head;
 pub mod audit_register;
 pub mod authorization_code;
 pub mod conflict;
+pub mod document_touch;
 pub mod event;
 pub mod event_head;
+pub mod gate;
 pub mod idempotency_key;
 pub mod identity;
 pub mod instance;
@@ -31,6 +33,9 @@ pub mod provider_token;
 pub mod refresh_token;
 pub mod rejected_delivery;
 pub mod repository_scan;
+pub mod reservation;
+pub mod reservation_head;
+pub mod reservation_path;
 pub mod run;
 pub mod security_event;
 pub mod session;
@@ -69,8 +74,10 @@ tenant_scoped!(
     audit_register,
     authorization_code,
     conflict,
+    document_touch,
     event,
     event_head,
+    gate,
     idempotency_key,
     invitation,
     job,
@@ -83,6 +90,9 @@ tenant_scoped!(
     refresh_token,
     rejected_delivery,
     repository_scan,
+    reservation,
+    reservation_head,
+    reservation_path,
     run,
     security_event,
     session,

@@ -71,6 +71,8 @@ pub struct Model {
     pub task: Option<String>,
     /// The branch on which the holder works.
     pub branch: Option<String>,
+    /// Who claimed it last, also when that claim has ended.
+    pub worker_id: Option<Uuid>,
     /// JSON of the digests of the document's sections at the time of the claim, by anchor.
     pub pins: Option<Json>,
 }

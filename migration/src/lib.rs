@@ -31,6 +31,8 @@ mod m20261122_000020_search_writes;
 mod m20261122_000021_agents;
 mod m20261122_000022_runs;
 mod m20261122_000023_work;
+mod m20261122_000024_reservations;
+mod m20261122_000025_gates;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -63,6 +65,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000021_agents::Migration),
             Box::new(m20261122_000022_runs::Migration),
             Box::new(m20261122_000023_work::Migration),
+            Box::new(m20261122_000024_reservations::Migration),
+            Box::new(m20261122_000025_gates::Migration),
         ]
     }
 }

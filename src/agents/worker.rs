@@ -11,6 +11,7 @@ use crate::{
     accounts::{PrincipalId, members},
     app::App,
     clock::Time,
+    conflicts::edits::{self, Gone},
     database::{Door, TenantId},
     error::{Error, Result, chain},
     events,
@@ -134,7 +135,8 @@ async fn tell_silent(app: &Arc<App>, tenant: TenantId, project: ProjectId, until
     let (context, database) = (Arc::clone(app), app.database.in_background());
     let write = database.write(tenant, move |tx| {
         Box::pin(async move {
-            if projects::find_if_there(tx, project).await?.is_none() {
+            // Held, because conflicts may be over by it, which others look at while they hold the project.
+            if projects::hold_if_there(tx, project).await?.is_none() {
                 return store::purge(tx, project, BATCH).await;
             }
             let silent = store::hold_silent(tx, project, until, BATCH).await?;
@@ -147,6 +149,10 @@ async fn tell_silent(app: &Arc<App>, tenant: TenantId, project: ProjectId, until
                 let who = known.get(&before.principal);
                 let who = who.ok_or_else(|| Error::internal("an agent is no principal"))?;
                 events.push(event(who, before, after, "silence"));
+            }
+            let idle: Vec<_> = silent.iter().map(|presence| presence.principal).collect();
+            if !idle.is_empty() {
+                events.extend(edits::settle(&context, tx, project, Gone::Idle(&idle)).await?);
             }
             events::tell(&context, tx, project, events).await?;
             Ok(silent.len() as u64)

@@ -228,6 +228,15 @@ impl Patterns {
     }
 }
 
+/// Patterns, compiled; what is none is left out.
+pub fn globs(patterns: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for glob in patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()) {
+        set.add(glob);
+    }
+    set.build().unwrap_or_else(|_| GlobSet::empty())
+}
+
 /// The folder, or the very file, that a pattern cannot leave; none for one that may begin anywhere.
 fn folder_of(pattern: &str) -> Option<&str> {
     match pattern.find(['*', '?', '[', '{', '\\']) {
@@ -362,6 +371,29 @@ pub struct Stated {
     pub dependencies: Vec<Dependency>,
 }
 
+/// What a document is, where, and what it decides: what gates look at.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// The document.
+    pub id: ArtifactId,
+    /// Path from the repository's root.
+    pub path: String,
+    /// What kind of document it is.
+    pub kind: ArtifactKind,
+    /// The version it states of itself.
+    pub version: Option<String>,
+    /// The quality gate that it decides.
+    pub gate: Option<Gate>,
+}
+
+/// What each document of a project is that is there, by one query, in the order of their paths.
+///
+/// # Errors
+/// The database's.
+pub async fn outlines(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Outline>> {
+    store::outlines(tx, project).await
+}
+
 /// Some documents of a project, of those that are there.
 ///
 /// # Errors
@@ -372,6 +404,19 @@ pub async fn present(
     ids: Vec<ArtifactId>,
 ) -> Result<HashMap<ArtifactId, Artifact>> {
     store::search::present(tx, project, ids).await
+}
+
+/// The ids of documents by their paths, removed ones too; paths of which there is none are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn ids_by_paths(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    paths: Vec<String>,
+) -> Result<HashMap<String, ArtifactId>> {
+    let found = store::by_paths(tx, project, paths).await?;
+    Ok(found.into_iter().map(|artifact| (artifact.path, artifact.id)).collect())
 }
 
 /// What each document of a project that is there states, by one query.

@@ -8,10 +8,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
-    ArtifactId, ArtifactKind, Patterns, Revision, RevisionId,
+    ArtifactId, ArtifactKind, Patterns, Revision, RevisionId, folder_of, globs,
     plan::{Found, Known, Lines, Plan, Step, distinct},
     reread::{Reread, Tally, gone_event},
     scan::{self, Reconciliation, Scan, ScanState},
@@ -25,6 +26,7 @@ use crate::{
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
+    gates::{self, Topic},
     git::{Content, Contents, Credential, Entry, GitError, Repository},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
@@ -91,6 +93,8 @@ struct Reading {
     tally: Tally,
     /// Whether documents may differ from what they were when a scan last looked for drift between them.
     may_drift: bool,
+    /// Files that gates ask for: their patterns, and the first path that these match.
+    files: Vec<(Vec<String>, Option<String>)>,
 }
 
 /// Reads a project's repository, and puts the job back for the next time. A project that is gone needs no scan.
@@ -163,6 +167,7 @@ async fn begin(app: &Arc<App>, job: &Job) -> Result<Option<Reading>> {
         events: Vec::new(),
         tally: Tally::default(),
         may_drift: false,
+        files: Vec::new(),
     }))
 }
 
@@ -214,6 +219,7 @@ impl Reading {
         let is_read_alike = self.before.read_as.as_ref() == Some(&read_as);
         let is_known = is_read_alike && self.before.commit.as_ref() == Some(&head);
         (self.head, self.read_as) = (head.clone(), read_as);
+        self.files = self.look_for_files(&repository).await?;
         // One that was cut off has read only some of what its commit holds.
         let was_whole = self.before.reads() && self.before.finished_at.is_some();
         if is_known && was_whole {
@@ -250,6 +256,35 @@ impl Reading {
             }
         }
         Ok(self.succeed(plan.gone).await?)
+    }
+
+    /// Looks for the files that gates ask for, by their names alone.
+    async fn look_for_files(
+        &self,
+        repository: &Repository<'_>,
+    ) -> Result<Vec<(Vec<String>, Option<String>)>, Stop> {
+        let project = self.project.id;
+        let wanted =
+            self.app.database.read(self.job.tenant, move |tx| Box::pin(gates::wanted_files(tx, project)));
+        let wanted = wanted.await?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sets: Vec<_> = wanted.iter().map(|paths| globs(paths)).collect();
+        let folders: Option<Vec<_>> = wanted.iter().flatten().map(|path| folder_of(path)).collect();
+        let folders: Vec<_> = folders.into_iter().flatten().map(str::to_owned).collect();
+        let found = Mutex::new(vec![None; sets.len()]);
+        let note = |entry: Entry| {
+            let mut found = found.lock();
+            for (set, found) in sets.iter().zip(found.iter_mut()) {
+                if found.is_none() && set.is_match(&entry.path) {
+                    *found = Some(entry.path.clone());
+                }
+            }
+            None::<()>
+        };
+        repository.list(&self.head, &folders, note).await?;
+        Ok(wanted.into_iter().zip(found.into_inner()).collect())
     }
 
     fn find(&self, entry: Entry) -> Option<Found> {
@@ -360,7 +395,8 @@ impl Reading {
     /// Ends the scan; the next one is due then, or now if it was asked for meanwhile.
     async fn end(&mut self, next: Time, removed: Vec<(Known, Revision)>) -> Result<()> {
         let (seen, job) = (self.scan.requests, self.job.clone());
-        let may_drift = self.may_drift && self.scan.state == ScanState::Succeeded;
+        let is_read = self.scan.state == ScanState::Succeeded;
+        let (may_drift, files) = (self.may_drift && is_read, std::mem::take(&mut self.files));
         self.commit(move |app, tx, project| {
             Box::pin(async move {
                 let gone = removed.iter().filter(|(known, _)| known.kind == ArtifactKind::Story);
@@ -369,6 +405,12 @@ impl Reading {
                 let mut told = work::documents::follow(app, tx, project, gone).await?;
                 if may_drift {
                     told.extend(conflicts::detect(app, tx, project).await?);
+                }
+                if is_read {
+                    gates::note_files(tx, project, &files).await?;
+                    // What documents say was told as they were read; their gates are looked at now, once.
+                    let topics: &[Topic] = if may_drift { &Topic::ALL } else { &[Topic::Files] };
+                    told.extend(gates::evaluate(app, tx, project, topics).await?);
                 }
                 let asked = store::scans::find(tx, project).await?.is_some_and(|scan| scan.requests != seen);
                 if !asked {

@@ -75,6 +75,8 @@ pub(super) fn describe(event: &Value) -> String {
         }
         "work_claimed" => &["title", "holderName", "branch", "fencingToken"],
         "work_released" => &["title", "holderName", "reason", "commit", "note", "fencingToken"],
+        "paths_reserved" => &["holderName", "mode", "shown", "purpose", "branch", "fencingToken"],
+        "paths_released" => &["holderName", "reason", "mode", "shown", "note", "fencingToken"],
         "agent_status_changed" => &["name", "to", "task", "evidence"],
         _ => &OF_OTHERS,
     };

@@ -7,8 +7,10 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::Any,
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{Conflict, ConflictFilter, ConflictId, ConflictKind, ConflictState, Detection, Severity};
 use crate::{
@@ -30,7 +32,7 @@ impl ConflictsApi {
     /// List conflicts
     ///
     /// What clashes in a project, newest first: documents that build on another version of a document than there is, or
-    /// on one that is gone. Open ones, unless `resolved` asks for others.
+    /// on one that is gone, and files that several edit at a time. Open ones, unless `resolved` asks for others.
     #[oai(path = "/projects/:project_id/conflicts", method = "get", operation_id = "list_conflicts")]
     async fn list_conflicts(
         &self,
@@ -163,6 +165,9 @@ struct ConflictOut {
     wanted_version: Option<String>,
     /// The version that there is, as that writes it.
     found_version: Option<String>,
+    /// Who edits what, in conflicts between those who do: `{principals, reservations, paths, branch}`.
+    #[oai(skip_serializing_if_is_none)]
+    edit: Option<Any<Value>>,
     /// What is wrong, and what to do.
     message: String,
     /// The principal that resolved it; none if its cause went away.
@@ -207,6 +212,7 @@ impl From<Conflict> for ConflictOut {
             dependency_path: details.dependency_path,
             wanted_version: details.wanted_version,
             found_version: details.found_version,
+            edit: details.edit.map(|edit| Any(json!(edit))),
             message,
             resolved_by,
             resolver_name,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What drift makes: other conflicts come and go by other rules.
-const KINDS: [ConflictKind; 2] = [ConflictKind::VersionMismatch, ConflictKind::DependencyBroken];
+pub(super) const KINDS: [ConflictKind; 2] = [ConflictKind::VersionMismatch, ConflictKind::DependencyBroken];
 
 /// Looks for drift between the documents of a project, as they are in this transaction; gives the events of what was
 /// found and of what is resolved. The project is held (`projects::hold`), so that nobody else detects at the same time.
@@ -31,7 +31,7 @@ pub async fn detect(app: &App, tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Ne
     let now = app.clock.now();
     let mut held = drift(&artifacts::stated(tx, project).await?);
     let (mut gone, mut renamed) = (Vec::new(), Vec::new());
-    for (cause, conflict) in store::open(tx, project, KINDS).await? {
+    for (cause, conflict) in store::open(tx, project, &KINDS).await? {
         match held.remove(&cause) {
             None => gone.push(conflict),
             Some(drift) if drift.is_told_by(&conflict) => {}

@@ -74,6 +74,7 @@ pub(super) fn drift(documents: &[Stated]) -> BTreeMap<Cause, Drift> {
                 dependency_path: on.path.clone(),
                 wanted_version: wanted.map(str::to_owned),
                 found_version: target.and_then(|target| stated(&target.version)).map(str::to_owned),
+                edit: None,
             };
             let drift = Drift { kind, severity, artifact: document.id, details };
             found.insert(drift.cause(), drift);

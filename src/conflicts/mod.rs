@@ -1,15 +1,18 @@
 //! Conflicts: what clashes in a project, found as soon as it does.
 //!
-//! So far that is [`drift`] between documents, which each scan of the repository looks for ([`detect`]): a story that
-//! builds on `docs/prd.md@v1` while the PRD is at v3, or on a document that is gone. A conflict is open until its
-//! cause is gone, which the next scan sees, or until somebody settles it and says why; what somebody has settled is
-//! not told again for the same cause. A resolved conflict stays in the list of all, with who resolved it and why.
+//! That is [`drift`] between documents, which each scan of the repository looks for ([`detect`]): a story that builds on
+//! `docs/prd.md@v1` while the PRD is at v3, or on a document that is gone. And it is what several edit at a time
+//! ([`edits`]): files that two have reserved, or that somebody pushed and somebody else had reserved. A conflict is open
+//! until its cause is gone, which the next scan sees or the end of a reservation, or until somebody settles it and says
+//! why; what somebody has settled is not told again for the same cause. A resolved conflict stays in the list of all, with
+//! who resolved it and why.
 //!
 //! What is found and what is resolved goes to the project's log, in the transaction of the scan that saw it.
 
 mod api;
 mod detect;
 mod drift;
+pub mod edits;
 mod store;
 mod tools;
 
@@ -21,6 +24,7 @@ use serde_json::json;
 pub use self::{
     api::{ConflictsApi, OpenConflictsOut},
     detect::detect,
+    edits::Edit,
     tools::{ListConflicts, ResolveConflict},
 };
 use crate::{
@@ -34,7 +38,8 @@ use crate::{
     clock::Time,
     database::Tx,
     error::{Code, Error, Result},
-    events::{self, EventName, NewEvent},
+    events::{EventName, NewEvent},
+    gates,
     projects::{self, ProjectId},
     prose::parse_text,
     wire::{Found, Page, Timestamp, id_type, wire_enum},
@@ -107,7 +112,7 @@ pub struct Conflict {
     pub resolution: Option<Resolution>,
 }
 
-/// What clashes: a document, and what it builds on.
+/// What clashes: a document, and what it builds on; or what one edits, and what another does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details {
@@ -119,6 +124,9 @@ pub struct Details {
     pub wanted_version: Option<String>,
     /// The version that there is, as that writes it.
     pub found_version: Option<String>,
+    /// Who edits what, in conflicts between those who do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
 }
 
 impl Details {
@@ -151,7 +159,10 @@ pub struct Resolver {
 impl Conflict {
     /// What is wrong, and what to do.
     pub fn message(&self) -> String {
-        drift::message(self.kind, &self.details)
+        match &self.details.edit {
+            Some(edit) => edits::message(self.kind, &self.details, edit),
+            None => drift::message(self.kind, &self.details),
+        }
     }
 }
 
@@ -167,6 +178,9 @@ fn event(name: EventName, conflict: &Conflict) -> NewEvent {
         "foundVersion": conflict.details.found_version,
         "message": conflict.message(),
     });
+    if let Some(edit) = &conflict.details.edit {
+        payload["edit"] = json!(edit);
+    }
     if let Some(Resolution { by, why, .. }) = &conflict.resolution {
         payload["resolvedBy"] = json!(by.as_ref().map(|by| by.id.0));
         payload["resolverName"] = json!(by.as_ref().map(|by| &by.name));
@@ -233,6 +247,25 @@ pub async fn open_of(tx: &Tx<'_>, project: ProjectId, documents: &[ArtifactId]) 
     store::open_of(tx, project, documents).await
 }
 
+/// An open conflict between documents, in short: what gates look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Drifting {
+    /// What kind of clash it is.
+    pub kind: ConflictKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The document that depends on another.
+    pub artifact: Option<ArtifactId>,
+}
+
+/// The open conflicts between documents of a project, in short.
+///
+/// # Errors
+/// The database's.
+pub async fn drifting(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Drifting>> {
+    store::drifting(tx, project, detect::KINDS).await
+}
+
 /// How many conflicts of a project are open, by how bad they are; those that none are of are left out.
 ///
 /// # Errors
@@ -271,7 +304,7 @@ pub async fn resolve_conflict(
                 store::resolve(tx, project, &[id], &resolution).await?;
                 let conflict = Conflict { resolution: Some(resolution), ..conflict };
                 let event = event(EventName::ConflictResolved, &conflict);
-                events::tell(&context, tx, project, vec![event]).await?;
+                gates::tell(&context, tx, project, vec![event]).await?;
                 record.write(tx).await?;
                 Ok(conflict)
             })
@@ -321,7 +354,7 @@ pub async fn detect_conflicts(
                 let (detected, resolved) =
                     (count(EventName::ConflictDetected), count(EventName::ConflictResolved));
                 let open = count_open(tx, project).await?;
-                events::tell(&context, tx, project, events).await?;
+                gates::tell(&context, tx, project, events).await?;
                 Ok(Detection { detected, resolved, open })
             })
         })

@@ -6,8 +6,8 @@ use entity::conflict::{self, Column, Entity};
 use sea_orm::{ActiveValue::Set, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*};
 
 use super::{
-    Conflict, ConflictFilter, ConflictId, ConflictKind, ConflictState, Resolution, Resolver, Severity,
-    drift::Cause,
+    Conflict, ConflictFilter, ConflictId, ConflictKind, ConflictState, Drifting, Resolution, Resolver,
+    Severity, drift::Cause,
 };
 use crate::{
     accounts::PrincipalId,
@@ -92,16 +92,74 @@ pub(super) async fn count_open(tx: &Tx<'_>, project: ProjectId) -> Result<BTreeM
 pub(super) async fn open(
     tx: &Tx<'_>,
     project: ProjectId,
-    kinds: [ConflictKind; 2],
+    kinds: &[ConflictKind],
 ) -> Result<Vec<(Cause, Conflict)>> {
     let rows = tx
         .find::<Entity>()
         .filter(Column::ProjectId.eq(project.0))
         .filter(Column::ResolvedAt.is_null())
-        .filter(Column::Kind.is_in(kinds.map(ConflictKind::as_str)))
+        .filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
         .all(tx.conn())
         .await?;
     rows.into_iter().map(|row| Ok((Cause(row.cause.clone()), to_conflict(row)?))).collect()
+}
+
+/// The newest open conflicts of some kinds, up to `limit`.
+pub(super) async fn newest_open(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    kinds: &[ConflictKind],
+    limit: u64,
+) -> Result<Vec<Conflict>> {
+    let rows = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::ResolvedAt.is_null())
+        .filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .all(tx.conn())
+        .await?;
+    rows.into_iter().map(to_conflict).collect()
+}
+
+/// All that some causes have made, open and resolved.
+pub(super) async fn of_causes(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    causes: impl Iterator<Item = &Cause>,
+) -> Result<Vec<(Cause, Conflict)>> {
+    let rows = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(tx.one_of(Column::Cause, causes.map(|cause| cause.0.clone())))
+        .all(tx.conn())
+        .await?;
+    rows.into_iter().map(|row| Ok((Cause(row.cause.clone()), to_conflict(row)?))).collect()
+}
+
+/// The same in short.
+pub(super) async fn drifting(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    kinds: [ConflictKind; 2],
+) -> Result<Vec<Drifting>> {
+    let rows: Vec<(String, String, Option<Uuid>)> = tx
+        .find::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::ResolvedAt.is_null())
+        .filter(Column::Kind.is_in(kinds.map(ConflictKind::as_str)))
+        .select_only()
+        .columns([Column::Kind, Column::Severity, Column::ArtifactId])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let drifting = |(kind, severity, artifact): (String, String, Option<Uuid>)| {
+        let kind = kind.parse::<ConflictKind>().map_err(Error::internal)?;
+        let severity = severity.parse::<Severity>().map_err(Error::internal)?;
+        Ok(Drifting { kind, severity, artifact: artifact.map(ArtifactId) })
+    };
+    rows.into_iter().map(drifting).collect()
 }
 
 /// The open conflicts of some documents.

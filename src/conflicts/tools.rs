@@ -39,12 +39,12 @@ pub struct ListConflictsArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
-    /// of each row; also kind, message, artifactId, detectedAt, resolvedAt, resolvedBy, resolverName, resolution
+    /// of each row; also kind, message, artifactId, detectedAt, resolvedAt, resolvedBy, resolverName, resolution, edit
     fields: Option<Vec<String>>,
 }
 
 /// What a row may tell, and how much of that it tells unasked.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "conflictId",
     "severity",
     "artifactPath",
@@ -59,6 +59,7 @@ const FIELDS: [&str; 14] = [
     "resolvedBy",
     "resolverName",
     "resolution",
+    "edit",
 ];
 const FEW: usize = 6;
 
@@ -66,7 +67,8 @@ impl Tool for ListConflicts {
     const NAME: &'static str = "list_conflicts";
     const TITLE: &'static str = "List conflicts";
     const ABOUT: &'static str = "Documents that build on another version of a document than there is, or on one that is \
-                                 gone (no foundVersion), newest first. Use it before you build on a document.";
+                                 gone (no foundVersion), and files that several edit; newest first. Use it before you build \
+                                 on a document.";
     const SCOPE: Scope = Scope::ConflictsRead;
     type Arguments = ListConflictsArguments;
 
@@ -122,7 +124,7 @@ impl WritingTool for ResolveConflict {
 fn shown(conflict: &Conflict) -> Value {
     let (details, resolution) = (&conflict.details, conflict.resolution.as_ref());
     let by = resolution.and_then(|resolution| resolution.by.as_ref());
-    json!({
+    let mut shown = json!({
         "conflictId": conflict.id.0,
         "kind": conflict.kind,
         "severity": conflict.severity,
@@ -137,5 +139,9 @@ fn shown(conflict: &Conflict) -> Value {
         "resolvedBy": by.map(|by| by.id.0),
         "resolverName": by.map(|by| &by.name),
         "resolution": resolution.map(|resolution| &resolution.why),
-    })
+    });
+    if let Some(edit) = &details.edit {
+        shown["edit"] = json!(edit);
+    }
+    shown
 }

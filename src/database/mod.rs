@@ -89,13 +89,15 @@ pub enum Door {
     SilentAgents,
     /// Runs whose deadline has passed, whoever they belong to.
     DueRuns,
-    /// Leases on work that nobody has given a sign of life for, whoever they belong to.
+    /// Leases on work and on paths that nobody has given a sign of life for, whoever they belong to.
     Leases,
+    /// Gates that are to be looked at again because of the time, whoever they belong to.
+    DueGates,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Installation,
         Self::KeyByHash,
         Self::Credentials,
@@ -112,6 +114,7 @@ impl Door {
         Self::SilentAgents,
         Self::DueRuns,
         Self::Leases,
+        Self::DueGates,
     ];
 
     /// The PostgreSQL role that goes through it; what that may do is written in the migrations.
@@ -133,6 +136,7 @@ impl Door {
             Self::SilentAgents => "trackside_silent_agents",
             Self::DueRuns => "trackside_due_runs",
             Self::Leases => "trackside_leases",
+            Self::DueGates => "trackside_due_gates",
         }
     }
 }

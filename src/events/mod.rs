@@ -89,12 +89,20 @@ wire_enum! {
         WorkClaimed = "work_claimed",
         /// Nobody holds it any more.
         WorkReleased = "work_released",
+        /// Somebody is editing some files.
+        PathsReserved = "paths_reserved",
+        /// Nobody keeps them any more.
+        PathsReleased = "paths_released",
         /// Somebody is at something else, or at nothing any more.
         AgentStatusChanged = "agent_status_changed",
         /// A run began.
         RunStarted = "run_started",
         /// A run ended.
         RunFinished = "run_finished",
+        /// A gate stands otherwise than before.
+        GateEvaluated = "gate_evaluated",
+        /// A phase is further than before, or less far.
+        PhaseProgressChanged = "phase_progress_changed",
         /// The project's name, repository or configuration changed.
         ProjectChanged = "project_changed",
     }
@@ -126,11 +134,15 @@ pub struct Event {
 
 /// Whether an event tells of what `who` did: of such events these name who did it.
 fn is_doing_of(who: PrincipalId, name: &str, payload: &Value) -> bool {
-    use EventName::{AgentStatusChanged, WorkClaimed, WorkItemChanged, WorkReleased};
-    [AgentStatusChanged, WorkItemChanged, WorkClaimed, WorkReleased]
+    use EventName::{
+        AgentStatusChanged, PathsReleased, PathsReserved, WorkClaimed, WorkItemChanged, WorkReleased,
+    };
+    [AgentStatusChanged, WorkItemChanged, WorkClaimed, WorkReleased, PathsReserved, PathsReleased]
         .iter()
         .any(|doing| doing.as_str() == name)
         && payload["principalId"] == json!(who.0)
+        // Who lost what they had reserved is told of it.
+        && (name != PathsReleased.as_str() || payload["reason"] == "released")
 }
 
 impl Event {

@@ -115,7 +115,7 @@ impl Answer {
 
     /// The answer with one more field, unless it has that already.
     #[must_use]
-    pub(super) fn with(mut self, (name, value): (&str, Value)) -> Self {
+    pub fn with(mut self, (name, value): (&str, Value)) -> Self {
         self.fields.entry(name).or_insert(value);
         self
     }

@@ -28,7 +28,12 @@ use crate::{
     database::{TenantId, Tx},
     error::{Error, Result},
     events::{self, EventName, NewEvent},
+    gates::{
+        self, GateConfig, Topic,
+        presets::{self, default_gates},
+    },
     jobs::{JobId, NewJob},
+    reservations::patterns,
     security::{self, Actor, SecurityAction, SecurityEvent, TargetKind},
     sender::Sender,
     wire::{Expected, Found, Page, wire_enum},
@@ -79,6 +84,13 @@ pub struct ProjectConfig {
     /// The lanes of the board, in their order: `backlog`, `ready` and `done`, and between them whatever the team has.
     #[oai(default = "default_lanes")]
     pub lanes: Vec<LaneConfig>,
+    /// Patterns, in the syntax of gitignore, of files that everybody adds to or that tools write: who pushes one that
+    /// somebody else has reserved is warned, and no more. Common lockfiles and changelogs if not given.
+    #[oai(default = "default_soft_paths")]
+    pub soft_paths: Vec<String>,
+    /// What the project asks of its phases and of its work items; left out, what the BMAD method asks for.
+    #[oai(default = "default_gates")]
+    pub gates: Vec<GateConfig>,
     /// How GitLab has to prove that a webhook is its own: `token` or `signature`. Left out, either will do, and a
     /// delivery that carries a signature is judged by it alone.
     #[serde(rename = "gitlabVerification", skip_serializing_if = "Option::is_none")]
@@ -92,6 +104,8 @@ impl Default for ProjectConfig {
             branch: None,
             artifact_paths: default_paths(),
             lanes: default_lanes(),
+            soft_paths: default_soft_paths(),
+            gates: default_gates(),
             gitlab_verification: None,
         }
     }
@@ -107,6 +121,24 @@ fn default_paths() -> BTreeMap<String, Vec<String>> {
     ];
     let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
     defaults.into_iter().map(|(kind, patterns)| (kind.to_owned(), owned(patterns))).collect()
+}
+
+/// What several change at a time without harm, or what is made anew anyway.
+fn default_soft_paths() -> Vec<String> {
+    let defaults = [
+        "CHANGELOG*",
+        "CHANGES*",
+        "Cargo.lock",
+        "Gemfile.lock",
+        "composer.lock",
+        "go.sum",
+        "package-lock.json",
+        "pnpm-lock.yaml",
+        "poetry.lock",
+        "uv.lock",
+        "yarn.lock",
+    ];
+    defaults.map(str::to_owned).to_vec()
 }
 
 /// A project to be made.
@@ -189,6 +221,9 @@ async fn make_project(
                 security::note(tx, event).await?;
                 events::create_log(&app_, tx, id).await?;
                 scan::want(&app_, tx, id, Wanted::ByProject).await?;
+                // They are there from the beginning, though none of them says anything yet.
+                let events = gates::evaluate(&app_, tx, id, &[]).await?;
+                events::tell(&app_, tx, id, events).await?;
                 secrets::create(&app_, tx, id).await
             })
         })
@@ -306,8 +341,11 @@ pub async fn update_project(
                 }
                 let payload =
                     json!({"name": after.name, "repoUrl": after.repo_url, "version": after.version});
-                let event = NewEvent { name: EventName::ProjectChanged, payload };
-                events::tell(&app_, tx, id, vec![event]).await?;
+                let mut events = vec![NewEvent { name: EventName::ProjectChanged, payload }];
+                if after.config != before.config {
+                    events.extend(gates::evaluate(&app_, tx, id, &Topic::ALL).await?);
+                }
+                events::tell(&app_, tx, id, events).await?;
                 Ok(after)
             })
         })
@@ -382,6 +420,8 @@ fn parse_repo_url(text: &str) -> Result<String> {
 fn parse_config(config: ProjectConfig) -> Result<ProjectConfig> {
     crate::artifacts::Patterns::compile(&config.artifact_paths)?;
     lanes::check(&config.lanes)?;
+    patterns::check("/config/softPaths", &config.soft_paths)?;
+    let gates = presets::parse(config.gates, &config.lanes)?;
     let branch = config.branch.map(|branch| branch.trim().trim_start_matches("refs/heads/").to_owned());
     if branch.as_ref().is_some_and(|branch| branch.is_empty() || branch.len() > 250) {
         return Err(Error::invalid_field(
@@ -389,7 +429,7 @@ fn parse_config(config: ProjectConfig) -> Result<ProjectConfig> {
             "a branch has a name such as `main`; leave it out for the default",
         ));
     }
-    Ok(ProjectConfig { branch, ..config })
+    Ok(ProjectConfig { branch, gates, ..config })
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use crate::{
     app::App,
     artifacts, conflicts,
     error::{Error, Result},
-    events,
+    events, gates,
     jobs::{self, Job},
-    runs, webhooks, work,
+    reservations, runs, webhooks, work,
 };
 
 /// The name of the job.
@@ -47,7 +47,9 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
                         + webhooks::purge(tx, project, BATCH).await?
                         + agents::purge(tx, project, BATCH).await?
                         + conflicts::purge(tx, project, BATCH).await?
+                        + gates::purge(tx, project, BATCH).await?
                         + work::purge(tx, project, BATCH).await?
+                        + reservations::purge(tx, project, BATCH).await?
                         + artifacts::purge(tx, project, BATCH).await?
                         + runs::purge(tx, project, BATCH).await?)
                 })

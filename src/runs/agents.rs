@@ -16,7 +16,7 @@ use crate::{
     app::App,
     clock::Time,
     error::{Code, Error, Result},
-    events,
+    gates,
     projects::{self, ProjectId},
     prose::parse_text,
     wire::{Timestamp, is_visible},
@@ -126,7 +126,7 @@ pub async fn begin_run(
             Box::pin(async move {
                 projects::hold(tx, project).await?;
                 let events = record(&context, tx, project, None, &run, run.state.stated_at).await?;
-                events::tell(&context, tx, project, events).await?;
+                gates::tell(&context, tx, project, events).await?;
                 Ok(run)
             })
         })
@@ -189,7 +189,7 @@ pub async fn update_run(
                 let now = context.clock.now();
                 let Some(run) = known.told(&caller, patch, now)? else { return Ok(known) };
                 let events = record(&context, tx, project, Some(known.state.status), &run, now).await?;
-                events::tell(&context, tx, project, events).await?;
+                gates::tell(&context, tx, project, events).await?;
                 Ok(run)
             })
         })

@@ -363,6 +363,27 @@ pub async fn newest(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<R
     store::newest(tx, project, limit).await
 }
 
+/// A run of CI that ended well or badly, in short: what gates look at.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The name people see.
+    pub name: String,
+    /// Whether it ended well.
+    pub is_success: bool,
+    /// The commit it ran on.
+    pub commit: Option<String>,
+    /// The branch it ran on.
+    pub branch: Option<String>,
+}
+
+/// Runs of CI of a project that ended well or badly, among the newest `limit` such runs, those that ended last first.
+///
+/// # Errors
+/// The database's.
+pub async fn ended(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<Ended>> {
+    store::ended(tx, project, limit).await
+}
+
 /// A run, as it was told of last.
 ///
 /// # Errors

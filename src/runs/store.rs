@@ -6,7 +6,10 @@ use sea_orm::{
     prelude::*,
 };
 
-use super::{AgentRun, Marks, Run, RunFilter, RunId, RunState, Runner, Spent, worker::DueRun};
+use super::{
+    AgentRun, Ended, Marks, Run, RunFilter, RunId, RunKind, RunState, RunStatus, Runner, Spent,
+    worker::DueRun,
+};
 use crate::{
     accounts::PrincipalId,
     clock::Time,
@@ -108,6 +111,33 @@ pub(super) async fn newest(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Resul
     let query = tx.find::<run::Entity>().filter(run::Column::ProjectId.eq(project.0));
     let query = query.order_by_desc(run::Column::Id).limit(limit);
     query.all(tx.conn()).await?.into_iter().map(to_run).collect()
+}
+
+pub(super) async fn ended(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<Vec<Ended>> {
+    use run::Column;
+    type Row = (String, String, Option<String>, Option<String>, Time);
+    let (success, agent) = (RunStatus::Success.as_str(), RunKind::Agent.as_str());
+    let mut rows: Vec<Row> = tx
+        .find::<run::Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::Status.is_in([success, RunStatus::Failed.as_str()]))
+        .filter(Column::Kind.ne(agent))
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .select_only()
+        .columns([Column::Name, Column::Status, Column::Commit, Column::Branch, Column::StatedAt])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    // One that is run once more keeps its id.
+    rows.sort_by_key(|(.., stated_at)| std::cmp::Reverse(*stated_at));
+    let ended = |(name, status, commit, branch, _): Row| Ended {
+        name,
+        is_success: status == success,
+        commit,
+        branch,
+    };
+    Ok(rows.into_iter().map(ended).collect())
 }
 
 fn from(tx: &Tx<'_>, project: ProjectId, filter: &RunFilter, page: &Page<RunId>) -> Select<run::Entity> {

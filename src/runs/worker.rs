@@ -12,7 +12,7 @@ use crate::{
     clock::Time,
     database::{Door, TenantId},
     error::{Code, Result, chain},
-    events,
+    gates,
     projects::{self, ProjectId},
 };
 
@@ -84,7 +84,7 @@ async fn close(
                         false => store::save(tx, project, &run, false).await?,
                     }
                 }
-                events::tell(&context, tx, project, events).await
+                gates::tell(&context, tx, project, events).await
             })
         })
         .await

@@ -12,6 +12,7 @@ use crate::{
     artifacts::scan::{Scan, ScanState},
     conflicts::OpenConflictsOut,
     error::Result,
+    gates::GateCountsOut,
     git::Failure,
     projects::ProjectId,
     rest::Tag,
@@ -58,6 +59,8 @@ struct StatusOut {
     conflicts: OpenConflictsOut,
     /// Work items by lane.
     work: BTreeMap<String, u64>,
+    /// How gates stand, and how far the current phase is.
+    gates: GateCountsOut,
     /// Agents by how they stand: `idle`, `running`, `completed`, `blocked`, `error`.
     agents: BTreeMap<String, u64>,
     /// How the repository was read last.
@@ -128,6 +131,7 @@ example!(StatusOut, {
     "artifacts": {"prd": 1, "story": 12},
     "conflicts": {"critical": 0, "warning": 2, "info": 0},
     "work": {"ready": 3, "doing": 2, "done": 7},
+    "gates": {"currentPhase": "map", "percentage": 50, "counts": {"passed": 3, "pending": 6}},
     "agents": {"running": 2, "blocked": 1},
     "scan": {"state": "succeeded", "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
              "succeededAt": "2026-11-21T09:00:00Z"},
@@ -154,6 +158,7 @@ impl From<&ProjectStatus> for StatusOut {
             artifacts: artifacts.map(|(kind, count)| (kind.to_string(), *count)).collect(),
             conflicts: (&status.conflicts).into(),
             work: status.work.clone(),
+            gates: (&status.gates).into(),
             agents: status.agents.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             scan: (&status.scan).into(),
             running: runs(&status.running),

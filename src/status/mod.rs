@@ -23,6 +23,7 @@ use crate::{
     database::{TenantId, Tx},
     error::{Error, Result},
     events::{self, Event, Head, bus::Listener},
+    gates::{self, Standing},
     projects::{self, Project, ProjectId},
     recent::Recent,
     runs::{self, Run, RunKind, RunStatus},
@@ -67,6 +68,8 @@ pub struct ProjectStatus {
     pub conflicts: BTreeMap<Severity, u64>,
     /// Work items by lane; lanes without any are left out.
     pub work: BTreeMap<String, u64>,
+    /// How gates stand, and how far the phases are.
+    pub gates: Standing,
     /// Agents by how they stand; statuses that none has are left out.
     pub agents: BTreeMap<AgentStatus, u64>,
     /// How the repository was read last.
@@ -111,8 +114,10 @@ pub async fn get_project_status(
 async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Result<ProjectStatus> {
     let head = events::head(tx, project).await?;
     let runs = runs::newest(tx, project, RUNS).await?;
+    let known = projects::find(tx, project).await?;
     Ok(ProjectStatus {
-        project: projects::find(tx, project).await?,
+        gates: gates::standing(tx, &known).await?,
+        project: known,
         head,
         last_change: events::last(tx, project, head).await?,
         artifacts: artifacts::count_by_kind(tx, project).await?,

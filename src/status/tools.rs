@@ -11,6 +11,7 @@ use crate::{
     accounts::{Principal, Scope},
     app::App,
     error::Result,
+    gates::Standing,
     mcp::{Answer, Tool},
     projects::ProjectId,
     runs::Run,
@@ -49,7 +50,7 @@ impl Tool for GetProjectStatus {
 }
 
 /// The status in a few hundred tokens.
-fn shown(status: &ProjectStatus) -> [(&'static str, Value); 13] {
+fn shown(status: &ProjectStatus) -> [(&'static str, Value); 14] {
     let project = &status.project;
     let last = status.last_change.as_ref();
     let last = last.map(|event| json!({"event": event.name, "at": Timestamp(event.timestamp).to_string()}));
@@ -67,11 +68,23 @@ fn shown(status: &ProjectStatus) -> [(&'static str, Value); 13] {
         ("conflicts", conflicts.collect()),
         ("scan", status.scan.brief()),
         ("work", json!(status.work)),
+        ("gates", gates(&status.gates)),
         ("agents", agents.collect()),
         ("deliveries", json!({"pending": status.pending_deliveries, "failed": status.failed_deliveries})),
         ("lastChange", last.into()),
         ("nextAfter", status.head.to_string().into()),
     ]
+}
+
+/// How many gates stand how, and how far the current phase is, in percent.
+fn gates(standing: &Standing) -> Value {
+    let counts = standing.by_status.iter().map(|(status, count)| (status.to_string(), Value::from(*count)));
+    let mut gates: Value = counts.collect();
+    if let Some(phase) = standing.progress.current {
+        gates["phase"] = json!(phase);
+        gates["percentage"] = json!(standing.progress.percentage());
+    }
+    gates
 }
 
 fn named(runs: &[Run]) -> Value {

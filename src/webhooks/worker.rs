@@ -25,11 +25,14 @@ use crate::{
         scan::{self, Wanted},
     },
     clock::Time,
+    conflicts::edits::{self, Gone},
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
+    gates::{self, Topic},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
+    reservations::touched::{self, Files},
     runs,
     work::{self, lease::SignOfLife, worker::Heard},
 };
@@ -198,7 +201,12 @@ async fn apply_all(
     for project in pushed {
         scan::want(app, tx, project, Wanted::ByPush).await?;
     }
-    for (project, events) in told {
+    for (project, mut events) in told {
+        let topics = Topic::of_all(events.iter().map(|(_, event)| event));
+        if !topics.is_empty() {
+            let turned = gates::evaluate(app, tx, project, &topics).await?;
+            events.extend(turned.into_iter().map(|event| (None, event)));
+        }
         events::append(app, tx, project, events).await?;
     }
     Ok(outcomes)
@@ -209,7 +217,7 @@ async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
     let Work { project, delivery, changes, replay } = work;
     let mut events = vec![received(&delivery)];
     for change in changes {
-        events.extend(apply_change(app, tx, &project, &delivery, change).await?);
+        events.extend(apply_change(app, tx, &project, &delivery, change, replay).await?);
     }
     if replay {
         drop_known(tx, project.project.id, delivery.id, &mut events).await?;
@@ -249,11 +257,21 @@ async fn apply_change(
     met: &Met,
     delivery: &Delivery,
     change: Change,
+    replay: bool,
 ) -> Result<Vec<NewEvent>> {
     match change {
-        Change::Note(name, payload) => Ok(vec![NewEvent { name, payload }]),
+        Change::Note(name, payload) => {
+            let merged = (name == EventName::PullRequestChanged && payload["state"] == "merged")
+                .then(|| payload["branch"].as_str().map(str::to_owned))
+                .flatten();
+            let mut events = vec![NewEvent { name, payload }];
+            if let Some(branch) = merged {
+                events.extend(edits::settle(app, tx, met.project.id, Gone::Branch(&branch)).await?);
+            }
+            Ok(events)
+        }
         Change::Run(state) => runs::apply_state(app, tx, met.project.id, state, delivery.received_at).await,
-        Change::Push(push) => apply_push(app, tx, met, delivery, push).await,
+        Change::Push(push) => apply_push(app, tx, met, delivery, push, replay).await,
     }
 }
 
@@ -263,6 +281,7 @@ async fn apply_push(
     met: &Met,
     delivery: &Delivery,
     push: Push,
+    replay: bool,
 ) -> Result<Vec<NewEvent>> {
     let mut events = vec![push.event()];
     let Met { project, patterns, is_read } = met;
@@ -271,6 +290,7 @@ async fn apply_push(
         events.extend(
             artifacts::apply_push(tx, &app.ids, project.id, patterns, &push.touches, pushed_at).await?,
         );
+        gates::see_files(tx, project.id, &push.touches).await?;
     }
     let whose = agents::pushers(tx, project.id, &push.by).await?;
     let pushed = pushed(&push, &whose, delivery.received_at);
@@ -278,6 +298,23 @@ async fn apply_push(
         Heard { by: SignOfLife::Push, whose: &whose, branch: pushed.branch, at: delivery.received_at };
     work::worker::heard_of(app, tx, project.id, heard).await?;
     events.extend(agents::note_push(app, tx, project.id, pushed).await?);
+    if push.log.deleted
+        && let Some(branch) = pushed.branch
+    {
+        events.extend(edits::settle(app, tx, project.id, Gone::Branch(branch)).await?);
+    }
+    // What happened some time ago says nothing of who edits what now.
+    if !replay {
+        let paths: BTreeSet<_> = push.touches.iter().map(|touch| &*touch.path).collect();
+        let files = Files {
+            paths: &paths,
+            by: &push.by,
+            whose: &whose,
+            branch: pushed.branch,
+            at: delivery.received_at,
+        };
+        events.extend(touched::touched(app, tx, project, patterns, files).await?);
+    }
     Ok(events)
 }
 

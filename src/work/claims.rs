@@ -18,7 +18,7 @@ use super::{
     WorkItem, WorkItemId,
     context::Pack,
     lanes::Lane,
-    lease::{BOUNDS, Held, LASTS},
+    lease::{Held, parse_lasts},
     notice::IdleHands,
     round::Round,
 };
@@ -112,13 +112,7 @@ impl Wish {
         branch: Option<&str>,
         seconds: Option<i64>,
     ) -> Result<Self> {
-        let lasts = seconds.map_or(Ok(LASTS), |seconds| match (BOUNDS.0..=BOUNDS.1).contains(&seconds) {
-            true => Ok(TimeDelta::seconds(seconds)),
-            false => Err(Error::invalid_field(
-                "/leaseSeconds",
-                format!("has to be from {} to {}; every sign of life begins it anew", BOUNDS.0, BOUNDS.1),
-            )),
-        })?;
+        let lasts = parse_lasts(seconds)?;
         let role = role.map(super::board::parse_role).transpose()?;
         Ok(Self::Claim { item, role, branch: parse_branch(branch)?, lasts })
     }
@@ -209,7 +203,11 @@ impl Wish {
     }
 }
 
-fn parse_branch(branch: Option<&str>) -> Result<Option<String>> {
+/// The name of a branch, if one is given.
+///
+/// # Errors
+/// `invalid_request` for what is none.
+pub(crate) fn parse_branch(branch: Option<&str>) -> Result<Option<String>> {
     let branch = branch.map(|branch| parse_line("/branch", branch, BRANCH)).transpose()?;
     Ok(branch.map(|branch| branch.strip_prefix("refs/heads/").map(str::to_owned).unwrap_or(branch)))
 }

@@ -4,6 +4,9 @@
 //! status flows in whenever that changes, and moves the item to the lane that the status means. Nothing flows back: the
 //! repository is only read. While somebody holds the item its lane is theirs to say, and the file's word counts when the
 //! claim ends. An item whose document is gone goes to the backlog, with all that was said about it.
+//!
+//! A file that says that a story is done does not get it past its gates: the item waits in review then, and the log says
+//! what for. A story that is done when it is first read is: nobody has asked anything of it yet.
 
 use std::collections::HashMap;
 
@@ -14,6 +17,7 @@ use crate::{
     database::Tx,
     error::Result,
     events::NewEvent,
+    gates::keeper,
     projects::ProjectId,
     prose::to_line,
 };
@@ -119,13 +123,18 @@ impl Round<'_> {
         };
         let is_free = item.claim.lease.is_none();
         let to = to.filter(|to| is_free && *to != from);
+        let kept = to.as_ref().and_then(|to| self.kept_back(id, to));
         let change = match (story.is_gone, &to) {
             (true, _) => "document_removed",
+            (false, Some(_)) if kept.is_some() => "kept_back",
             (false, Some(_)) => "moved",
             (false, None) => "updated",
         };
         self.go(id, to.unwrap_or(from));
-        let event = self.items[&id].changed(change);
+        let mut event = self.items[&id].changed(change);
+        if let Some((_, red)) = kept {
+            event.payload["gates"] = keeper::told(&red);
+        }
         self.events.push(event);
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     clock::Time,
     database::Tx,
     error::Result,
-    events,
-    projects::{self, ProjectId},
+    gates::{self, keeper::Keeper},
+    projects::{self, Project, ProjectId},
     prose::{parse_line, parse_text},
     wire::{Expected, Found, Page},
 };
@@ -109,8 +109,8 @@ pub struct Detailed {
 /// Makes an item.
 ///
 /// # Errors
-/// `not_found` for a project out of reach, `invalid_request` for what does not make sense, `lane_full`, and `conflict` for
-/// a document that another item is one thing with.
+/// `not_found` for a project out of reach, `invalid_request` for what does not make sense, `lane_full`, `gate_failed` for
+/// one that is done and has not passed what the project asks of items, and `conflict` for a document that another item is one thing with.
 pub async fn create_work_item(
     app: &Arc<App>,
     principal: &Principal,
@@ -136,11 +136,12 @@ pub async fn create_work_item(
                 creator: Some(who.id),
                 ..WorkItem::new(id, title, lane, &who.name, now)
             };
+            may_be_done(tx, &known, &item, now).await?;
             place(tx, &known, &mut item, None).await?;
             link(tx, project, &mut item, artifact).await?;
             wait_for(tx, project, &mut item, blocked_by).await?;
             store::save(tx, project, std::slice::from_ref(&item)).await?;
-            events::tell(app, tx, project, vec![item.changed_by("created", &who)]).await?;
+            gates::tell(app, tx, project, vec![item.changed_by("created", &who)]).await?;
             Ok(item)
         })
     });
@@ -152,7 +153,7 @@ pub async fn create_work_item(
 ///
 /// # Errors
 /// `not_found`, `invalid_request`, `precondition_failed` for one that is at another version, `already_claimed` for a move
-/// of what somebody else holds, `lane_full`.
+/// of what somebody else holds, `lane_full`, `gate_failed` for a move to `done` that a gate of the item holds back.
 pub async fn update_work_item(
     app: &Arc<App>,
     principal: &Principal,
@@ -199,6 +200,9 @@ pub async fn update_work_item(
             }
             if is_moved || before.is_some() {
                 let mut there = WorkItem { lane: lane.unwrap_or_else(|| item.lane.clone()), ..item.clone() };
+                if is_moved {
+                    may_be_done(tx, &known, &there, now).await?;
+                }
                 place(tx, &known, &mut there, before).await?;
                 item.move_to(there.lane, there.rank, now);
             }
@@ -219,7 +223,7 @@ pub async fn update_work_item(
                 let freed = recount(tx, project, waiting, now, &mut events).await?;
                 store::save(tx, project, &freed).await?;
             }
-            events::tell(app, tx, project, events).await?;
+            gates::tell(app, tx, project, events).await?;
             let changed = detailed(tx, project, item).await?;
             record.write(tx).await?;
             Ok(changed)
@@ -234,6 +238,14 @@ fn may_take(item: &WorkItem, who: &Principal, now: Time) -> Result<()> {
     match item.claim.live(now) {
         Some(lease) if lease.holder.id != who.id && !may => Err(item.claim.is_held(lease, who.id)),
         _ => Ok(()),
+    }
+}
+
+/// Refuses to put an item among those that are done while a gate holds it back.
+async fn may_be_done(tx: &Tx<'_>, project: &Project, item: &WorkItem, now: Time) -> Result<()> {
+    match item.lane.is_done() {
+        true => Keeper::of(tx, project, &[item.id]).await?.check(&item.brief(), now),
+        false => Ok(()),
     }
 }
 
@@ -266,9 +278,10 @@ pub async fn delete_work_item(
             events.push(item.changed_by("deleted", &who));
             let waiting = store::waiting_for(tx, project, &[id]).await?;
             store::delete(tx, project, id).await?;
+            gates::forget_item(tx, project, id).await?;
             let freed = recount(tx, project, waiting, now, &mut events).await?;
             store::save(tx, project, &freed).await?;
-            events::tell(&context, tx, project, events).await
+            gates::tell(&context, tx, project, events).await
         })
     });
     write.await
@@ -346,7 +359,7 @@ pub async fn add_comment(
             store::save(tx, project, std::slice::from_ref(&item)).await?;
             let mut event = item.changed_by("commented", &who);
             event.payload["commentId"] = serde_json::json!(comment.id.0);
-            events::tell(&context, tx, project, vec![event]).await?;
+            gates::tell(&context, tx, project, vec![event]).await?;
             Ok(comment)
         })
     });

@@ -31,6 +31,20 @@ pub const LASTS: TimeDelta = TimeDelta::minutes(15);
 /// The shortest and the longest that a claim may say.
 pub const BOUNDS: (i64, i64) = (30, 4 * 60 * 60);
 
+/// For how long each sign of life is to hold something, if somebody says so.
+///
+/// # Errors
+/// `invalid_request` for a time out of bounds.
+pub(crate) fn parse_lasts(seconds: Option<i64>) -> Result<TimeDelta> {
+    seconds.map_or(Ok(LASTS), |seconds| match (BOUNDS.0..=BOUNDS.1).contains(&seconds) {
+        true => Ok(TimeDelta::seconds(seconds)),
+        false => Err(Error::invalid_field(
+            "/leaseSeconds",
+            format!("has to be from {} to {}; every sign of life begins it anew", BOUNDS.0, BOUNDS.1),
+        )),
+    })
+}
+
 wire_enum! {
     /// What was seen of a holder.
     SignOfLife {
@@ -42,6 +56,8 @@ wire_enum! {
         Push = "push",
         /// A run on its branch began or ended.
         Run = "run",
+        /// It reserved paths.
+        Reservation = "reservation",
     }
 }
 

@@ -114,6 +114,8 @@ pub struct WorkItem {
     pub summary: Option<String>,
     /// Who holds it, if anybody does.
     pub claim: Claim,
+    /// Who claimed it last, whether that claim has ended or not.
+    pub worker: Option<PrincipalId>,
     /// The digests of the document's sections at the time of the claim, by anchor.
     pins: Option<BTreeMap<String, String>>,
 }
@@ -141,7 +143,20 @@ impl WorkItem {
             commit: None,
             summary: None,
             claim: Claim::none(),
+            worker: None,
             pins: None,
+        }
+    }
+
+    /// What gates look at of it.
+    pub(crate) fn brief(&self) -> Brief {
+        Brief {
+            id: self.id,
+            title: self.title.clone(),
+            lane: self.lane.clone(),
+            artifact: self.artifact,
+            commit: self.commit.clone(),
+            worker: self.worker,
         }
     }
 
@@ -225,6 +240,47 @@ impl WorkItem {
         payload["note"] = note.into();
         NewEvent { name: EventName::WorkReleased, payload }
     }
+}
+
+/// An item in short: what gates look at.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// The item.
+    pub id: WorkItemId,
+    /// What is to be done, on one line.
+    pub title: String,
+    /// The lane it is in.
+    pub lane: Lane,
+    /// The document that it is one thing with.
+    pub artifact: Option<ArtifactId>,
+    /// The commit that did it, if somebody said so.
+    pub commit: Option<String>,
+    /// Who claimed it last.
+    pub worker: Option<PrincipalId>,
+}
+
+/// The items of a project in short, oldest first: all of them, or those that are not done.
+///
+/// # Errors
+/// The database's.
+pub async fn briefs(tx: &Tx<'_>, project: ProjectId, all: bool) -> Result<Vec<Brief>> {
+    store::briefs(tx, project, all).await
+}
+
+/// Some items in short.
+///
+/// # Errors
+/// The database's.
+pub async fn briefs_of(tx: &Tx<'_>, project: ProjectId, ids: Vec<WorkItemId>) -> Result<Vec<Brief>> {
+    Ok(store::by_ids(tx, project, ids).await?.iter().map(WorkItem::brief).collect())
+}
+
+/// An item in short.
+///
+/// # Errors
+/// `not_found`.
+pub async fn brief(tx: &Tx<'_>, project: ProjectId, id: WorkItemId) -> Result<Brief> {
+    Ok(store::find(tx, project, id).await?.brief())
 }
 
 /// How many items each lane has; lanes without any are left out.

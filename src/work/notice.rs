@@ -1,9 +1,11 @@
-//! What holders are told whatever they ask: that a document is not what it was when they began to build on it.
+//! What callers are told whatever they ask: that a document is not what it was when they began to build on it, and that
+//! somebody else edits what they edit.
 //!
 //! An agent need not ask for it, because it would not. So every answer of a tool about a project looks whether its caller
-//! holds something there. Most callers hold nothing; that is known for a few seconds, so that they do not pay for it.
+//! holds something there, or is in an open conflict. Most callers are neither; that is known for a few seconds, so that they
+//! do not pay for it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use moka::sync::Cache;
 use serde_json::Value;
@@ -17,16 +19,23 @@ use crate::{
     accounts::{Principal, PrincipalId},
     app::App,
     artifacts,
+    conflicts::edits,
+    database::Tx,
     error::Result,
     projects::ProjectId,
 };
 
-/// For how long it is known that somebody holds nothing; what they claim at another instance meanwhile is not noticed.
+/// For how long it is known that somebody holds nothing and is in no conflict; what they claim at another instance meanwhile
+/// is not noticed, nor what another one sees of a push.
 const KNOWN: Duration = Duration::from_secs(5);
 /// Those of whom that is known.
 const MOST: u64 = 10_000;
 
-/// Who was found to hold nothing just now.
+/// Conflicts that are told with an answer.
+const CONFLICTS: usize = 3;
+
+/// Who was found to hold nothing just now. A clone is another handle to the same.
+#[derive(Clone)]
 pub struct IdleHands(Cache<(ProjectId, PrincipalId), ()>);
 
 impl Default for IdleHands {
@@ -42,8 +51,15 @@ impl IdleHands {
     }
 }
 
-/// What somebody is to be told of a document that they build on, as a field of whatever they are answered: of one that has
-/// changed since they claimed its item, and that they have not said to have read since.
+/// Notes that some are in a conflict now, once that is committed: their next answer tells it.
+pub(crate) fn concern(app: &App, tx: &Tx<'_>, project: ProjectId, whom: BTreeSet<PrincipalId>) {
+    let idle = app.claims.idle.clone();
+    tx.after_commit(move || whom.into_iter().for_each(|who| idle.took(project, who)));
+}
+
+/// What somebody is to be told, as fields of whatever they are answered: `warning` of a document that they build on, that
+/// has changed since they claimed its item, and that they have not said to have read since; and `editConflicts` with those
+/// who edit what they edit (some tools answer other `conflicts`).
 ///
 /// # Errors
 /// The database's.
@@ -51,10 +67,10 @@ pub async fn warning(
     app: &App,
     principal: &Principal,
     project: ProjectId,
-) -> Result<Option<(&'static str, Value)>> {
+) -> Result<Vec<(&'static str, Value)>> {
     let hands = (project, principal.id);
     if app.claims.idle.0.contains_key(&hands) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let (who, now) = (principal.id, app.clock.now());
     let read = app.database.read(principal.tenant, move |tx| {
@@ -68,7 +84,12 @@ pub async fn warning(
                 Some(differing(item.pins.as_ref()?, &digests(document)))
             };
             let told = held.iter().find_map(|item| show::warning(item, &changed(item)?));
-            Ok((held.is_empty(), told))
+            let mut told: Vec<_> = told.into_iter().collect();
+            let conflicts = edits::open_for(tx, project, who, CONFLICTS).await?;
+            if !conflicts.is_empty() {
+                told.push(("editConflicts", Value::Array(conflicts)));
+            }
+            Ok((held.is_empty() && told.is_empty(), told))
         })
     });
     let (is_idle, told) = read.await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    WorkItem, WorkItemId, board,
+    Brief, WorkItem, WorkItemId, board,
     claims::{Granted, Request, Wish},
     lanes::Lane,
     lease::{self, Held, Holder, LeaseId, Reason, SignOfLife},
@@ -22,7 +22,11 @@ use crate::{
     clock::Time,
     database::Tx,
     error::{Code, Error, Result},
-    events::{self, NewEvent},
+    events::NewEvent,
+    gates::{
+        self,
+        keeper::{self, Keeper, Red},
+    },
     projects::{self, Project, ProjectId},
 };
 
@@ -44,6 +48,8 @@ pub(super) struct Round<'a> {
     pub(super) changed: BTreeSet<WorkItemId>,
     /// Those that are done now, and were not, or the other way round.
     turned: BTreeSet<WorkItemId>,
+    /// What holds items back from being done.
+    pub(super) keeper: Keeper,
     pub(super) events: Vec<NewEvent>,
 }
 
@@ -83,7 +89,7 @@ impl<'a> Round<'a> {
             .zip(requests)
             .map(|(decided, request)| Ok(round.granted(decided?, request, &documents)));
         let granted: Vec<_> = granted.collect();
-        events::tell(app, tx, project, round.save(tx).await?).await?;
+        gates::tell(app, tx, project, round.save(tx).await?).await?;
         let done = requests.iter().zip(&granted).filter(|(_, one)| one.is_ok());
         CallRecord::write_all(tx, done.map(|(request, _)| &request.record)).await?;
         Ok(granted)
@@ -102,6 +108,10 @@ impl<'a> Round<'a> {
         let named: BTreeSet<_> = requests.iter().filter_map(|request| request.wish.item()).collect();
         let named: Vec<_> = named.into_iter().collect();
         let mut items = store::by_ids(tx, id, named.clone()).await?;
+        let keeper = match lanes.contains(&Lane::done()) {
+            true => Keeper::of(tx, &project, &named).await?,
+            false => Keeper::default(),
+        };
         let mut ready: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
         let mut wanted: BTreeMap<&Vec<String>, u64> = BTreeMap::new();
         for (request, roles) in requests.iter().zip(roles) {
@@ -136,7 +146,7 @@ impl<'a> Round<'a> {
         }
         let items = items.into_iter().map(|item| (item.id, item)).collect();
         let (changed, turned, events) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        Ok(Self { app, project, now, items, ready, blockers, present, ends, changed, turned, events })
+        Ok(Self { app, project, now, items, ready, blockers, present, ends, changed, turned, keeper, events })
     }
 
     /// Decides one request.
@@ -225,6 +235,7 @@ impl<'a> Round<'a> {
         self.check_room(&from, &to)?;
         let lease_id = LeaseId(self.app.ids.uuid());
         let item = self.item(id)?;
+        item.worker = Some(holder.id);
         let before = item.claim.take(lease_id, holder, lasts, now)?;
         if let Some(lease) = &mut item.claim.lease {
             lease.branch = branch;
@@ -306,6 +317,10 @@ impl<'a> Round<'a> {
             let why = "what is finished does not wait to be begun: use release_work to give it back";
             return Err(Error::invalid_field("/lane", why));
         }
+        if to.is_done() {
+            let brief = Brief { commit: commit.clone(), ..self.items[&id].brief() };
+            self.keeper.check(&brief, now)?;
+        }
         self.check_room(&from, &to)?;
         let item = self.item(id)?;
         (item.commit, item.summary) = (commit, summary);
@@ -362,9 +377,11 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Notes that an item was changed, and puts it into a lane if it is not there: at its end, or first of what waits.
+    /// Notes that an item was changed, and puts it into a lane if it is not there: at its end, or first of what waits. One
+    /// that gates hold back from being done goes where it waits for them.
     pub(super) fn go(&mut self, id: WorkItemId, to: Lane) {
         let now = self.now;
+        let to = self.kept_back(id, &to).map_or(to, |(lane, _)| lane);
         let Some(item) = self.items.get_mut(&id) else { return };
         if item.lane != to {
             if let Some(present) = self.present.get_mut(&item.lane) {
@@ -391,6 +408,17 @@ impl<'a> Round<'a> {
 }
 
 impl Round<'_> {
+    /// Where an item waits that was to be done and that gates hold back, and which; none if it may go where it was to.
+    pub(super) fn kept_back(&self, id: WorkItemId, to: &Lane) -> Option<(Lane, Vec<Red>)> {
+        let item = self.items.get(&id).filter(|item| to.is_done() && !item.lane.is_done())?;
+        let red = self.keeper.red(&item.brief(), self.now);
+        if red.is_empty() {
+            return None;
+        }
+        let waits_in = keeper::waits_in(&self.project).unwrap_or_else(|| item.lane.clone());
+        Some((waits_in, red))
+    }
+
     /// Adds an item, at the end of its lane.
     pub(super) fn add(&mut self, mut item: WorkItem) {
         let (_, behind) = self.ends.entry(item.lane.clone()).or_default();
@@ -430,6 +458,7 @@ impl<'a> Round<'a> {
         let Some(known) = projects::hold_if_there(tx, project).await? else { return Ok(None) };
         let lanes = Lane::all(&known.config).collect();
         let mut round = Self::read(app, tx, known, &[], &[], lanes).await?;
+        round.keeper = Keeper::of(tx, &round.project, &ids).await?;
         let items = store::by_ids(tx, project, ids).await?;
         round.items = items.into_iter().map(|item| (item.id, item)).collect();
         Ok(Some(round))

@@ -20,8 +20,10 @@ use crate::{
     clock::Time,
     database::{Door, TenantId, Tx},
     error::{Code, Result, chain},
-    events::{self, NewEvent},
+    events::NewEvent,
+    gates,
     projects::ProjectId,
+    reservations,
 };
 
 /// Claims, and what their holders came with, that are looked at in one go.
@@ -128,7 +130,7 @@ async fn end(
     for (holder, item) in lost {
         events.extend(agents::lost(tx, project, holder, item.0).await?);
     }
-    events::tell(app, tx, project, events).await
+    gates::tell(app, tx, project, events).await
 }
 
 /// A sign of life from elsewhere: a push, or a run that began or ended.
@@ -145,24 +147,28 @@ pub struct Heard<'a> {
 }
 
 impl Heard<'_> {
-    /// Whether it is a sign of life of a holder: one that is known to be theirs, or that might be, on their branch.
-    fn is_of(&self, lease: &Lease) -> bool {
-        let is_there = lease.branch.is_some() && lease.branch.as_deref() == self.branch;
-        self.whose.contains(&lease.holder.id) || (self.whose.is_empty() && is_there)
+    /// Whether it is a sign of life of somebody who holds something: one that is known to be theirs, or that might be, on
+    /// the branch that they named.
+    pub(crate) fn is_of(&self, holder: PrincipalId, branch: Option<&str>) -> bool {
+        let is_there = branch.is_some() && branch == self.branch;
+        self.whose.contains(&holder) || (self.whose.is_empty() && is_there)
     }
 }
 
-/// Prolongs the claims of those who were heard of, in the transaction of what tells of it, while the project is held.
+/// Prolongs the claims and reservations of those who were heard of, in the transaction of what tells of it, while the
+/// project is held.
 ///
 /// # Errors
 /// The database's.
 pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: Heard<'_>) -> Result<()> {
     let now = app.clock.now();
     let mut items = store::held_on(tx, project, heard.branch, heard.whose).await?;
-    items.retain(|item| item.claim.live(now).is_some_and(|lease| heard.is_of(lease)));
+    let is_its = |lease: &Lease| heard.is_of(lease.holder.id, lease.branch.as_deref());
+    items.retain(|item| item.claim.live(now).is_some_and(is_its));
     // An instance whose clock is ahead may have received it.
     items.iter_mut().for_each(|item| item.claim.renew(heard.by, heard.at.min(now), now));
-    store::save(tx, project, &items).await
+    store::save(tx, project, &items).await?;
+    reservations::worker::heard_of(app, tx, project, heard).await
 }
 
 /// Ends the claim of somebody whose run for an item has ended, if they claimed it before the run began: a claim that they

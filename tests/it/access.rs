@@ -99,7 +99,11 @@ fn body_for(operation: &str) -> Value {
         "resolve_conflict" => json!({"reason": "known"}),
         "create_work_item" | "update_work_item" => json!({"title": "x"}),
         "update_work" | "finish_work" => json!({"leaseId": NOWHERE, "fencingToken": 1}),
+        "create_gate" => json!({"workItemId": NOWHERE, "name": "review", "check": "manual_review"}),
+        "submit_gate" => json!({"decision": "passed", "reason": "known"}),
         "add_comment" => json!({"text": "x"}),
+        "check_paths" | "reserve_paths" => json!({"paths": ["docs/x.md"]}),
+        "renew_paths" => json!({"fencingToken": 1}),
         _ => json!({}),
     }
 }
@@ -148,7 +152,12 @@ async fn furnished(server: &Server, name: &str) -> (Project, Ids) {
     crate::audit::record(server, call).await;
     let report = json!({"status": "blocked", "task": name});
     project.client.put(&project.path("/agents/me"), report).await.expect(200);
-    project.client.post(&project.path("/work-items"), json!({"title": name})).await.expect(201);
+    let item =
+        project.client.post(&project.path("/work-items"), json!({"title": name})).await.expect(201).json;
+    let gate = json!({"workItemId": item["id"], "name": "review", "check": "manual_review"});
+    let gate = project.client.post(&project.path("/gates"), gate).await.expect(201).json;
+    let reserve = json!({"paths": ["src/reserved.rs"]});
+    let reserved = project.client.post(&project.path("/reservations"), reserve).await.expect(201).json;
     project.settled().await;
     let first = async |list: &str| text(&project.all(list).await[0]["id"]);
     let keys = project.client.get("/api/v1/api-keys").await.expect(200).json;
@@ -162,6 +171,8 @@ async fn furnished(server: &Server, name: &str) -> (Project, Ids) {
         ("conflict_id", crate::drift::any_conflict(server, &project).await),
         ("run_id", first("/runs").await),
         ("work_item_id", first("/work-items").await),
+        ("reservation_id", text(&reserved["reservationId"])),
+        ("gate_id", text(&gate["id"])),
         ("key_id", text(&keys["items"][0]["id"])),
         ("principal_id", text(&keys["items"][0]["principalId"])),
         ("invitation_id", text(&invitation["id"])),
@@ -198,6 +209,12 @@ async fn tools(client: &Client, ids: &Ids) -> Vec<(String, Value)> {
         if tool["name"] == "get_artifact" {
             required.push(json!("artifactId")); // that, or a path
         }
+        if tool["name"] == "reserve_paths" {
+            required.push(json!("paths")); // those, or a reservation to be renewed
+        }
+        if tool["name"] == "submit_gate" {
+            required.push(json!("gateId")); // that, or a work item and a name
+        }
         let named = required.iter().map(|name| {
             let id = match text(name).as_str() {
                 "projectId" => &ids["project_id"],
@@ -205,6 +222,10 @@ async fn tools(client: &Client, ids: &Ids) -> Vec<(String, Value)> {
                 "conflictId" => &ids["conflict_id"],
                 "runId" => &ids["run_id"],
                 "workItemId" => &ids["work_item_id"],
+                "reservationId" => &ids["reservation_id"],
+                "paths" => return (text(name), json!(["docs/x.md"])),
+                "gateId" => &ids["gate_id"],
+                "decision" => return (text(name), json!("passed")),
                 "leaseId" => return (text(name), json!(NOWHERE)),
                 "fencingToken" => return (text(name), json!(1)),
                 "reason" => return (text(name), json!("known")),
@@ -383,6 +404,8 @@ async fn another_project_looks_to_who_is_limited_exactly_like_one_that_never_was
         ("conflicts", "conflict_id"),
         ("runs", "run_id"),
         ("work-items", "work_item_id"),
+        ("reservations", "reservation_id"),
+        ("gates", "gate_id"),
     ];
     for (list, name) in lists {
         let id = &ids[name];
@@ -447,7 +470,7 @@ async fn each_route_and_tool_needs_one_scope_which_alone_is_enough() {
             let told = Agent::new(client, Revision::Newest).call(&tool, arguments.clone()).await;
             if told["structuredContent"]["code"] != "insufficient_scope" {
                 // Repositories are not read here, and nobody has claimed anything: that is no matter of scopes.
-                let others = ["conflict", "nothing_ready", "lease_lost"];
+                let others = ["conflict", "nothing_ready", "lease_lost", "already_reserved"];
                 let is_let_in = told["isError"] == false
                     || others.iter().any(|code| told["structuredContent"]["code"] == *code);
                 assert!(is_let_in, "{tool} with {scope}: {told}");

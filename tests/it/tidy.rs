@@ -34,13 +34,14 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 12] = [
+const SLICES: [&str; 13] = [
     "accounts",
     "agents",
     "artifacts",
     "audit",
     "conflicts",
     "events",
+    "gates",
     "idempotency",
     "limits",
     "projects",

@@ -14,7 +14,7 @@ use sea_orm::{
 
 pub(super) use self::revisions::texts;
 use super::{
-    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency, Revision, Stated, plan::Known,
+    Artifact, ArtifactFilter, ArtifactId, ArtifactKind, Dependency, Outline, Revision, Stated, plan::Known,
     reread::Reread,
 };
 use crate::{
@@ -141,6 +141,25 @@ pub(super) async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated
         Ok(Stated { id: ArtifactId(id), path, version, dependencies })
     };
     rows.into_iter().map(stated).collect()
+}
+
+pub(super) async fn outlines(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Outline>> {
+    use artifact::Column;
+    let rows: Vec<(Uuid, String, String, Option<String>, Option<Json>)> = tx
+        .find::<artifact::Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::RemovedAt.is_null())
+        .order_by_asc(Column::Path)
+        .select_only()
+        .columns([Column::Id, Column::Path, Column::Kind, Column::Version, Column::Gate])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let outline = |(id, path, kind, version, gate): (Uuid, String, String, Option<String>, Option<Json>)| {
+        let gate = gate.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+        Ok(Outline { id: ArtifactId(id), path, kind: to_kind(&kind), version, gate })
+    };
+    rows.into_iter().map(outline).collect()
 }
 
 /// Writes documents that were read again, with their revisions and what they build on.

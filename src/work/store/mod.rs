@@ -17,7 +17,7 @@ pub(super) use self::{
     comments::{comments, insert_comment, newest_comments},
     dependencies::{blockers, blocks, replace_blockers, waiting_for},
 };
-use super::{WorkItem, WorkItemFilter, WorkItemId, lanes::Lane};
+use super::{Brief, WorkItem, WorkItemFilter, WorkItemId, lanes::Lane};
 use crate::{
     accounts::{Credential, PrincipalId},
     artifacts::ArtifactId,
@@ -40,6 +40,38 @@ async fn items(tx: &Tx<'_>, query: Select<Entity>) -> Result<Vec<WorkItem>> {
 pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WorkItemId) -> Result<WorkItem> {
     let row = of(tx, project).filter(Column::Id.eq(id.0)).one(tx.conn()).await?;
     row.map(to_item).transpose()?.ok_or_else(|| Error::not_found("work item"))
+}
+
+/// The items of a project in short, oldest first.
+pub(super) async fn briefs(tx: &Tx<'_>, project: ProjectId, all: bool) -> Result<Vec<Brief>> {
+    type Row = (Uuid, String, String, Option<Uuid>, Option<String>, Option<Uuid>);
+    let open = (!all).then(|| Column::Lane.ne(Lane::done().as_str()));
+    let rows: Vec<Row> = of(tx, project)
+        .filter(Condition::all().add_option(open))
+        .order_by_asc(Column::Id)
+        .select_only()
+        .columns([
+            Column::Id,
+            Column::Title,
+            Column::Lane,
+            Column::ArtifactId,
+            Column::Commit,
+            Column::WorkerId,
+        ])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let brief = |(id, title, lane, artifact, commit, worker): Row| {
+        Ok(Brief {
+            id: WorkItemId(id),
+            title,
+            lane: lane.parse::<Lane>().map_err(Error::internal)?,
+            artifact: artifact.map(ArtifactId),
+            commit,
+            worker: worker.map(PrincipalId),
+        })
+    };
+    rows.into_iter().map(brief).collect()
 }
 
 pub(super) async fn by_ids(tx: &Tx<'_>, project: ProjectId, ids: Vec<WorkItemId>) -> Result<Vec<WorkItem>> {

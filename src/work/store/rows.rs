@@ -52,6 +52,7 @@ pub(super) fn to_row(tx: &Tx<'_>, project: ProjectId, item: &WorkItem) -> Result
         seen_by: Set(lease.map(|lease| lease.seen_by.as_str().to_owned())),
         task: Set(lease.and_then(|lease| lease.task.clone())),
         branch: Set(lease.and_then(|lease| lease.branch.clone())),
+        worker_id: Set(item.worker.map(|worker| worker.0)),
         pins: Set(item.pins.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?),
     })
 }
@@ -79,6 +80,7 @@ pub(super) fn to_item(row: Model) -> Result<WorkItem> {
         commit: row.commit,
         summary: row.summary,
         claim: Claim { fence: row.fence, lasts: TimeDelta::seconds(row.lease_seconds.into()), lease },
+        worker: row.worker_id.map(PrincipalId),
         pins: row.pins.map(serde_json::from_value).transpose().map_err(Error::internal)?,
     })
 }

@@ -39,7 +39,7 @@ const SIGN_OUT: &str = "docs/stories/1.2.md";
 
 impl Project {
     /// Commits a file as it is to be, and has it read.
-    async fn push(&self, origin: &Origin, path: &str, content: &str) {
+    pub(crate) async fn push(&self, origin: &Origin, path: &str, content: &str) {
         origin.commit("Change", &[(path, content)]);
         assert_eq!(self.scan_now().await["state"], "succeeded");
     }
@@ -65,7 +65,7 @@ impl Project {
     }
 
     /// The payloads of all events of a name.
-    async fn told(&self, name: &str) -> Vec<Value> {
+    pub(crate) async fn told(&self, name: &str) -> Vec<Value> {
         let events = self.all("/events").await;
         events
             .into_iter()

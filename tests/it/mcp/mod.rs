@@ -87,7 +87,17 @@ async fn the_list_of_tools_is_private_and_shorter_for_who_asks_for_less() {
     let writes: Vec<_> = all.iter().filter(|name| !read.contains(name)).collect();
     assert_eq!(
         writes,
-        ["claim_work", "update_work", "finish_work", "release_work", "resolve_conflict", "scan_repository"],
+        [
+            "claim_work",
+            "update_work",
+            "finish_work",
+            "release_work",
+            "reserve_paths",
+            "release_paths",
+            "resolve_conflict",
+            "submit_gate",
+            "scan_repository"
+        ],
         "what changes anything is not among those that read"
     );
 }

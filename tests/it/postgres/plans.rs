@@ -52,6 +52,20 @@ const FURNISH: &str = "
         CASE n WHEN 1 THEN project.id END, 'x', 'key:' || project.id, now(),
         CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END, now(), 'claim'
       FROM project, generate_series(1, 20) n;
+    INSERT INTO reservation (id, tenant_id, project_id, mode, patterns, fence, holder_id, holder_name, reserved_at, expires_at, lease_seconds,
+        seen_at, seen_by)
+      SELECT gen_random_uuid(), tenant_id, id, 'exclusive', '[\"src/x/**\"]', n, id, 'x', now(),
+        CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END, 900, now(), 'reservation'
+      FROM project, generate_series(1, 10) n;
+    INSERT INTO reservation_path (reservation_id, number, tenant_id, project_id, pattern, folder, is_prefix)
+      SELECT id, n, tenant_id, project_id, 'src/x/**', CASE n WHEN 0 THEN 'src/x' WHEN 1 THEN 'src' ELSE '' END, n = 0
+      FROM reservation, generate_series(0, 2) n;
+    INSERT INTO gate (id, tenant_id, project_id, name, phase, work_item_id, kind, weight, config, is_configured, status, message,
+        evaluated_at, due_at, version)
+      SELECT gen_random_uuid(), tenant_id, project_id, 'x', NULL, id, 'manual_review', 10,
+        '{\"name\": \"x\", \"check\": \"manual_review\"}', false, 'pending', 'x', now(),
+        CASE WHEN random() < 0.005 THEN timestamptz '2026-01-01T05:00:00Z' ELSE '2027-01-01T00:00:00Z' END, 1
+      FROM work_item;
     INSERT INTO job (id, tenant_id, kind, payload, state, run_at, attempt, fence)
       SELECT id, tenant_id, 'process_delivery', '{}', 'failed', now(), 3, 1 FROM webhook_event WHERE delivery_id = 'old-1';
     INSERT INTO idempotency_key (id, tenant_id, principal_id, key, fingerprint, created_at)
@@ -66,7 +80,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 37] = [
+const LISTS: [&str; 45] = [
     "/agents",
     "/agents?status=running",
     "/artifacts",
@@ -77,6 +91,12 @@ const LISTS: [&str; 37] = [
     "/conflicts?resolved=all&artifactId=01890000-0000-7000-8000-000000000000",
     "/conflicts?resolved=resolved",
     "/artifact-graph",
+    "/gates",
+    "/gates?phase=build",
+    "/gates?status=failed",
+    "/gates?workItemId=01890000-0000-7000-8000-000000000000",
+    "/phase-progress",
+    "/sprint-status.yaml",
     "/deliveries",
     "/deliveries?status=pending",
     "/deliveries?status=failed",
@@ -97,6 +117,8 @@ const LISTS: [&str; 37] = [
     "/work-items?lane=ready",
     "/work-items?holderId=01890000-0000-7000-8000-000000000000",
     "/work-items?artifactId=01890000-0000-7000-8000-000000000000",
+    "/reservations",
+    "/reservations?holderId=01890000-0000-7000-8000-000000000000",
     "/tool-calls",
     "/tool-calls?tool=t1",
     "/tool-calls?actor=01890000-0000-7000-8000-000000000000",
@@ -117,6 +139,9 @@ async fn no_list_and_no_work_behind_them_reads_a_table_from_end_to_end() {
         project.client.get(&project.path(list)).await.expect(200);
     }
     project.client.post(&project.path("/conflicts/detect"), serde_json::json!({})).await.expect(200);
+    let check = serde_json::json!({"paths": ["src/x/a.rs", "src/**", "docs/prd.md"]});
+    project.client.post(&project.path("/reservations/check"), check).await.expect(200);
+    project.client.post(&project.path("/gates/evaluate"), serde_json::json!({})).await.expect(200);
     let artifact = text(&project.artifact("docs/1").await["id"]);
     for part in ["/revisions", "/content?revision=v1", "/content?revision=abcdef0", ""] {
         project.client.get(&project.path(&format!("/artifacts/{artifact}{part}"))).await;

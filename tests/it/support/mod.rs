@@ -239,11 +239,12 @@ impl Project {
         self.all("/events").await
     }
 
-    /// The names of every event so far, without the deliveries' own.
+    /// The names of every event so far, without the deliveries' own and what gates make of the others.
     pub(crate) async fn event_names(&self) -> Vec<String> {
         let events = self.events().await;
         let names = events.iter().map(|event| text(&event["event"]));
-        names.filter(|name| name != "delivery_received").collect()
+        let others = ["delivery_received", "gate_evaluated", "phase_progress_changed"];
+        names.filter(|name| !others.contains(&name.as_str())).collect()
     }
 
     /// Every row of a list, page by page.

@@ -17,7 +17,7 @@ use crate::support::{
 
 impl Project {
     /// A new item in a lane.
-    async fn item(&self, title: &str, lane: &str) -> Value {
+    pub(crate) async fn item(&self, title: &str, lane: &str) -> Value {
         self.item_with(json!({"title": title, "lane": lane})).await
     }
 
@@ -25,20 +25,20 @@ impl Project {
         self.client.post(&self.path("/work-items"), body).await.expect(201).json
     }
 
-    async fn work_item(&self, item: &Value) -> Value {
+    pub(crate) async fn work_item(&self, item: &Value) -> Value {
         self.client.get(&self.item_path(item)).await.expect(200).json
     }
 
-    fn item_path(&self, item: &Value) -> String {
+    pub(crate) fn item_path(&self, item: &Value) -> String {
         self.path(&format!("/work-items/{}", text(&item["id"])))
     }
 
     /// An agent of its own, with a key for this project.
-    async fn worker(&self, server: &Server, name: &str) -> Agent {
+    pub(crate) async fn worker(&self, server: &Server, name: &str) -> Agent {
         Agent::new(&self.member(server, name).await, Revision::Newest)
     }
 
-    async fn member(&self, server: &Server, name: &str) -> crate::support::Client {
+    pub(crate) async fn member(&self, server: &Server, name: &str) -> crate::support::Client {
         let new = trackside::accounts::NewKey {
             name: name.into(),
             role: trackside::accounts::Role::Member,
@@ -65,7 +65,7 @@ impl Project {
 }
 
 /// What names a claim in every later write.
-fn held(claim: &Value, project: &Project) -> Value {
+pub(crate) fn held(claim: &Value, project: &Project) -> Value {
     json!({
         "projectId": project.id,
         "workItemId": claim["workItemId"],
@@ -75,7 +75,7 @@ fn held(claim: &Value, project: &Project) -> Value {
 }
 
 /// The same with more.
-fn with(mut held: Value, more: Value) -> Value {
+pub(crate) fn with(mut held: Value, more: Value) -> Value {
     held.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     held
 }
