@@ -115,7 +115,7 @@ pub(super) async fn standing(
 /// Writes gates as they are now, new ones and others.
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, gates: &[&Gate]) -> Result<()> {
     let rows = gates.iter().map(|gate| to_row(tx, project, gate)).collect::<Result<_>>()?;
-    tx.save_all(rows, Column::Id).await
+    tx.save_all(rows, &[Column::Id]).await
 }
 
 pub(super) async fn remove(tx: &Tx<'_>, project: ProjectId, ids: &[GateId]) -> Result<()> {

@@ -4,7 +4,8 @@
 //! bytes of a set, or a part that may be left out. What matches a folder covers everything in it. Two patterns overlap
 //! if some path is in both languages: that is decided exactly, by walking both automata at once, in a time that grows
 //! with the product of their lengths. So there is neither an overlap that is missed nor, for paths without empty parts,
-//! one that is made up.
+//! one that is made up. For that alone a pattern whose last part ends like a file's name, such as `*.rs`, means no folder:
+//! else it would overlap with `*.md`, in a folder `a.rs` that nobody has.
 //!
 //! A pattern's prefix is the longest path, in whole parts, that everything it matches is, or is below. Two patterns can
 //! only overlap if the prefix of one is that of the other or a folder above it: by that a store finds candidates.
@@ -81,6 +82,8 @@ pub struct Pattern {
     steps: Vec<Step>,
     prefix: String,
     is_exact: bool,
+    /// How many of the last steps are for what is in a folder that is called like a file.
+    is_unlikely: usize,
 }
 
 impl fmt::Debug for Pattern {
@@ -154,13 +157,15 @@ impl Pattern {
             steps.push(Step::Maybe(2));
         }
         steps.extend([Step::One(Set::only(b'/')), Step::Many(Set::ALL)]);
-        Ok(Self { text: text.to_owned(), steps, prefix: literal.join("/"), is_exact: false })
+        let is_unlikely =
+            if !is_folder && parts.last().is_some_and(|part| is_like_a_file(part)) { 3 } else { 0 };
+        Ok(Self { text: text.to_owned(), steps, prefix: literal.join("/"), is_exact: false, is_unlikely })
     }
 
     /// One file, by its path from the repository's root, whatever characters that has.
     pub fn file(path: &str) -> Self {
         let steps = path.bytes().map(|byte| Step::One(Set::only(byte))).collect();
-        Self { text: path.to_owned(), steps, prefix: path.to_owned(), is_exact: true }
+        Self { text: path.to_owned(), steps, prefix: path.to_owned(), is_exact: true, is_unlikely: 0 }
     }
 
     /// As it is written.
@@ -191,17 +196,27 @@ impl Pattern {
 
     /// Whether it covers a file.
     pub fn matches(&self, path: &str) -> bool {
-        self.overlaps(&Self::file(path))
+        let file = Self::file(path);
+        self.is_near(&file) && meet(&self.steps, &file.steps)
     }
 
     /// Whether some file can be meant by both.
     pub fn overlaps(&self, other: &Self) -> bool {
+        self.is_near(other) && meet(self.likely(), other.likely())
+    }
+
+    /// Its steps, but for those that only a folder needs which is called like a file.
+    fn likely(&self) -> &[Step] {
+        &self.steps[..self.steps.len() - self.is_unlikely]
+    }
+
+    /// Whether its prefix is, is above or is below that of another.
+    fn is_near(&self, other: &Self) -> bool {
         let is_within = |inner: &str, outer: &str| {
             let rest = inner.strip_prefix(outer);
             outer.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let is_near = is_within(&self.prefix, &other.prefix) || is_within(&other.prefix, &self.prefix);
-        is_near && meet(&self.steps, &other.steps)
+        is_within(&self.prefix, &other.prefix) || is_within(&other.prefix, &self.prefix)
     }
 }
 
@@ -217,6 +232,13 @@ pub fn check(pointer: &str, texts: &[String]) -> Result<()> {
         .iter()
         .enumerate()
         .try_for_each(|(at, text)| Pattern::parse(&format!("{pointer}/{at}"), text).map(drop))
+}
+
+/// Whether the last part of a pattern ends like the name of a file: with a dot and letters behind its last wildcard.
+fn is_like_a_file(part: &str) -> bool {
+    let end = part.rsplit(['*', '?', ']']).next().unwrap_or(part);
+    let is_begin = end.len() == part.len();
+    end.rfind('.').is_some_and(|dot| !(is_begin && dot == 0) && dot + 1 < end.len())
 }
 
 /// Any folder, or none.

@@ -126,7 +126,7 @@ pub(super) async fn next_fence(tx: &Tx<'_>, project: ProjectId) -> Result<i64> {
     let head = tx.find::<Entity>().filter(Column::ProjectId.eq(project.0)).one(tx.conn()).await?;
     let fence = head.map_or(0, |head| head.fence) + 1;
     let row = ActiveModel { project_id: Set(project.0), tenant_id: Set(tx.tenant().0), fence: Set(fence) };
-    tx.save_all(vec![row], Column::ProjectId).await?;
+    tx.save_all(vec![row], &[Column::ProjectId]).await?;
     Ok(fence)
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn insert(tx: &Tx<'_>, project: ProjectId, reservation: &Reserv
 /// Writes reservations as they are now; their patterns stay.
 pub(super) async fn save(tx: &Tx<'_>, project: ProjectId, changed: &[Reservation]) -> Result<()> {
     let rows = changed.iter().map(|reservation| to_row(tx, project, reservation));
-    tx.save_all(rows.collect::<Result<_>>()?, Column::Id).await
+    tx.save_all(rows.collect::<Result<_>>()?, &[Column::Id]).await
 }
 
 /// Removes reservations.

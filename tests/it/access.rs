@@ -206,31 +206,21 @@ async fn tools(client: &Client, ids: &Ids) -> Vec<(String, Value)> {
     let tools = listed["result"]["tools"].as_array().expect("tools").clone();
     let arguments = |tool: &Value| {
         let mut required = tool["inputSchema"]["required"].as_array().cloned().unwrap_or_default();
-        if tool["name"] == "get_artifact" {
-            required.push(json!("artifactId")); // that, or a path
-        }
-        if tool["name"] == "reserve_paths" {
-            required.push(json!("paths")); // those, or a reservation to be renewed
-        }
-        if tool["name"] == "submit_gate" {
-            required.push(json!("gateId")); // that, or a work item and a name
-        }
+        // What these name may be named otherwise, too.
+        let also = [("get_artifact", "artifactId"), ("reserve_paths", "paths"), ("submit_gate", "gateId")];
+        let also = also.iter().filter(|(name, _)| tool["name"] == *name);
+        required.extend(also.map(|(_, argument)| json!(argument)));
         let named = required.iter().map(|name| {
             let id = match text(name).as_str() {
-                "projectId" => &ids["project_id"],
-                "artifactId" => &ids["artifact_id"],
-                "conflictId" => &ids["conflict_id"],
-                "runId" => &ids["run_id"],
-                "workItemId" => &ids["work_item_id"],
-                "reservationId" => &ids["reservation_id"],
                 "paths" => return (text(name), json!(["docs/x.md"])),
-                "gateId" => &ids["gate_id"],
                 "decision" => return (text(name), json!("passed")),
                 "leaseId" => return (text(name), json!(NOWHERE)),
                 "fencingToken" => return (text(name), json!(1)),
                 "reason" => return (text(name), json!("known")),
-                other => panic!("the matrix knows no {other} for {}: add one", tool["name"]),
+                other => ids.iter().find(|(id, _)| id.replace('_', "") == other.to_lowercase()),
             };
+            let (_, id) =
+                id.unwrap_or_else(|| panic!("the matrix knows no {name} for {}: add one", tool["name"]));
             (text(name), json!(id))
         });
         Value::Object(named.collect())
