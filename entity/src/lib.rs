@@ -12,6 +12,7 @@ pub mod artifact_revision;
 pub mod audit_head;
 pub mod audit_register;
 pub mod authorization_code;
+pub mod branch_file;
 pub mod conflict;
 pub mod document_touch;
 pub mod event;
@@ -73,6 +74,7 @@ tenant_scoped!(
     audit_head,
     audit_register,
     authorization_code,
+    branch_file,
     conflict,
     document_touch,
     event,

@@ -1,4 +1,4 @@
-//! Reservations: who is editing which files, and who changed which documents just now.
+//! Reservations: who is editing which files, which files branches change, and who changed which documents just now.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -7,7 +7,8 @@ use crate::tenancy::{open_door, protect};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const TABLES: [&str; 4] = ["reservation", "reservation_path", "reservation_head", "document_touch"];
+const TABLES: [&str; 5] =
+    ["reservation", "reservation_path", "reservation_head", "branch_file", "document_touch"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -83,6 +84,18 @@ impl MigrationTrait for Migration {
             .col(big_integer("fence"))
             .to_owned();
         m.create_table(head).await?;
+
+        let file = in_project("branch_file")
+            .col(uuid("project_id"))
+            .col(text("branch"))
+            .col(text("path"))
+            .col(timestamp_with_time_zone("touched_at"))
+            .primary_key(Index::create().col("project_id").col("branch").col("path"))
+            .to_owned();
+        m.create_table(file).await?;
+        let mut index = Index::create();
+        index.name("branch_file_by_age").table("branch_file").col("project_id").col("touched_at");
+        m.create_index(index.to_owned()).await?;
 
         let touch = in_project("document_touch")
             .col(uuid("project_id"))

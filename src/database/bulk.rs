@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use entity::TenantScoped;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iden,
-    IntoActiveModel, Iterable as _, QuerySelect as _, Statement, Value,
+    ActiveModelTrait, ActiveValue, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait,
+    FromQueryResult as _, Iden, IntoActiveModel, Iterable as _, QuerySelect as _, Statement, Value,
     prelude::*,
-    sea_query::{ArrayType, OnConflict},
+    sea_query::{ArrayType, ExprTrait as _, OnConflict},
 };
 
+use super::TenantId;
 use crate::error::{Error, Result};
 
 /// Values that SQLite takes in one statement.
@@ -38,7 +39,7 @@ where
     let is_kept = |name: String| names.contains(&name) || name == tenant;
     let replaced = columns().filter(|column| !is_kept(quoted(*column)));
     if conn.get_database_backend() == DbBackend::Postgres {
-        let (mut sql, values) = unnest(rows)?;
+        let Rows { insert: mut sql, values } = Rows::of(rows, None)?;
         if !key.is_empty() {
             let replaced: Vec<_> = replaced.map(quoted).map(|it| format!("{it} = excluded.{it}")).collect();
             sql += &format!(" ON CONFLICT ({}) DO UPDATE SET {}", names.join(", "), replaced.join(", "));
@@ -81,7 +82,7 @@ where
     }
     let (tenant, beside_tenant) = (A::Entity::tenant_column(), B::Entity::tenant_column());
     if conn.get_database_backend() == DbBackend::Postgres {
-        let (insert, mut values) = unnest(rows)?;
+        let Rows { insert, mut values } = Rows::of(rows, None)?;
         let once: Vec<_> = once.iter().copied().map(quoted).collect();
         let (id, tenant, once) = (quoted(id), quoted(tenant), once.join(", "));
         let mut columns = vec![quoted(beside_id), quoted(beside_tenant)];
@@ -138,6 +139,53 @@ where
     Ok(new.into_tuple().all(conn).await?.into_iter().collect())
 }
 
+/// Inserts rows, all of them new, and gives each its `number`: the next ones of a counter, a column of the row of another
+/// table whose key is `id`. Gives that row as it is then, if there is one.
+///
+/// On PostgreSQL this is one statement: who waits for the counter waits a round trip less.
+pub(super) async fn insert_numbered<A, C>(
+    conn: &DatabaseTransaction,
+    tenant: TenantId,
+    mut rows: Vec<A>,
+    number: <A::Entity as EntityTrait>::Column,
+    (counter, key, id): (C::Column, C::Column, Uuid),
+) -> Result<Option<C::Model>>
+where
+    A: ActiveModelTrait + Send,
+    A::Entity: TenantScoped,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    C: TenantScoped,
+{
+    let count = i64::try_from(rows.len()).map_err(Error::internal)?;
+    if conn.get_database_backend() == DbBackend::Postgres && count > 0 {
+        let Rows { insert, mut values } = Rows::of(rows, Some((number, "counter")))?;
+        let (table, counter) = (quoted(C::default()), quoted(counter));
+        let (tenant_is, key_is) = (quoted(C::tenant_column()), quoted(key));
+        let [by, whose, which] = [1, 2, 3].map(|place| values.len() + place);
+        values.extend([count.into(), tenant.0.into(), id.into()]);
+        let sql = format!(
+            "WITH counter AS (UPDATE {table} SET {counter} = {counter} + ${by} \
+             WHERE {tenant_is} = ${whose} AND {key_is} = ${which} RETURNING *, {counter} - ${by} AS before), \
+             new AS ({insert}) SELECT * FROM counter"
+        );
+        let counted = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        return Ok(C::Model::find_by_statement(counted).one(conn).await?);
+    }
+    let counted = C::update_many()
+        .filter(C::tenant_column().eq(tenant.0))
+        .filter(key.eq(id))
+        .col_expr(counter, Expr::col(counter).add(count))
+        .exec_with_returning(conn)
+        .await?;
+    let Some(row) = counted.into_iter().next() else { return Ok(None) };
+    let before = row.get(counter).unwrap::<i64>() - count;
+    for (row, place) in rows.iter_mut().zip(before + 1..) {
+        row.set(number, place.into());
+    }
+    insert(conn, rows, &[]).await?;
+    Ok(Some(row))
+}
+
 /// Inserts rows, all of them new, and changes rows of another table: `changed` sets the same columns in each, and finds
 /// it by those that are unchanged. It is an error if one is not found.
 ///
@@ -156,9 +204,9 @@ where
 {
     let count = changed.len() as u64;
     if conn.get_database_backend() == DbBackend::Postgres && !changed.is_empty() {
-        let (insert, mut values) = match rows.is_empty() {
-            true => ("SELECT".to_owned(), Vec::new()),
-            false => unnest(rows)?,
+        let Rows { insert, mut values } = match rows.is_empty() {
+            true => Rows { insert: "SELECT".to_owned(), values: Vec::new() },
+            false => Rows::of(rows, None)?,
         };
         let update = change(changed, &mut values)?;
         values.push(count.into());
@@ -213,39 +261,58 @@ fn change<B: ActiveModelTrait>(mut rows: Vec<B>, values: &mut Vec<Value>) -> Res
 
 /// `INSERT … SELECT … FROM unnest(…)`: an array for each column that has values. An array that goes by way of SeaORM
 /// has no nulls in it, so a column with some has a second array, which says where they are.
-fn unnest<A: ActiveModelTrait>(rows: Vec<A>) -> Result<(String, Vec<Value>)> {
-    let (mut columns, mut chosen, mut arrays, mut names, mut values) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut rows = rows;
-    let mut add = |array: Vec<Value>, kind: ArrayType| {
-        arrays.push(format!("${}::{}[]", values.len() + 1, type_name(&kind)?));
-        values.push(Value::Array(kind, Some(Box::new(array))));
-        names.push(format!("v{}", names.len()));
-        Ok::<_, Error>(names[names.len() - 1].clone())
-    };
-    for column in <A::Entity as EntityTrait>::Column::iter() {
-        let taken = rows.iter_mut().map(|row| row.take(column).into_value().filter(Value::is_some));
-        let array: Vec<Option<Value>> = taken.collect();
-        let Some(some) = array.iter().flatten().next().cloned() else { continue };
-        let nulls: Vec<bool> = array.iter().map(Option::is_none).collect();
-        let value = add(
-            array.into_iter().map(|value| value.unwrap_or_else(|| some.clone())).collect(),
-            some.array_type(),
-        )?;
-        columns.push(quoted(column));
-        chosen.push(match nulls.contains(&true) {
-            true => {
-                let is_null = add(nulls.into_iter().map(Value::from).collect(), ArrayType::Bool)?;
-                format!("CASE WHEN NOT {is_null} THEN {value} END")
-            }
-            false => value,
-        });
+struct Rows {
+    insert: String,
+    values: Vec<Value>,
+}
+
+impl Rows {
+    /// Some rows; where they are counted, with a number each, which is its place among them behind what a table has in
+    /// its first column.
+    fn of<A: ActiveModelTrait>(
+        mut rows: Vec<A>,
+        number: Option<(<A::Entity as EntityTrait>::Column, &str)>,
+    ) -> Result<Self> {
+        let (mut columns, mut chosen, mut arrays, mut names, mut values) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut add = |array: Vec<Value>, kind: ArrayType| {
+            arrays.push(format!("${}::{}[]", values.len() + 1, type_name(&kind)?));
+            values.push(Value::Array(kind, Some(Box::new(array))));
+            names.push(format!("v{}", names.len()));
+            Ok::<_, Error>(names[names.len() - 1].clone())
+        };
+        for column in <A::Entity as EntityTrait>::Column::iter() {
+            let taken = rows.iter_mut().map(|row| row.take(column).into_value().filter(Value::is_some));
+            let array: Vec<Option<Value>> = taken.collect();
+            let Some(some) = array.iter().flatten().next().cloned() else { continue };
+            let nulls: Vec<bool> = array.iter().map(Option::is_none).collect();
+            let value = add(
+                array.into_iter().map(|value| value.unwrap_or_else(|| some.clone())).collect(),
+                some.array_type(),
+            )?;
+            columns.push(quoted(column));
+            chosen.push(match nulls.contains(&true) {
+                true => {
+                    let is_null = add(nulls.into_iter().map(Value::from).collect(), ArrayType::Bool)?;
+                    format!("CASE WHEN NOT {is_null} THEN {value} END")
+                }
+                false => value,
+            });
+        }
+        let (mut from, mut behind) = (String::new(), "");
+        if let Some((column, counter)) = number {
+            columns.push(quoted(column));
+            chosen.push(format!("{counter}.before + place"));
+            names.push("place".to_owned());
+            (from, behind) = (format!("{counter}, "), " WITH ORDINALITY");
+        }
+        let (table, columns, chosen) = (quoted(A::Entity::default()), columns.join(", "), chosen.join(", "));
+        let (arrays, names) = (arrays.join(", "), names.join(", "));
+        let insert = format!(
+            "INSERT INTO {table} ({columns}) SELECT {chosen} FROM {from}unnest({arrays}){behind} AS rows ({names})"
+        );
+        Ok(Self { insert, values })
     }
-    let (table, columns, chosen) = (quoted(A::Entity::default()), columns.join(", "), chosen.join(", "));
-    let (arrays, names) = (arrays.join(", "), names.join(", "));
-    let sql =
-        format!("INSERT INTO {table} ({columns}) SELECT {chosen} FROM unnest({arrays}) AS rows ({names})");
-    Ok((sql, values))
 }
 
 /// Runs a statement that gives ids.

@@ -9,11 +9,11 @@
 
 use entity::{
     TenantScoped, agent, agent_activity, api_key, artifact, artifact_dependency, artifact_revision,
-    audit_head, audit_register, authorization_code, conflict, document_touch, event, event_head, gate,
-    idempotency_key, identity, instance, invitation, job, mcp_audit_log, oauth_client, oauth_grant, person,
-    principal, project, project_secret, provider_token, refresh_token, rejected_delivery, repository_scan,
-    reservation, reservation_head, reservation_path, run, security_event, session, signing_key,
-    stream_ticket, tenant, webhook_event, work_comment, work_dependency, work_item,
+    audit_head, audit_register, authorization_code, branch_file, conflict, document_touch, event, event_head,
+    gate, idempotency_key, identity, instance, invitation, job, mcp_audit_log, oauth_client, oauth_grant,
+    person, principal, project, project_secret, provider_token, refresh_token, rejected_delivery,
+    repository_scan, reservation, reservation_head, reservation_path, run, security_event, session,
+    signing_key, stream_ticket, tenant, webhook_event, work_comment, work_dependency, work_item,
 };
 use futures::future::BoxFuture;
 use sea_orm::{
@@ -123,7 +123,7 @@ pub async fn copy(
     each!(artifact, artifact_revision, artifact_dependency, repository_scan, conflict, agent);
     each!(agent_activity);
     each!(work_item, work_dependency, work_comment, gate);
-    each!(reservation, reservation_path, reservation_head, document_touch);
+    each!(reservation, reservation_path, reservation_head, branch_file, document_touch);
     each!(webhook_event, rejected_delivery, event, event_head, job, stream_ticket);
     each!(mcp_audit_log, audit_head, audit_register, security_event);
     each!(session, invitation, oauth_grant, authorization_code, refresh_token);

@@ -84,6 +84,26 @@ impl<'a> Tx<'a> {
         bulk::insert(self.conn, rows, key).await
     }
 
+    /// Inserts rows of the tenant, all of them new, and gives each its `number`: the next ones of a counter, a column of the
+    /// row of another table that `key` and `id` name. Gives that row as it is then, if there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_numbered<A, C>(
+        &self,
+        rows: Vec<A>,
+        number: <A::Entity as EntityTrait>::Column,
+        (counter, key, id): (C::Column, C::Column, Uuid),
+    ) -> Result<Option<C::Model>>
+    where
+        A: ActiveModelTrait + Send,
+        A::Entity: TenantScoped,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+        C: TenantScoped,
+    {
+        bulk::insert_numbered::<A, C>(self.conn, self.tenant, rows, number, (counter, key, id)).await
+    }
+
     /// Whether a column has one of some values. PostgreSQL gets them as one array, so that it plans the statement once
     /// for any number of them.
     pub fn one_of<V>(&self, column: impl ColumnTrait, values: impl IntoIterator<Item = V>) -> Expr

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use entity::{event, event_head};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
-    sea_query::ExprTrait as _,
+    ActiveValue::{NotSet, Set},
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
 };
 
 use super::{Event, EventId, Head, LogId, NewEvent};
@@ -55,26 +56,21 @@ pub(super) async fn insert_events(
     events: Vec<(Option<Uuid>, NewEvent)>,
     now: Time,
 ) -> Result<Head> {
-    let count = i64::try_from(events.len()).map_err(Error::internal)?;
-    let bumped = tx
-        .update::<event_head::Entity>()
-        .col_expr(event_head::Column::Position, Expr::col(event_head::Column::Position).add(count))
-        .filter(event_head::Column::ProjectId.eq(project.0))
-        .exec_with_returning(tx.conn())
-        .await?;
-    let head = bumped.first().ok_or_else(|| Error::not_found("project"))?;
-    let head = Head { log: LogId(head.log_id), position: head.position };
-    let rows = (head.position - count + 1..).zip(events).map(|(position, (cause, new))| event::ActiveModel {
+    let rows = events.into_iter().map(|(cause, new)| event::ActiveModel {
         project_id: Set(project.0),
-        position: Set(position),
+        position: NotSet,
         tenant_id: Set(tx.tenant().0),
         name: Set(new.name.as_str().to_owned()),
         cause_id: Set(cause),
         payload: Set(new.payload),
         created_at: Set(now),
     });
-    tx.insert_all(rows.collect()).await?;
-    Ok(head)
+    use event_head::Column::{Position, ProjectId};
+    let head = (Position, ProjectId, project.0);
+    let head =
+        tx.insert_numbered::<_, event_head::Entity>(rows.collect(), event::Column::Position, head).await?;
+    let head = head.ok_or_else(|| Error::not_found("project"))?;
+    Ok(Head { log: LogId(head.log_id), position: head.position })
 }
 
 /// Up to `limit` events behind a position, oldest first.

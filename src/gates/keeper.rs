@@ -34,6 +34,7 @@ pub struct Keeper {
 }
 
 /// A gate that holds an item back.
+#[derive(Clone, Debug)]
 pub struct Red {
     gate: Gate,
     outcome: Outcome,

@@ -358,7 +358,7 @@ fn posix(name: &[u8]) -> Option<Set> {
         _ => return None,
     };
     let mut set = Set::NONE;
-    (0..=u8::MAX).filter(|byte| is_in(byte)).for_each(|byte| set.add(byte));
+    (0..=u8::MAX).filter(is_in).for_each(|byte| set.add(byte));
     Some(set)
 }
 

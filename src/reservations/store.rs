@@ -1,10 +1,11 @@
-//! The rows of reservations, of where their patterns lie, and of who changed which documents just now.
+//! The rows of reservations, of where their patterns lie, of what branches change, and of who changed which documents just
+//! now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use entity::{
-    document_touch,
+    branch_file, document_touch,
     reservation::{ActiveModel, Column, Entity, Model},
     reservation_head, reservation_path,
 };
@@ -226,6 +227,52 @@ pub(super) async fn note_touches(
     tx.insert_all(rows.collect()).await
 }
 
+/// Notes that a push to a branch touched some files, and forgets what was touched before a time.
+pub(super) async fn note_files(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    branch: &str,
+    paths: impl Iterator<Item = &str>,
+    (at, before): (Time, Time),
+) -> Result<()> {
+    use branch_file::{ActiveModel, Column, Entity};
+    tx.delete::<Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::TouchedAt.lt(before))
+        .exec(tx.conn())
+        .await?;
+    let rows = paths.map(|path| ActiveModel {
+        tenant_id: Set(tx.tenant().0),
+        project_id: Set(project.0),
+        branch: Set(branch.to_owned()),
+        path: Set(path.to_owned()),
+        touched_at: Set(at),
+    });
+    tx.save_all(rows.collect(), &[Column::ProjectId, Column::Branch, Column::Path]).await
+}
+
+/// Up to `limit` files that pushes to a branch have touched.
+pub(super) async fn files_of(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    branch: &str,
+    limit: u64,
+) -> Result<BTreeSet<String>> {
+    use branch_file::{Column, Entity};
+    let files = tx.find::<Entity>().filter(Column::ProjectId.eq(project.0)).filter(Column::Branch.eq(branch));
+    let files = files.order_by_asc(Column::Path).limit(limit).select_only().column(Column::Path);
+    let paths: Vec<String> = files.into_tuple().all(tx.conn()).await?;
+    Ok(paths.into_iter().collect())
+}
+
+/// Forgets what pushes to a branch have touched.
+pub(super) async fn forget_files(tx: &Tx<'_>, project: ProjectId, branch: &str) -> Result<()> {
+    use branch_file::{Column, Entity};
+    let files = tx.delete::<Entity>().filter(Column::ProjectId.eq(project.0));
+    files.filter(Column::Branch.eq(branch)).exec(tx.conn()).await?;
+    Ok(())
+}
+
 pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result<u64> {
     use reservation_path::Column as OfPath;
     let paths = tx
@@ -243,7 +290,9 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
     let condition = document_touch::Column::ProjectId.eq(project.0);
     let touches =
         tx.delete_some::<document_touch::Entity>(document_touch::Column::Id, condition, limit).await?;
-    Ok(paths + reserved + heads + touches)
+    let condition = branch_file::Column::ProjectId.eq(project.0);
+    let files = tx.delete_some::<branch_file::Entity>(branch_file::Column::Path, condition, limit).await?;
+    Ok(paths + reserved + heads + files + touches)
 }
 
 fn to_row(tx: &Tx<'_>, project: ProjectId, reservation: &Reservation) -> Result<ActiveModel> {

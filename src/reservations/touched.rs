@@ -1,9 +1,14 @@
-//! What was really touched: the files of a push beside what is reserved, and documents that two changed in one moment.
+//! What was really touched: the files of a push or a pull request beside what is reserved, and documents that two changed
+//! in one moment.
 //!
 //! Nobody is kept from pushing. Whoever pushes what somebody else keeps for themselves is told so, as is the holder, by a
 //! conflict that is critical; a warning if nothing but files is concerned that everybody adds to or that tools write (the
 //! project's `softPaths`), or if nobody knows whose the push is. A push by a stranger to the branch that the holder named is
 //! taken for the holder's.
+//!
+//! No host says in a pull request which files it touches. They are those that were pushed to its branch, which is
+//! remembered until it is merged or gone; so what was reserved after the pushes is compared once more when the request is
+//! opened or changed. Of a branch in another repository, whose pushes nobody tells us, nothing is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +17,7 @@ use chrono::TimeDelta;
 use super::{Reservation, ReservationId, ReservationMode, patterns::Pattern, reserving::meeting, store};
 use crate::{
     accounts::{PrincipalId, members},
+    agents,
     app::App,
     artifacts::{self, Patterns},
     clock::Time,
@@ -22,7 +28,7 @@ use crate::{
     database::Tx,
     error::Result,
     events::NewEvent,
-    projects::Project,
+    projects::{Project, ProjectId},
     work::{lease::SignOfLife, worker::Heard},
 };
 
@@ -30,6 +36,10 @@ use crate::{
 pub const AT_ONCE: TimeDelta = TimeDelta::seconds(60);
 /// Files that are looked at together.
 const BATCH: usize = 500;
+/// Files of a push that are remembered, and of a pull request that are looked at.
+const FILES: usize = 2_000;
+/// For how long after the last push that touched them.
+const KEPT: TimeDelta = TimeDelta::days(90);
 
 /// A change of a document, by one of those whose push it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +83,66 @@ pub async fn touched(
     if files.paths.is_empty() {
         return Ok(Vec::new());
     }
-    let known = members::by_ids(tx, files.whose.iter().copied().collect()).await?;
-    let pushers: Vec<Party> =
-        known.into_values().map(|who| Party { id: Some(who.id.0), name: who.name }).collect();
+    let pushers = parties(tx, files.whose).await?;
     let mut clashes = violations(app, tx, project, &pushers, files).await?;
     clashes.extend(at_once(app, tx, project, documents, &pushers, files).await?);
     edits::found(app, tx, project.id, clashes).await
+}
+
+/// Remembers what a push to a branch that is to be merged touched.
+///
+/// # Errors
+/// The database's.
+pub async fn remember(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    branch: &str,
+    paths: &BTreeSet<&str>,
+    at: Time,
+) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    store::note_files(tx, project, branch, paths.iter().copied().take(FILES), (at, at - KEPT)).await
+}
+
+/// Forgets what was pushed to a branch that is merged or gone.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(tx: &Tx<'_>, project: ProjectId, branch: &str) -> Result<()> {
+    store::forget_files(tx, project, branch).await
+}
+
+/// Looks what a pull request would bring that somebody else keeps for themselves, while the project is held; `by` is what
+/// the host calls whose it is. Gives what the log is to be told.
+///
+/// # Errors
+/// The database's, and `internal` for a project whose patterns are none.
+pub async fn proposed(
+    app: &App,
+    tx: &Tx<'_>,
+    project: &Project,
+    branch: &str,
+    by: &[String],
+    at: Time,
+) -> Result<Vec<NewEvent>> {
+    let files = store::files_of(tx, project.id, branch, FILES as u64).await?;
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let whose = agents::pushers(tx, project.id, by).await?;
+    let paths = files.iter().map(String::as_str).collect();
+    let files = Files { paths: &paths, by, whose: &whose, branch: Some(branch), at };
+    let pushers = parties(tx, &whose).await?;
+    let clashes = violations(app, tx, project, &pushers, files).await?;
+    edits::found(app, tx, project.id, clashes).await
+}
+
+/// Principals, as a conflict names them.
+async fn parties(tx: &Tx<'_>, whose: &BTreeSet<PrincipalId>) -> Result<Vec<Party>> {
+    let known = members::by_ids(tx, whose.iter().copied().collect()).await?;
+    Ok(known.into_values().map(|who| Party { id: Some(who.id.0), name: who.name }).collect())
 }
 
 /// The reservations of others that files of a push are in.

@@ -20,6 +20,8 @@ pub(super) enum Change {
     Push(Push),
     /// A pipeline moved.
     Run(RunState),
+    /// A pull or merge request was opened, changed, merged or closed.
+    PullRequest(PullRequestLog),
     /// Something to be logged that changes no state of ours.
     Note(EventName, Value),
 }
@@ -74,7 +76,7 @@ pub(super) struct PushLog {
 }
 
 /// What the log says of a pull or merge request.
-#[derive(Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PullRequestLog {
     /// In the host's own word.
@@ -95,7 +97,13 @@ pub(super) struct PullRequestLog {
 
 impl From<PullRequestLog> for Change {
     fn from(log: PullRequestLog) -> Self {
-        Self::Note(EventName::PullRequestChanged, json!(log))
+        Self::PullRequest(log)
+    }
+}
+
+impl PullRequestLog {
+    pub(super) fn event(&self) -> NewEvent {
+        NewEvent { name: EventName::PullRequestChanged, payload: json!(self) }
     }
 }
 

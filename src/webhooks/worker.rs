@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Delivery, WebhookEventId,
-    change::{Change, Push},
+    change::{Change, PullRequestLog, Push},
     payload::is_nothing,
     store,
 };
@@ -260,19 +260,38 @@ async fn apply_change(
     replay: bool,
 ) -> Result<Vec<NewEvent>> {
     match change {
-        Change::Note(name, payload) => {
-            let merged = (name == EventName::PullRequestChanged && payload["state"] == "merged")
-                .then(|| payload["branch"].as_str().map(str::to_owned))
-                .flatten();
-            let mut events = vec![NewEvent { name, payload }];
-            if let Some(branch) = merged {
-                events.extend(edits::settle(app, tx, met.project.id, Gone::Branch(&branch)).await?);
-            }
-            Ok(events)
-        }
+        Change::Note(name, payload) => Ok(vec![NewEvent { name, payload }]),
+        Change::PullRequest(log) => apply_pull_request(app, tx, met, delivery, &log, replay).await,
         Change::Run(state) => runs::apply_state(app, tx, met.project.id, state, delivery.received_at).await,
         Change::Push(push) => apply_push(app, tx, met, delivery, push, replay).await,
     }
+}
+
+async fn apply_pull_request(
+    app: &App,
+    tx: &Tx<'_>,
+    met: &Met,
+    delivery: &Delivery,
+    log: &PullRequestLog,
+    replay: bool,
+) -> Result<Vec<NewEvent>> {
+    let (mut events, project) = (vec![log.event()], &met.project);
+    match &*log.state {
+        "merged" => events.extend(leave_branch(app, tx, project.id, &log.branch).await?),
+        "open" if !replay => {
+            let by: Vec<_> = log.author.iter().map(|name| name.to_string()).collect();
+            let at = delivery.received_at;
+            events.extend(touched::proposed(app, tx, project, &log.branch, &by, at).await?);
+        }
+        _ => {}
+    }
+    Ok(events)
+}
+
+/// A branch was merged or deleted: what was about it is over.
+async fn leave_branch(app: &App, tx: &Tx<'_>, project: ProjectId, branch: &str) -> Result<Vec<NewEvent>> {
+    touched::forget(tx, project, branch).await?;
+    edits::settle(app, tx, project, Gone::Branch(branch)).await
 }
 
 async fn apply_push(
@@ -301,11 +320,15 @@ async fn apply_push(
     if push.log.deleted
         && let Some(branch) = pushed.branch
     {
-        events.extend(edits::settle(app, tx, project.id, Gone::Branch(branch)).await?);
+        events.extend(leave_branch(app, tx, project.id, branch).await?);
     }
     // What happened some time ago says nothing of who edits what now.
     if !replay {
         let paths: BTreeSet<_> = push.touches.iter().map(|touch| &*touch.path).collect();
+        let branch = pushed.branch.filter(|_| !push.is_tracked(project.config.branch.as_deref()));
+        if let Some(branch) = branch {
+            touched::remember(tx, project.id, branch, &paths, delivery.received_at).await?;
+        }
         let files = Files {
             paths: &paths,
             by: &push.by,

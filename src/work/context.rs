@@ -19,7 +19,8 @@ use crate::{
     conflicts::{self, Conflict},
     database::Tx,
     error::Result,
-    projects::ProjectId,
+    gates::keeper::{Keeper, Red},
+    projects::Project,
 };
 
 /// Comments that are told.
@@ -36,6 +37,8 @@ pub struct Pack {
     pub conflicts: Vec<Conflict>,
     /// What was said about the item last, by others, oldest first.
     pub comments: Vec<Comment>,
+    /// The gates that hold it back from being done, as it is now.
+    pub gates: Vec<Red>,
     /// What others hold in the project.
     pub near: Vec<Near>,
 }
@@ -60,6 +63,7 @@ pub(super) struct Documents {
     documents: HashMap<ArtifactId, Artifact>,
     conflicts: Vec<Conflict>,
     comments: BTreeMap<WorkItemId, Vec<Comment>>,
+    keeper: Keeper,
     near: Vec<Near>,
 }
 
@@ -84,7 +88,7 @@ impl Round<'_> {
                 documents.extend(item.artifact);
             }
         }
-        read(tx, self.project.id, self.now, claimed, documents).await
+        read(tx, &self.project, self.now, claimed, documents).await
     }
 
     /// What somebody is told of a wish that was granted. A claim pins the sections of the document.
@@ -98,7 +102,7 @@ impl Round<'_> {
         match &request.wish {
             Wish::Claim { .. } => {
                 pinned = Some(sections);
-                pack = Some(documents.pack(&item, request.principal.id));
+                pack = Some(documents.pack(&item, request.principal.id, self.now));
             }
             Wish::Update { has_read: true, .. } => pinned = Some(sections),
             Wish::Update { .. } | Wish::Finish { .. } | Wish::Release { .. } => {}
@@ -117,11 +121,13 @@ impl Round<'_> {
 /// Reads what is told of items that are claimed, and the documents of these and others.
 async fn read(
     tx: &Tx<'_>,
-    project: ProjectId,
+    project: &Project,
     now: Time,
     claimed: Vec<WorkItemId>,
     documents: Vec<ArtifactId>,
 ) -> Result<Documents> {
+    let keeper = Keeper::of(tx, project, &claimed).await?;
+    let project = project.id;
     let (mut conflicts, mut near, mut comments) = (Vec::new(), Vec::new(), BTreeMap::new());
     if !claimed.is_empty() {
         if !documents.is_empty() {
@@ -132,7 +138,7 @@ async fn read(
         comments = store::newest_comments(tx, project, &claimed).await?;
     }
     let documents = artifacts::present(tx, project, documents).await?;
-    Ok(Documents { documents, conflicts, comments, near })
+    Ok(Documents { documents, conflicts, comments, keeper, near })
 }
 
 impl Near {
@@ -150,7 +156,7 @@ impl Documents {
     }
 
     /// What is told to somebody who claims an item.
-    pub(super) fn pack(&self, item: &WorkItem, who: PrincipalId) -> Pack {
+    pub(super) fn pack(&self, item: &WorkItem, who: PrincipalId, now: Time) -> Pack {
         let is_of = |conflict: &&Conflict| conflict.artifact.is_some() && conflict.artifact == item.artifact;
         let comments =
             self.comments.get(&item.id).into_iter().flatten().filter(|comment| comment.author != who);
@@ -161,6 +167,7 @@ impl Documents {
             document: item.artifact.and_then(|artifact| self.documents.get(&artifact)).cloned(),
             conflicts: self.conflicts.iter().filter(is_of).cloned().collect(),
             comments,
+            gates: self.keeper.red(&item.brief(), now),
             near: others.take(NEAR).cloned().collect(),
         }
     }

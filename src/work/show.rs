@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{WorkItem, claims::Granted, context::Pack, lease::Lease};
 use crate::{
     error::{Error, Result},
+    gates::keeper,
     wire::Timestamp,
 };
 
@@ -110,6 +111,7 @@ pub(super) fn context(pack: &Pack) -> Value {
         "document": document,
         "conflicts": conflicts.collect::<Vec<_>>(),
         "comments": comments.collect::<Vec<_>>(),
+        "gates": keeper::told(&pack.gates),
         "near": near.collect::<Vec<_>>(),
     })
 }

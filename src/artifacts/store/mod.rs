@@ -145,7 +145,9 @@ pub(super) async fn stated(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Stated
 
 pub(super) async fn outlines(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Outline>> {
     use artifact::Column;
-    let rows: Vec<(Uuid, String, String, Option<String>, Option<Json>)> = tx
+    type Row = (Uuid, String, String, Option<String>, Option<Json>);
+
+    let rows: Vec<Row> = tx
         .find::<artifact::Entity>()
         .filter(Column::ProjectId.eq(project.0))
         .filter(Column::RemovedAt.is_null())
@@ -155,7 +157,7 @@ pub(super) async fn outlines(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Outl
         .into_tuple()
         .all(tx.conn())
         .await?;
-    let outline = |(id, path, kind, version, gate): (Uuid, String, String, Option<String>, Option<Json>)| {
+    let outline = |(id, path, kind, version, gate): Row| {
         let gate = gate.map(serde_json::from_value).transpose().map_err(Error::internal)?;
         Ok(Outline { id: ArtifactId(id), path, kind: to_kind(&kind), version, gate })
     };

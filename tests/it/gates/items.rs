@@ -23,6 +23,7 @@ async fn an_item_is_not_done_before_somebody_else_has_passed_its_review() {
     assert_eq!((&gate["status"], &gate["isConfigured"]), (&json!("pending"), &json!(false)));
     let (ada, bob) = (project.worker(&server, "ada").await, project.worker(&server, "bob").await);
     let claim = ada.get("claim_work", json!({"projectId": project.id})).await;
+    assert_eq!(claim["context"]["gates"][0]["gateId"], gate["id"], "that is said at once");
     let refused = ada.refused("finish_work", held(&claim, &project)).await;
     assert_eq!((&refused["code"], &refused["next"]), (&json!("gate_failed"), &json!("list_gates")));
     assert_eq!(

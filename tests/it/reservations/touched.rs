@@ -162,3 +162,29 @@ async fn a_push_that_is_replayed_says_nothing_of_who_edits_what_now() {
     project.settled().await;
     assert_eq!(open(&project).await, Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn what_is_reserved_after_a_push_is_compared_when_its_pull_request_is_opened() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let (ada, octavia) = (agent(&server, &project, "ada").await, agent(&server, &project, PUSHER).await);
+    let mut repository = Repository::new("acme/rocket", dawn());
+    let commit = Commit { modified: &["src/signin/mod.rs"], author: PUSHER, ..Commit::default() };
+    project.deliver("d-1", &repository.push("feature", &[commit])).await.expect(202);
+    project.settled().await;
+    ada.get("reserve_paths", asking(&project, &["src/signin/**"], long())).await;
+    assert_eq!(open(&project).await, Vec::<Value>::new());
+    let opened = repository.pull_request("opened", 1, "Sign in", false);
+    project.deliver("d-2", &opened).await.expect(202);
+    project.settled().await;
+    let conflict = open(&project).await.remove(0);
+    assert_eq!(
+        (&conflict["kind"], &conflict["artifactPath"]),
+        (&json!("reservation_violated"), &json!("src/signin/mod.rs"))
+    );
+    assert_eq!(warned(&project, &octavia).await[0]["with"], json!(["ada"]));
+    let merged = repository.pull_request("closed", 1, "Sign in", true);
+    project.deliver("d-3", &merged).await.expect(202);
+    project.settled().await;
+    assert_eq!(open(&project).await, Vec::<Value>::new(), "the branch was merged");
+}
