@@ -3,12 +3,16 @@ ready.
 
 Its environment says where it works: TRACKSIDE_MCP_URL, TRACKSIDE_API_KEY, TRACKSIDE_PROJECT_ID. It prints each claim as
 a line of JSON. With STOP_AFTER_CLAIMS it goes no further than half-way with that claim, and then waits for ever.
+
+With IS_LED it does what somebody tells it to: each line that it reads is a tool and its arguments, as in
+`["list_work", {}]`, and it prints whether that was done, and what was answered, as a line of JSON.
 """
 
 import asyncio
 import hashlib
 import json
 import os
+import sys
 
 import httpx2
 from mcp import Client
@@ -16,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 PROJECT = os.environ["TRACKSIDE_PROJECT_ID"]
 STOP_AFTER = int(os.environ.get("STOP_AFTER_CLAIMS", "0"))
+IS_LED = "IS_LED" in os.environ
 
 
 async def call(client, tool, arguments):
@@ -48,11 +53,17 @@ async def work(client):
         await get(client, "finish_work", {**held, "commit": commit})
 
 
+async def follow(client):
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        is_done, answer = await call(client, *json.loads(line))
+        print(json.dumps({"isDone": is_done, "answer": answer}), flush=True)
+
+
 async def main():
     url, key = os.environ["TRACKSIDE_MCP_URL"], os.environ["TRACKSIDE_API_KEY"]
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as http:
         async with Client(streamable_http_client(url, http_client=http), mode="auto") as client:
-            await work(client)
+            await (follow if IS_LED else work)(client)
 
 
 asyncio.run(main())

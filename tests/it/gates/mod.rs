@@ -2,6 +2,7 @@
 
 mod configuration;
 mod items;
+mod pair;
 mod phases;
 mod property;
 mod sheet;

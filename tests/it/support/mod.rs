@@ -14,10 +14,12 @@ pub(crate) mod programs;
 pub(crate) mod provider;
 pub(crate) mod repository;
 pub(crate) mod sabotage;
+pub(crate) mod sentences;
 pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod visitor;
+pub(crate) mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
