@@ -40,10 +40,10 @@ const TIMES: usize = 100;
 const QUERIES: [&str; 5] = ["launch", "orbit telemetry", "\"before the launch\"", "telem*", "module 4711"];
 
 /// A repository in a folder.
-struct Origin(TempDir);
+pub(crate) struct Origin(TempDir);
 
 impl Origin {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let origin = Self(TempDir::new()?);
         origin.git(&["init", "--quiet", "--initial-branch=main"])?;
         Ok(origin)
@@ -59,13 +59,13 @@ impl Origin {
         }
     }
 
-    fn write(&self, path: &str, text: &str) -> Result<()> {
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         Ok(fs::write(path, text)?)
     }
 
-    fn commit(&self) -> Result<()> {
+    pub(crate) fn commit(&self) -> Result<()> {
         self.git(&["add", "--all"])?;
         self.git(&["commit", "--quiet", "--message", "Change"])?;
         Ok(())
@@ -77,7 +77,7 @@ impl Origin {
 }
 
 /// A document of about two kilobytes, no two of which are the same.
-fn document(number: usize, version: usize) -> String {
+pub(crate) fn document(number: usize, version: usize) -> String {
     let mut text = format!(
         "---\nversion: {version}.0\nstatus: ready\ndependencies:\n  - docs/prd.md@v1\n---\n# Story {number}\n\n"
     );
@@ -143,17 +143,17 @@ fn many() -> Result<Origin> {
 }
 
 /// Somebody who asks the service.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     http: reqwest::Client,
     target: &'a Target,
 }
 
 impl<'a> Client<'a> {
-    fn new(target: &'a Target) -> Self {
+    pub(crate) fn new(target: &'a Target) -> Self {
         Self { http: reqwest::Client::new(), target }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.target.port)
     }
 
@@ -162,23 +162,21 @@ impl<'a> Client<'a> {
         Ok(answer.error_for_status()?.json().await?)
     }
 
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let post = self.http.post(self.url(path)).bearer_auth(&self.target.key).json(body);
+        Ok(post.send().await?.error_for_status()?.json().await?)
+    }
+
     /// A new project of a repository: its id and its secret.
-    async fn project(&self, origin: &Origin) -> Result<(String, String)> {
+    pub(crate) async fn project(&self, origin: &Origin) -> Result<(String, String)> {
         let body = json!({"name": "bench", "repoUrl": origin.url()});
-        let answer = self
-            .http
-            .post(self.url("/api/v1/projects"))
-            .bearer_auth(&self.target.key)
-            .json(&body)
-            .send()
-            .await?;
-        let made: Value = answer.error_for_status()?.json().await?;
+        let made = self.post("/api/v1/projects", &body).await?;
         let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
         Ok((text("id"), text("webhookSecret")))
     }
 
     /// Waits until a project's repository was read; gives how long that took.
-    async fn scanned(&self, project: &str) -> Result<Duration> {
+    pub(crate) async fn scanned(&self, project: &str) -> Result<Duration> {
         loop {
             let scan = self.get(&format!("/api/v1/projects/{project}/scan")).await?;
             match scan["state"].as_str() {
@@ -192,6 +190,59 @@ impl<'a> Client<'a> {
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
+    }
+
+    /// Waits until every delivery to a project was worked through.
+    pub(crate) async fn settled(&self, project: &str) -> Result<()> {
+        loop {
+            let pending = self.get(&format!("/api/v1/projects/{project}/deliveries?status=pending")).await?;
+            match pending["items"].as_array().is_some_and(Vec::is_empty) {
+                true => return Ok(()),
+                false => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    /// Follows the events of a project.
+    pub(crate) async fn follow(&self, project: &str) -> Result<reqwest::Response> {
+        let stream = self.http.get(self.url(&format!("/api/v1/projects/{project}/events/stream")));
+        Ok(stream.bearer_auth(&self.target.key).send().await?.error_for_status()?)
+    }
+
+    /// Posts something to a project, which is an id and a secret, as GitHub would.
+    pub(crate) async fn deliver(
+        &self,
+        (project, secret): &(String, String),
+        event: &str,
+        delivery: &str,
+        body: &Value,
+    ) -> Result<()> {
+        let body = body.to_string();
+        let post = self.http.post(self.url(&format!("/webhooks/github/{project}")));
+        let post = post
+            .header("x-github-event", event)
+            .header("x-github-delivery", delivery)
+            .header("x-hub-signature-256", sign(secret, body.as_bytes()));
+        post.body(body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Posts a push, and waits until somebody who follows has heard of an event; gives how long that took.
+    pub(crate) async fn heard(
+        &self,
+        stream: &mut reqwest::Response,
+        project: &(String, String),
+        delivery: &str,
+        push: &Value,
+        event: &str,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        self.deliver(project, "push", delivery, push).await?;
+        let (mut seen, mark) = (Vec::new(), format!("event: {event}").into_bytes());
+        while !seen.windows(mark.len()).any(|window| window == mark) {
+            seen.extend(stream.chunk().await?.ok_or("the stream ended")?);
+        }
+        Ok(began.elapsed())
     }
 }
 
@@ -236,29 +287,17 @@ fn git(origin: &Origin) -> Result<Duration> {
 
 /// From the post of a push to the event at whoever follows.
 async fn push(client: &Client<'_>, origin: &Origin) -> Result<String> {
-    let (project, secret) = client.project(origin).await?;
-    client.scanned(&project).await?;
-    let stream = client.http.get(client.url(&format!("/api/v1/projects/{project}/events/stream")));
-    let mut stream = stream.bearer_auth(&client.target.key).send().await?.error_for_status()?;
+    let project = client.project(origin).await?;
+    client.scanned(&project.0).await?;
+    let mut stream = client.follow(&project.0).await?;
     let mut taken = Vec::new();
     for time in 0..=TIMES {
         origin.write("docs/stories/7.md", &document(7, time + 2))?;
         origin.commit()?;
-        let push = json!({"ref": "refs/heads/main", "repository": {"default_branch": "main"}, "commits": []})
-            .to_string();
-        let began = Instant::now();
-        let post = client.http.post(client.url(&format!("/webhooks/github/{project}")));
-        let post = post
-            .header("x-github-event", "push")
-            .header("x-github-delivery", format!("bench-{time}"))
-            .header("x-hub-signature-256", sign(&secret, push.as_bytes()));
-        post.body(push).send().await?.error_for_status()?;
-        let (mut seen, mark) = (Vec::new(), b"event: artifact_updated");
-        while !seen.windows(mark.len()).any(|window| window == mark) {
-            seen.extend(stream.chunk().await?.ok_or("the stream ended")?);
-        }
-        taken.push(began.elapsed());
-        client.scanned(&project).await?;
+        let push = json!({"ref": "refs/heads/main", "repository": {"default_branch": "main"}, "commits": []});
+        let (delivery, event) = (format!("bench-{time}"), "artifact_updated");
+        taken.push(client.heard(&mut stream, &project, &delivery, &push, event).await?);
+        client.scanned(&project.0).await?;
     }
     taken.remove(0);
     taken.sort();

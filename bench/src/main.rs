@@ -7,12 +7,14 @@
 //! `-- instances` measures what several instances share and writes `bench/INSTANCES.md`; it needs redis-server and
 //! redis-benchmark, and `ulimit -n` above 11,000. `-- tools` measures tool calls and writes `bench/TOOLS.md`; `-- documents`
 //! measures repositories and writes `bench/DOCUMENTS.md`; `-- claims` measures work that many want at once, and writes
-//! `bench/CLAIMS.md`. `-- clone` measures only what a newcomer waits for.
+//! `bench/CLAIMS.md`; `-- collisions` measures how soon it is seen who edits the same and what is red, and writes
+//! `bench/COLLISIONS.md`. `-- clone` measures only what a newcomer waits for.
 
 mod after;
 mod calls;
 mod child;
 mod claims;
+mod collisions;
 mod control;
 mod disk;
 mod documents;
@@ -108,6 +110,8 @@ enum Command {
     Documents,
     /// Measure claims of work by many at once, and the heartbeats of those who hold it
     Claims,
+    /// Measure how soon it is seen who edits the same, and which gates are red
+    Collisions,
     /// The echo that is measured beside, as a process of its own
     #[command(hide = true)]
     Echo { port: u16 },
@@ -145,6 +149,12 @@ async fn main() -> Result<()> {
             println!("\n{text}");
             let is_kept = arguments.is_complete() && !cfg!(debug_assertions);
             if is_kept { keep("CLAIMS.md", &text) } else { Ok(()) }
+        }
+        Some(Command::Collisions) => {
+            let text = collisions::measure(arguments.rounds).await?;
+            println!("\n{text}");
+            let is_kept = arguments.is_complete() && !cfg!(debug_assertions);
+            if is_kept { keep("COLLISIONS.md", &text) } else { Ok(()) }
         }
         Some(Command::Tools(tools)) => call_tools(&arguments, tools).await,
         Some(Command::Echo { port }) => tools::serve_echo(*port).await,

@@ -7,6 +7,7 @@ use crate::{
     after::{Aftermath, Work},
     child::{self, Contender, Kind},
     claims::{AGENTS, CLAIMS, RATE, RUSHES},
+    collisions::{DOCUMENTS, FILES, HOLDERS, ITEMS, PATHS, RESERVATIONS},
     disk::Disk,
     idle::{Idle, STARTS, STREAMS},
     load::{Measured, PUSH_BYTES},
@@ -265,6 +266,37 @@ brackets, after a round that is not counted. Every fsync is made 2 ms slower by 
 
 {}",
         time.as_secs(),
+        tables.join("\n")
+    )?;
+    Ok(text)
+}
+
+/// What was measured of collisions.
+pub(crate) fn collisions(tables: &[String]) -> Result<String> {
+    let mut text = head("Results of collisions", "cargo run --release -p bench -- collisions")?;
+    write!(
+        text,
+        "\
+A project has a repository of {DOCUMENTS} documents and {RESERVATIONS} live reservations of {HOLDERS} holders, which is \
+as many as a project may have: files with their tests, folders, migrations, documents, settings, and 50 that mean a \
+kind of file wherever it is. \"A check\" is of {PATHS} paths by REST, of as many modules: files of which about half are \
+reserved, and patterns. A bare name, such as `Cargo.lock`, is meant in every folder, so whatever is reserved may be \
+near it. The aim is 10 ms at p95.
+
+A push is posted, stored and worked through before its event; the clock runs from the post to the first byte that a \
+subscriber has of `conflict_detected`. The first kind touches {FILES} files, of which somebody else has reserved one; \
+the second is committed to a folder of this machine, fetched, listed and read before it is seen that a document builds \
+on a version that is not there. Nothing waits before it tells: what is held back for 5 s is a cause that went away and \
+comes back. The aim is 500 ms at p95.
+
+\"An evaluation\" is `POST` of `gates/evaluate` in a project with {ITEMS} work items, each one thing with a document and \
+in review: CI of its commit, a document that has to be there, and somebody's review. The aim is 100 ms at p95.
+
+\"A read beside it\" is `GET` of the same project over the same kind of connection, once after each of the others. The \
+load generator shares the machine; PostgreSQL has fsync and synchronous_commit on. Figures are medians over the rounds, \
+ranges in brackets, after a round that is not counted.
+
+{}",
         tables.join("\n")
     )?;
     Ok(text)
