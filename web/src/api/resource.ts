@@ -1,0 +1,151 @@
+/**
+ * Hooks that hold what the service knows: one thing (`useResource`), or a list that is read page by page (`usePages`).
+ *
+ * Both keep showing what they have while they read again, so that a live view never flickers; both forget an answer
+ * that comes late for something that is not asked for any more. `refresh` is what `useLive` calls.
+ */
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { Problem } from './problem';
+
+export interface Resource<T> {
+  /** What is known; also while it is read again, and when reading it again failed. */
+  value: T | undefined;
+  problem: Problem | undefined;
+  isLoading: boolean;
+  /** Reads it again; ends when it was read. */
+  refresh: () => Promise<void>;
+  /** Puts what a write answered, or a guess that a refresh will mend, in place of what is known. */
+  set: (change: (value: T | undefined) => T | undefined) => void;
+}
+
+interface State<T> {
+  key: string;
+  value: T | undefined;
+  problem: Problem | undefined;
+  isLoading: boolean;
+}
+
+/** One thing. `key` says which: another key means another thing; an empty one means that nothing is asked for. */
+export function useResource<T>(key: string, read: (signal: AbortSignal) => Promise<T>): Resource<T> {
+  const nothing: State<T> = { key, value: undefined, problem: undefined, isLoading: key !== '' };
+  const [state, setState] = useState<State<T>>(nothing);
+  const shown = state.key === key ? state : nothing;
+  const reader = useRef(read);
+  reader.current = read;
+  const running = useRef<AbortController>();
+
+  const refresh = useCallback(async () => {
+    if (key === '') return;
+    running.current?.abort();
+    const run = (running.current = new AbortController());
+    setState((known) => ({ ...(known.key === key ? known : nothing), isLoading: true }));
+    try {
+      const value = await reader.current(run.signal);
+      if (!run.signal.aborted) setState({ key, value, problem: undefined, isLoading: false });
+    } catch (thrown) {
+      if (run.signal.aborted) return;
+      const problem = Problem.from(thrown);
+      // What somebody may not see any more is not shown any more.
+      const keep = !problem.isForbidden && !problem.isMissing;
+      setState((known) => ({ key, value: keep && known.key === key ? known.value : undefined, problem, isLoading: false }));
+    }
+  }, [key]);
+
+  useEffect(() => {
+    void refresh();
+    return () => running.current?.abort();
+  }, [refresh]);
+
+  const set = useCallback(
+    (change: (value: T | undefined) => T | undefined) =>
+      setState((known) => ({ ...known, value: change(known.key === key ? known.value : undefined) })),
+    [key],
+  );
+  return { ...shown, refresh, set };
+}
+
+export interface Page<T> {
+  items: T[];
+  nextCursor?: string | null;
+}
+
+export interface Pages<T> {
+  items: T[];
+  problem: Problem | undefined;
+  /** The first page is being read, and there is nothing to show yet. */
+  isLoading: boolean;
+  isLoadingMore: boolean;
+  hasMore: boolean;
+  /** Reads the next page, if there is one and none is being read. */
+  more: () => Promise<void>;
+  /** Reads again as many rows as are shown. */
+  refresh: () => Promise<void>;
+  set: (change: (items: T[]) => T[]) => void;
+}
+
+/** Rows that one request asks for; the service gives 200 at most. */
+export const PAGE_ROWS = 100;
+/** Rows that a refresh reads again at most; behind them the list is cut, and read on when it is scrolled to. */
+const REFRESHED_ROWS = 1_000;
+
+/** A list of the service. `read` asks for the page behind `cursor`; another `key` means another list. */
+export function usePages<T>(
+  key: string,
+  read: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>,
+): Pages<T> {
+  interface Rows {
+    items: T[];
+    cursor: string | undefined;
+  }
+  const reader = useRef(read);
+  reader.current = read;
+  const first = useResource<Rows>(key, async (signal) => {
+    const wanted = Math.min(rows.current?.items.length ?? 0, REFRESHED_ROWS);
+    const items: T[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await reader.current(cursor, signal);
+      items.push(...page.items);
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor && items.length < wanted);
+    return { items, cursor };
+  });
+  const rows = useRef<Rows>();
+  rows.current = first.value;
+  const [isLoadingMore, setLoadingMore] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const loading = useRef(false);
+
+  const more = useCallback(async () => {
+    const known = rows.current;
+    if (!known?.cursor || loading.current) return;
+    loading.current = true;
+    setLoadingMore(true);
+    try {
+      const page = await reader.current(known.cursor, new AbortController().signal);
+      setProblem(undefined);
+      // A refresh may have been faster; its rows stand, and this page is read again when it is scrolled to.
+      first.set((now) => (now === known ? { items: [...known.items, ...page.items], cursor: page.nextCursor ?? undefined } : now));
+    } catch (thrown) {
+      setProblem(Problem.from(thrown));
+    } finally {
+      loading.current = false;
+      setLoadingMore(false);
+    }
+  }, [first.set]);
+
+  const set = useCallback(
+    (change: (items: T[]) => T[]) => first.set((now) => now && { ...now, items: change(now.items) }),
+    [first.set],
+  );
+  return {
+    items: first.value?.items ?? [],
+    problem: first.problem ?? problem,
+    isLoading: first.isLoading && !first.value,
+    isLoadingMore,
+    hasMore: Boolean(first.value?.cursor),
+    more,
+    refresh: first.refresh,
+    set,
+  };
+}
