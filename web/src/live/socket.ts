@@ -58,6 +58,9 @@ export function watch(projectId: string, watcher: Watcher, after?: string): () =
     subscription = { watchers: new Set(), after, isConfirmed: false, isRefused: false };
     subscriptions.set(projectId, subscription);
     send(projectId, subscription);
+  } else if (after && subscription.after && subscription.after !== after) {
+    // Others have seen more of it than this watcher knows of.
+    queueMicrotask(watcher.stale);
   }
   subscription.watchers.add(watcher);
   open();

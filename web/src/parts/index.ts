@@ -1,0 +1,13 @@
+/** The parts that every view shares. */
+export { Badge, Status, count, words, type Tone } from './Badge';
+export { CopyBox, CopyButton } from './Copy';
+export { DataTable, type Column } from './DataTable';
+export { Dialog } from './Dialog';
+export { Field, Form, typed } from './Form';
+export { Menu, type MenuItem } from './Menu';
+export { Meter } from './Meter';
+export { EmptyState, Loading, NoPermission, ProblemNote, Shown } from './notes';
+export { Time, ago, dayOf, duration, moment, timeOfDay, utc } from './Time';
+export { Toasts, toast } from './Toasts';
+export { ViewHead } from './ViewHead';
+export { VirtualList } from './VirtualList';
