@@ -1,0 +1,47 @@
+/**
+ * The views of the page: its table of contents. A view is one line here, and a folder under `views/`.
+ *
+ * Each is loaded when it is first opened. A view of a project is given its project; tabs stand in this order, and the
+ * first one is where a project opens.
+ */
+import type { FunctionComponent } from 'preact';
+import { lazy } from 'preact-iso';
+import { History } from 'lucide-preact';
+import type { Project } from './api/projects';
+import type { Scope } from './api/scopes';
+
+export interface ViewProps {
+  project: Project;
+}
+
+export interface ProjectView {
+  /** Behind `/projects/{projectId}/`. */
+  path: string;
+  title: string;
+  icon: typeof History;
+  /** The scope that its main reading asks for; tabs without it are not offered. */
+  needs: Scope;
+  component: FunctionComponent<ViewProps>;
+}
+
+export interface SiteView {
+  path: string;
+  component: FunctionComponent;
+}
+
+export const projectViews: ProjectView[] = [
+  { path: 'timeline', title: 'Timeline', icon: History, needs: 'events.read', component: lazy(() => import('./views/timeline/Timeline')) },
+];
+
+/** What is not about one project. New first segments have to be known to the service too: `src/dashboard/mod.rs`. */
+export const siteViews: SiteView[] = [
+  { path: '/', component: lazy(() => import('./views/projects/Projects')) },
+];
+
+export const pathOf = (projectId: string, view: ProjectView): string => `/projects/${projectId}/${view.path}`;
+
+/** Where a project opens. */
+export const projectHome = (projectId: string): string => `/projects/${projectId}`;
+
+/** Addresses that this page answers itself; all others are pages of the service. */
+export const SCOPE = /^\/($|\?|projects(\/|$)|connect(\/|$)|settings(\/|$))/;
