@@ -15,14 +15,18 @@ interface ListProps<T> {
   children: (item: T, index: number) => ComponentChildren;
   /** Called when the end is near; may be called often. */
   onEnd?: () => void;
+  /** The element that scrolls, for those who want to move it. */
+  frame?: { current: HTMLDivElement | null };
+  onScroll?: (top: number) => void;
   class?: string;
 }
 
 /** Rows beyond what is seen, for scrolling and for screen readers. */
 const OVERSCAN = 8;
 
-export function VirtualList<T>({ label, items, itemKey, estimate, children, onEnd, class: name = '' }: ListProps<T>) {
-  const frame = useRef<HTMLDivElement>(null);
+export function VirtualList<T>({ label, items, itemKey, estimate, children, onEnd, frame: given, onScroll, class: name = '' }: ListProps<T>) {
+  const own = useRef<HTMLDivElement>(null);
+  const frame = given ?? own;
   const all = useRef<HTMLDivElement>(null);
   const [, draw] = useReducer((n: number) => n + 1, 0);
   const options = {
@@ -53,7 +57,8 @@ export function VirtualList<T>({ label, items, itemKey, estimate, children, onEn
   }, [last, items.length, onEnd]);
 
   return (
-    <div class={`virtual ${name}`} ref={frame} tabIndex={0} role="feed" aria-label={label} aria-busy="false">
+    <div class={`virtual ${name}`} ref={frame} tabIndex={0} role="feed" aria-label={label} aria-busy="false"
+      onScroll={onScroll && ((event) => onScroll(event.currentTarget.scrollTop))}>
       <div class="virtual-all" ref={all}>
         {rows.map(({ index, start, key }) => (
           <Row key={key as Key} index={index} start={start} count={items.length} measure={virtual.measureElement}>

@@ -25,18 +25,23 @@ export function Shell() {
       <a class="skip" href="#content" onClick={skip}>Skip to the content</a>
       <Fault>
         <Router onRouteChange={arrive}>
-          {siteViews.map(({ path, component: View }) => (
-            <Route key={path} path={path} component={() => <Site><View /></Site>} />
+          {SITE.map(({ path, Framed }) => (
+            <Route key={path} path={path} component={Framed} />
           ))}
           <Route path="/projects/:projectId/:view?" component={OfProject} />
           <Route path="/projects/:projectId/:view/:rest+" component={OfProject} />
-          <Route default component={() => <Site><NotFound /></Site>} />
+          <Route default component={Nowhere} />
         </Router>
       </Fault>
       <Toasts />
     </LocationProvider>
   );
 }
+
+/** Made once: a component that is another one at each drawing would lose its state. */
+const SITE = siteViews.map(({ path, component: Content }) => ({ path, Framed: () => <Site><Content /></Site> }));
+
+const Nowhere = () => <Site><NotFound /></Site>;
 
 function skip(event: Event): void {
   event.preventDefault();
