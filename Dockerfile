@@ -5,6 +5,15 @@
 # keeps a SQLite file and the master key in the volume. DATABASE_URL, REDIS_URL and TRACKSIDE_MASTER_KEY make it one
 # of many instances instead; compose.yaml shows how. There is no VOLUME line because Railway refuses it.
 
+# The dashboard's page, from its own packages and the API's specification.
+FROM node:20-slim AS page
+WORKDIR /build/web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci
+COPY web ./
+COPY openapi /build/openapi
+RUN npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
@@ -21,7 +30,9 @@ RUN for crate in . bench entity migration tests/scratch; do mkdir -p $crate/src 
  && cargo build --locked --profile dist --package trackside
 
 # Then Trackside itself. Its files may be older than the empty ones were, and cargo goes by age.
-# The dashboard's page will be built here as well, in a stage with Node.
+# There is no Node.js here: the page is taken as it was built above.
+COPY --from=page /build/web/dist web/dist
+COPY build.rs ./
 COPY entity entity
 COPY migration migration
 COPY src src

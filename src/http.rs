@@ -33,6 +33,7 @@ use crate::{
     artifacts::{ArtifactContentsApi, ArtifactsApi, SearchApi},
     audit::AuditApi,
     conflicts::ConflictsApi,
+    dashboard,
     events::{EventsApi, open_socket},
     gates::GatesApi,
     limits::Allowance,
@@ -174,13 +175,25 @@ pub fn endpoint_with(
         .at("/account/sessions/end", post(signin::end_session))
         .at("/account/grants/end", post(signin::end_grant))
         .at(pages::STYLE_PATH, get(pages::get_style))
+        // The dashboard, which is one page at each address of its views; `/` is one too.
+        .at("/projects", get(dashboard::show_page))
+        .at("/projects/*view", get(dashboard::show_page))
+        .at("/connect", get(dashboard::show_page))
+        .at("/connect/*view", get(dashboard::show_page))
+        .at("/settings", get(dashboard::show_page))
+        .at("/settings/*view", get(dashboard::show_page))
+        .at("/assets/*file", get(dashboard::get_asset))
+        .at("/mark.svg", get(dashboard::get_mark))
         .nest("/docs", docs)
         .nest("/", service)
         .around({
             let app = Arc::clone(&app);
             move |endpoint, request| admission::admit(Arc::clone(&app), endpoint, request)
         })
-        .around(lead_home)
+        .around({
+            let app = Arc::clone(&app);
+            move |endpoint, request| dashboard::lead_home(Arc::clone(&app), endpoint, request)
+        })
         .around(explain)
         .with(cors)
         .before(move |request| {
@@ -265,15 +278,6 @@ async fn observe<E: Endpoint>(
 /// The id of a request, beside it.
 #[derive(Clone)]
 struct RequestId(String);
-
-/// The address alone leads to one's account: a route for it would be behind what is nested there.
-async fn lead_home<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let is_home = request.uri().path() == "/" && matches!(*request.method(), Method::GET | Method::HEAD);
-    if is_home {
-        return Ok(pages::go_to(signin::HOME));
-    }
-    Ok(endpoint.call(request).await?.into_response())
-}
 
 /// Gives errors their shape before the cross-origin rules see them, which would make plain text of them.
 async fn explain<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {

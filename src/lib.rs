@@ -36,7 +36,8 @@
 //! was promised, with its table in [`worker`]; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts, and
 //! [`git`] reads repositories; [`error`] says what
 //! can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values look, [`rest`] what all routes share, and
-//! [`pages`] what all pages do; [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
+//! [`pages`] what all pages do that are rendered here, and [`dashboard`] hosts the one that is built from `web/`;
+//! [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
 //! the routes' description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
 //! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
 //! what a fuzzer knocks at.
@@ -59,6 +60,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod conflicts;
+pub mod dashboard;
 pub mod database;
 pub mod error;
 pub mod events;

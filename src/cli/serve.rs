@@ -14,6 +14,7 @@ use crate::{
     app::App,
     clock::{Clock, Ids},
     config::{Config, LogFormat},
+    dashboard,
     error::{Error, Result},
     service::Service,
 };
@@ -37,6 +38,9 @@ pub(super) async fn run(config: Config) -> Result<()> {
         service.address,
         service.app.public_url()
     );
+    if service.app.config.role.serves() && !dashboard::is_embedded() {
+        tracing::info!("{}", dashboard::HOW_TO_GET_IT);
+    }
     if let Some(hint) = unreachable(&service.app.config) {
         tracing::warn!("{hint}");
     }

@@ -43,7 +43,7 @@ async fn somebody_new_joins_by_the_page_and_is_signed_in_there() {
     let page = page.expect(400).body;
     assert!(page.contains("id=\"email-wrong\"") && page.contains(&secret), "{page}");
     let joined = join(&visitor, &secret, "Bea@example.org", PASSWORD).await.expect(303);
-    assert_eq!(joined.headers["location"], "/account");
+    assert_eq!(joined.headers["location"], "/");
     let account = visitor.open("/account").await.expect(200).body;
     assert!(account.contains("bea@example.org") && account.contains("<dd>Acme</dd>"), "{account}");
     let session = visitor.open("/api/v1/sessions").await.expect(200).json["items"][0].take();

@@ -123,7 +123,7 @@ async fn somebody_unknown_gets_in_with_an_invitation_alone() {
     let page = visitor.open(&link).await.expect(200);
     assert!(page.body.contains(&format!("href=\"/signin/oidc?next={mine}\"")), "{}", page.body);
     let done = sign_in(&visitor, &mine).await.expect(303);
-    assert_eq!(done.headers["location"], "/account", "the invitation is used up");
+    assert_eq!(done.headers["location"], "/", "the invitation is used up");
     assert_eq!(visitor.open("/api/v1/tenant").await.expect(200).json["name"], "Acme");
     assert_eq!(people(&server).await, [1, 1, 1]);
     Visitor::new(&server).sign_in(EMAIL, "").await.expect(422);

@@ -34,7 +34,7 @@ async fn the_set_up_link_works_once_and_looking_at_it_does_not_use_it_up() {
         visitor.open(&format!("/setup?code={code}")).await.expect(200);
     }
     let done = visitor.set_up(&code, "Ada@Example.org ").await.expect(303);
-    assert_eq!(done.headers["location"], "/account");
+    assert_eq!(done.headers["location"], "/");
     let account = visitor.open("/account").await.expect(200);
     assert!(account.body.contains("ada@example.org") && account.body.contains("owner"), "{}", account.body);
     let other = Visitor::new(&server);
@@ -302,16 +302,22 @@ async fn a_session_that_is_ended_ends_its_streams_within_a_second_on_every_insta
 }
 
 #[tokio::test]
-async fn whoever_opens_the_address_alone_comes_to_their_account_by_signing_in() {
+async fn whoever_opens_the_dashboard_comes_to_it_by_signing_in() {
     let server = empty_house().await;
-    for (visitor, way) in
-        [(Visitor::owner(&server).await, "200"), (Visitor::new(&server), "/signin?next=%2Faccount")]
-    {
-        assert_eq!(visitor.open("/").await.expect(303).headers["location"], "/account");
-        let account = visitor.open("/account").await;
-        let met = account.headers.get("location").map_or("200", |way| way.to_str().unwrap());
-        assert_eq!(met, way);
+    let (owner, stranger) = (Visitor::owner(&server).await, Visitor::new(&server));
+    for (path, way) in [
+        ("/", "/signin?next=%2F"),
+        ("/projects/a/timeline?show=work", "/signin?next=%2Fprojects%2Fa%2Ftimeline%3Fshow%3Dwork"),
+        ("/settings", "/signin?next=%2Fsettings"),
+    ] {
+        assert_eq!(stranger.open(path).await.expect(303).headers["location"], way);
+        let page = owner.open(path).await.expect(200);
+        assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"), "{path}");
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     }
+    owner.open("/assets/none.js").await.refused(404, "not_found");
+    owner.open("/elsewhere").await.refused(404, "not_found");
 }
 
 #[tokio::test]
@@ -359,7 +365,7 @@ async fn signing_in_begins_a_new_session_and_ends_the_one_before_it() {
     visitor.open("/account").await.expect(303);
     *visitor.cookie.lock().unwrap() = after.clone();
     let away = [("email", EMAIL), ("password", PASSWORD), ("next", "//evil.example")];
-    assert_eq!(visitor.send("/signin", &away).await.expect(303).headers["location"], "/account");
+    assert_eq!(visitor.send("/signin", &away).await.expect(303).headers["location"], "/");
     assert_eq!(visitor.open("/signin?next=/docs").await.expect(303).headers["location"], "/docs");
     visitor.send("/signout", &[]).await.expect(303);
     assert!(visitor.cookie.lock().unwrap().is_none(), "the browser is told to forget it");

@@ -11,7 +11,7 @@ use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
     Membership, Method, NewPerson, Person, cookie, oidc,
-    pages::{HOME, SIGN_IN, enter, mended, new_person, person_fields, query, with_next},
+    pages::{SIGN_IN, START, enter, mended, new_person, person_fields, query, with_next},
     person_behind, person_with, session,
 };
 use crate::{
@@ -66,7 +66,7 @@ pub(crate) async fn join_tenant(app: Data<&Arc<App>>, request: &Request, form: F
         };
         let (_, principal) = invitation::accept(&app, secret, person.id, &sender).await?;
         let member = Membership { tenant: invited.tenant, principal };
-        enter(&app, request, &member, Method::Invitation, HOME).await
+        enter(&app, request, &member, Method::Invitation, START).await
     };
     shown(done.await)
 }

@@ -34,7 +34,7 @@ pub(crate) use self::{
     account::{change_password_of, end_grant, end_session, show_account, sign_out},
     join::{join_tenant, show_join},
     oidc::{begin_oidc, end_oidc},
-    pages::{HOME, choose, set_up, show_set_up, show_sign_in, sign_in},
+    pages::{choose, set_up, show_set_up, show_sign_in, sign_in, way_in},
     reset::{reset_password, show_reset},
 };
 pub use self::{

@@ -18,8 +18,10 @@ use crate::{
     sender::Sender,
 };
 
-/// Where people go who were on their way to nowhere in particular.
-pub(crate) const HOME: &str = "/account";
+/// Where people go who were on their way to nowhere in particular: the dashboard.
+pub(super) const START: &str = "/";
+/// One's own account.
+pub(super) const HOME: &str = "/account";
 /// Where they sign in.
 pub(super) const SIGN_IN: &str = "/signin";
 /// What a browser can be sent to together with its headers: servers refuse longer ones.
@@ -49,7 +51,7 @@ pub(crate) async fn set_up(app: Data<&Arc<App>>, request: &Request, form: Form) 
         let (tenant, _) = setup::peek(&app, code).await?;
         let done = async {
             let member = setup::accept(&app, &sender, code, new_person(&form)?).await?;
-            enter(&app, request, &member, Method::Setup, HOME).await
+            enter(&app, request, &member, Method::Setup, START).await
         };
         mended(done.await, |error| set_up_page(&tenant, code, Some(&form), Some(error)))
     };
@@ -136,6 +138,18 @@ pub(in crate::accounts) fn on_the_way_to(path: &str) -> Result<String> {
     way.ok_or_else(|| Error::invalid("this address is too long, or not a plain one"))
 }
 
+/// Where whoever opens a page of the dashboard has to go first; nowhere if they are signed in.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn way_in(app: &App, request: &Request) -> Result<Option<Response>> {
+    if session::shown(app, request).await?.is_some() {
+        return Ok(None);
+    }
+    let wanted = request.original_uri().path_and_query().map_or(START, |wanted| wanted.as_str());
+    Ok(Some(go_to(&on_the_way_to(wanted).unwrap_or_else(|_| SIGN_IN.to_owned()))))
+}
+
 /// A path of the sign-in that remembers where somebody wants to go, if they can be sent there.
 pub(super) fn with_next(path: &str, next: &str) -> String {
     let Some(next) = local_path(next) else { return path.to_owned() };
@@ -150,10 +164,11 @@ pub(crate) async fn show_sign_in(app: Data<&Arc<App>>, request: &Request) -> Res
         async {
             let next = query(request, "next");
             if session::shown(&app, request).await?.is_some() {
-                return Ok(go_to(local_path(&next).unwrap_or(HOME)));
+                return Ok(go_to(local_path(&next).unwrap_or(START)));
             }
             cookie::check_way(&app, &Sender::of(&app, request))?;
-            Ok(sign_in_page(&app, &next, "", None).into_response())
+            let is_owned = setup::is_owned(&app).await?;
+            Ok(sign_in_page(&app, &next, "", None, is_owned).into_response())
         }
         .await,
     )
@@ -173,7 +188,7 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
             }
             Err(error) if matches!(error.code, Code::Unprocessable | Code::RateLimited) => {
                 problem::log(&error);
-                Ok(refusal(sign_in_page(&app, next, email, Some(&error)), &error))
+                Ok(refusal(sign_in_page(&app, next, email, Some(&error), true), &error))
             }
             Err(error) => Err(error),
         }
@@ -181,13 +196,17 @@ pub(crate) async fn sign_in(app: Data<&Arc<App>>, request: &Request, form: Form)
     shown(done.await)
 }
 
-fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>) -> Page {
+fn sign_in_page(app: &App, next: &str, email: &str, error: Option<&Error>, is_owned: bool) -> Page {
     let what = error.map(|error| match error.code {
         Code::RateLimited => "Those were too many attempts. Wait a moment, then try again.",
         _ => "The e-mail address or the password is not right.",
     });
     let body = html! {
         @if let Some(what) = what { p class="wrong" role="alert" id="refusal" { (what) } }
+        @if !is_owned {
+            p class="notice" { "Nobody owns this installation yet. Open the link that it printed when it was started; \
+                starting it again prints a new one." }
+        }
         form method="post" action="/signin" {
             @if local_path(next).is_some() { input type="hidden" name="next" value=(next); }
             (Field { name: "email", label: "E-mail address", kind: "email", autocomplete: "username", value: email,
@@ -238,7 +257,7 @@ pub(super) async fn enter(
     next: &str,
 ) -> Result<Response> {
     let cookie = session::begin(app, request, member, method).await?;
-    Ok(with_cookie(go_to(local_path(next).unwrap_or(HOME)), &cookie))
+    Ok(with_cookie(go_to(local_path(next).unwrap_or(START)), &cookie))
 }
 
 pub(super) fn with_cookie(mut response: Response, cookie: &str) -> Response {

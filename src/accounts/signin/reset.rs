@@ -8,7 +8,7 @@ use poem::{IntoResponse as _, Request, Response, handler, web::Data};
 
 use super::{
     Email, Method, Person, Welcome, cookie, find_person, memberships,
-    pages::{HOME, choice_page, enter, mended, new_password, password_fields, query},
+    pages::{START, choice_page, enter, mended, new_password, password_fields, query},
     placed,
     proof::{RESET, prove, proven},
     renew_password,
@@ -90,9 +90,9 @@ pub(crate) async fn reset_password(app: Data<&Arc<App>>, request: &Request, form
         };
         let (person, _) = renew_password(&app, &sender, None, person, &new).await?;
         match placed(&app, &person, Method::Password).await?.ok_or_else(nowhere)? {
-            Welcome::To(member) => enter(&app, request, &member, Method::Password, HOME).await,
+            Welcome::To(member) => enter(&app, request, &member, Method::Password, START).await,
             Welcome::Choose(memberships, proof) => {
-                Ok(choice_page(&memberships, &proof, HOME).into_response())
+                Ok(choice_page(&memberships, &proof, START).into_response())
             }
         }
     };

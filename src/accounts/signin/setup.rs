@@ -36,13 +36,21 @@ pub struct SetUp {
     pub expires_at: Time,
 }
 
+/// Whether a person owns the installation.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn is_owned(app: &App) -> Result<bool> {
+    app.database.read_through(Door::People, |tx| Box::pin(store::has_owner(tx))).await
+}
+
 /// Sees to it that a person can own the installation: makes the owner that the settings name, or a link to print. Does
 /// nothing once a person is an owner, and while there is no tenant.
 ///
 /// # Errors
 /// `invalid_request` for an address or a password that is not fit, and the database's.
 pub async fn prepare(app: &App) -> Result<Option<SetUp>> {
-    if app.database.read_through(Door::People, |tx| Box::pin(store::has_owner(tx))).await? {
+    if is_owned(app).await? {
         return Ok(None);
     }
     let Some(tenant) = list_tenants(app).await?.into_iter().next() else { return Ok(None) };

@@ -109,7 +109,7 @@ function NotFound() {
     <>
       <ViewHead title="Nothing here" />
       <EmptyState icon={Compass} title="This address leads nowhere" deed={<a class="button main" href="/">All projects</a>}>
-        What was here may be gone, or you may not be in a position to see it.
+        What was here may be gone, or it is not shown to you.
       </EmptyState>
     </>
   );

@@ -22,7 +22,7 @@ use uuid::Uuid;
 pub use self::provider::{check_provider, redirect_address};
 use super::{
     Method, PersonId, Welcome, attempts, cookie,
-    pages::{HOME, SIGN_IN, choice_page, enter, query, with_cookie, with_next},
+    pages::{SIGN_IN, START, choice_page, enter, query, with_cookie, with_next},
     person_behind, record, session, store,
 };
 use crate::{
@@ -66,7 +66,7 @@ struct Flow {
 impl Flow {
     fn new(app: &App, next: &str) -> Self {
         let random = || URL_SAFE_NO_PAD.encode(app.ids.bytes::<32>());
-        let next = local_path(next).filter(|path| path.len() <= MAX_NEXT).unwrap_or(HOME).to_owned();
+        let next = local_path(next).filter(|path| path.len() <= MAX_NEXT).unwrap_or(START).to_owned();
         let until = app.clock.now() + PATIENCE;
         Self { state: random(), nonce: random(), verifier: random(), next, until }
     }
@@ -112,7 +112,7 @@ pub(crate) async fn begin_oidc(app: Data<&Arc<App>>, request: &Request) -> Respo
 #[handler]
 pub(crate) async fn end_oidc(app: Data<&Arc<App>>, request: &Request) -> Response {
     let flow = Flow::read(&app, request.headers());
-    let next = flow.as_ref().map_or(HOME, |flow| &flow.next).to_owned();
+    let next = flow.as_ref().map_or(START, |flow| &flow.next).to_owned();
     let sender = Sender::of(&app, request);
     let done = end(&app, request, &sender, flow).await.or_else(|error| match error.code {
         Code::NotFound if app.config.oidc.is_none() => Err(error),
@@ -156,7 +156,7 @@ async fn end(app: &App, request: &Request, sender: &Sender, flow: Option<Flow>) 
     };
     // An invitation is used up on the way; who is in already meets it on its own page.
     let (welcome, joined) = identity::welcome(app, sender, told, secret.as_deref(), here).await?;
-    let next = if joined { HOME } else { &flow.next };
+    let next = if joined { START } else { &flow.next };
     match welcome {
         Welcome::To(member) => enter(app, request, &member, Method::Oidc, next).await,
         Welcome::Choose(memberships, proof) => Ok(choice_page(&memberships, &proof, next).into_response()),
