@@ -9,12 +9,11 @@
 use std::{env, fs, io, path::Path, process::Command};
 
 /// What the page is made of. Nothing here is written by a build: that would start the next one.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 8] = [
     "web/.npmrc",
     "web/index.html",
     "web/package-lock.json",
     "web/package.json",
-    "web/public",
     "web/src",
     "web/tsconfig.json",
     "web/vite.config.ts",

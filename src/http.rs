@@ -176,14 +176,10 @@ pub fn endpoint_with(
         .at("/account/grants/end", post(signin::end_grant))
         .at(pages::STYLE_PATH, get(pages::get_style))
         // The dashboard, which is one page at each address of its views; `/` is one too.
-        .at("/projects", get(dashboard::show_page))
-        .at("/projects/*view", get(dashboard::show_page))
-        .at("/connect", get(dashboard::show_page))
-        .at("/connect/*view", get(dashboard::show_page))
-        .at("/settings", get(dashboard::show_page))
-        .at("/settings/*view", get(dashboard::show_page))
-        .at("/assets/*file", get(dashboard::get_asset))
-        .at("/mark.svg", get(dashboard::get_mark))
+        .nest("/projects", get(dashboard::show_page))
+        .nest("/connect", get(dashboard::show_page))
+        .nest("/settings", get(dashboard::show_page))
+        .nest("/assets", get(dashboard::get_asset))
         .nest("/docs", docs)
         .nest("/", service)
         .around({

@@ -93,14 +93,7 @@ fn without_page() -> Response {
 /// `GET /assets/…`: a file whose name changes with its content.
 #[handler]
 pub(crate) fn get_asset(request: &Request) -> Result<Response> {
-    let file = EmbeddedFile::find(request.uri().path().trim_start_matches('/'));
+    let file = EmbeddedFile::find(request.original_uri().path().trim_start_matches('/'));
     let file = file.ok_or_else(|| Error::not_found("file"))?;
     Ok(file.answer(request, "public, max-age=31536000, immutable"))
-}
-
-/// `GET /mark.svg`: the mark in the tab and in the header.
-#[handler]
-pub(crate) fn get_mark(request: &Request) -> Result<Response> {
-    let file = EmbeddedFile::find("mark.svg").ok_or_else(|| Error::not_found("file"))?;
-    Ok(file.answer(request, "max-age=3600"))
 }

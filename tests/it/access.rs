@@ -32,7 +32,7 @@ pub(crate) const OPEN: [&str; 6] =
     ["get_api_health", "get_health", "get_liveness", "get_metrics", "get_readiness", "post_webhook"];
 /// Routes outside the specification, and whether they refuse who has no credential. Pages lead them to where they sign
 /// in, and what publishes or trades credentials is for everybody.
-const OTHERS: [(&str, bool); 32] = [
+const OTHERS: [(&str, bool); 24] = [
     ("/openapi.json", false),
     ("/api/v1/events/ws", true),
     ("/mcp", true),
@@ -57,14 +57,6 @@ const OTHERS: [(&str, bool); 32] = [
     ("/account/sessions/end", false),
     ("/account/grants/end", false),
     ("/oauth/authorize", false),
-    ("/projects", false),
-    ("/projects/*view", false),
-    ("/connect", false),
-    ("/connect/*view", false),
-    ("/settings", false),
-    ("/settings/*view", false),
-    ("/assets/*file", false),
-    ("/mark.svg", false),
 ];
 
 /// A route of the specification.

@@ -33,9 +33,12 @@ export const projectViews: ProjectView[] = [
   { path: 'timeline', title: 'Timeline', icon: History, needs: 'events.read', component: lazy(() => import('./views/timeline/Timeline')) },
 ];
 
-/** What is not about one project. New first segments have to be known to the service too: `src/dashboard/mod.rs`. */
+const Projects = lazy(() => import('./views/projects/Projects'));
+
+/** What is not about one project. A new first segment has to be known to the service too (`src/http.rs`), and to `SCOPE`. */
 export const siteViews: SiteView[] = [
-  { path: '/', component: lazy(() => import('./views/projects/Projects')) },
+  { path: '/', component: Projects },
+  { path: '/projects', component: Projects },
 ];
 
 export const pathOf = (projectId: string, view: ProjectView): string => `/projects/${projectId}/${view.path}`;

@@ -6,6 +6,7 @@ import { lastHeard, liveState, type LiveState } from '../live/socket';
 import { Menu, ago } from '../parts';
 import { projectHome } from '../views';
 import { signOut } from './signout';
+import mark from '../mark.svg';
 import { choose, theme, type Theme } from './theme';
 
 export function Header({ project, children }: { project?: Project; children?: preact.ComponentChildren }) {
@@ -13,7 +14,7 @@ export function Header({ project, children }: { project?: Project; children?: pr
     <header class="header">
       <div class="header-row">
         <a class="brand" href="/" aria-label="Trackside, all projects">
-          <img src="/mark.svg" alt="" width="24" height="24" />
+          <img src={mark} alt="" width="24" height="24" />
           <span class="brand-name">Trackside</span>
         </a>
         {project && (

@@ -58,7 +58,7 @@ function troubles(status: ProjectStatus): { tone: Tone; text: string }[] {
   if (conflicts.critical) all.push({ tone: 'bad', text: count(conflicts.critical, 'critical conflict') });
   if (failing.length) all.push({ tone: 'bad', text: count(failing.length, 'failing run') });
   if (deliveries.failed) all.push({ tone: 'bad', text: count(deliveries.failed, 'failed delivery', 'failed deliveries') });
-  if (scan.state === 'failed') all.push({ tone: 'warn', text: 'repository not readable' });
+  if (scan.state === 'failed') all.push({ tone: 'warn', text: 'Repository not readable' });
   if (conflicts.warning) all.push({ tone: 'warn', text: count(conflicts.warning, 'warning') });
   return all;
 }
