@@ -34,6 +34,7 @@ use crate::{
     audit::AuditApi,
     conflicts::ConflictsApi,
     dashboard,
+    demo::DemoApi,
     events::{EventsApi, open_socket},
     gates::GatesApi,
     limits::Allowance,
@@ -78,6 +79,7 @@ const TABLE: Table = (
         InvitationsApi, // /api/v1/invitations
         SessionsApi,    // /api/v1/sessions
         GrantsApi,      // /api/v1/grants
+        DemoApi,        // /api/v1/demo-data
         OperationApi,   // /health, /metrics
     ),
 );
@@ -99,7 +101,17 @@ type Table = (
         RunsApi,
         AuditApi,
     ),
-    (SecurityApi, AccountsApi, MembersApi, KeysApi, InvitationsApi, SessionsApi, GrantsApi, OperationApi),
+    (
+        SecurityApi,
+        AccountsApi,
+        MembersApi,
+        KeysApi,
+        InvitationsApi,
+        SessionsApi,
+        GrantsApi,
+        DemoApi,
+        OperationApi,
+    ),
 );
 
 /// Headers that a page of another origin may send.

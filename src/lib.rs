@@ -27,6 +27,7 @@
 //! | [`audit`] | the tool-call log: who called which tool, in chains that show every change |
 //! | [`security`] | the security log: what happened to who may do what |
 //! | [`limits`] | token buckets: how much one client may ask for |
+//! | [`demo`] | sample projects at work, for whoever wants to see what all of this is |
 //! | [`idempotency`] | writes that are sent again have one effect and the same answer |
 //!
 //! # The spine
@@ -39,7 +40,7 @@
 //! [`pages`] what all pages do that are rendered here, and [`dashboard`] hosts the one that is built from `web/`;
 //! [`body`] takes in what is sent, and [`sender`] tells who sends it; [`openapi`] completes
 //! the routes' description; [`clock`] is where time and ids come from; [`operation`], [`metrics`] and [`logs`]
-//! are for those who operate it; [`cli`] is the command line, [`samples`] what its demo plays, and [`front_doors`]
+//! are for those who operate it; [`cli`] is the command line, [`samples`] what the demo plays, and [`front_doors`]
 //! what a fuzzer knocks at.
 //!
 //! # What always holds
@@ -62,6 +63,7 @@ pub mod config;
 pub mod conflicts;
 pub mod dashboard;
 pub mod database;
+pub mod demo;
 pub mod error;
 pub mod events;
 pub mod fetch;

@@ -22,13 +22,16 @@ mod tool;
 
 use std::sync::LazyLock;
 
-pub(crate) use self::invoke::{mount_invoke, mount_list, show_health};
 use self::tool::{Profile, Row, row, writing_row};
 pub use self::{
     answer::{Answer, Fields, More, page},
     http::{mount, mount_handler},
     server::serve_stdio,
     tool::{Tool, WritingTool},
+};
+pub(crate) use self::{
+    invoke::{mount_invoke, mount_list, show_health},
+    server::call_tool,
 };
 use crate::{
     agents::ListAgents,

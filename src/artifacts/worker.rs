@@ -212,7 +212,7 @@ impl Reading {
 
     async fn read(&mut self) -> Result<(), Stop> {
         let app = Arc::clone(&self.app);
-        let remote = app.git.remote(&self.project.repo_url, self.credential.clone())?;
+        let remote = app.git.remote(self.project.id.0, &self.project.repo_url, self.credential.clone())?;
         let repository = app.git.open(self.project.id.0, remote).await?;
         let head = repository.fetch(self.project.config.branch.as_deref()).await?;
         let read_as = scan::read_as(&self.project.config);

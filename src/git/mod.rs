@@ -26,6 +26,7 @@ use std::{
 
 use tokio::{sync::OnceCell, task::spawn_blocking};
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use url::Url;
 use uuid::Uuid;
 
 use self::{failure::Fetched, relay::Relay};
@@ -48,6 +49,8 @@ pub async fn installed() -> Option<String> {
 /// What fetches repositories.
 pub struct Git {
     folder: PathBuf,
+    /// Where sample repositories are, each named like its project.
+    samples: PathBuf,
     allow: GitAllow,
     patience: Duration,
     max_bytes: u64,
@@ -61,6 +64,7 @@ impl Git {
     pub fn new(config: &Config, ids: Ids) -> Self {
         Self {
             folder: config.data_dir.join("git"),
+            samples: config.data_dir.join("demo"),
             allow: config.git.allow.clone(),
             patience: config.git.patience,
             max_bytes: config.git.max_bytes,
@@ -74,8 +78,43 @@ impl Git {
     ///
     /// # Errors
     /// `not_allowed` for one that is not read here, with what to do.
-    pub fn remote(&self, address: &str, credential: Option<Credential>) -> Fetched<Remote> {
-        Remote::parse(address, &self.allow, credential)
+    pub fn remote(&self, project: Uuid, address: &str, credential: Option<Credential>) -> Fetched<Remote> {
+        match self.is_sample(project, address) {
+            true => Remote::parse(address, &GitAllow::files(), None),
+            false => Remote::parse(address, &self.allow, credential),
+        }
+    }
+
+    /// Where the sample repository of a project is, if it has one.
+    pub fn sample(&self, project: Uuid) -> PathBuf {
+        self.samples.join(project.to_string())
+    }
+
+    /// Whether an address is that of the sample repository of this very project: a folder that the service made and
+    /// filled itself, so it is read though others of this machine are not. The address has to be the folder's own, letter
+    /// by letter, and the folder no link, so that nothing else is ever reached this way.
+    fn is_sample(&self, project: Uuid, address: &str) -> bool {
+        let Ok(samples) = self.samples.canonicalize() else { return false };
+        let own = samples.join(project.to_string());
+        let named = Url::parse(address).ok().filter(|url| url.scheme() == "file");
+        named.and_then(|url| url.to_file_path().ok()).is_some_and(|named| named == own)
+            && own.symlink_metadata().is_ok_and(|found| found.is_dir())
+    }
+
+    /// Removes the sample repository of a project, if it has one. Whoever commits to it at this moment is waited for.
+    pub async fn remove_sample(&self, project: Uuid) {
+        for is_last in [false, false, false, false, true] {
+            let folder = self.sample(project);
+            match spawn_blocking(move || std::fs::remove_dir_all(folder)).await {
+                Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                    if is_last {
+                        tracing::warn!(%error, "the sample repository of a deleted project could not be removed");
+                    }
+                }
+                _ => return,
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// The cache of a project, for one reader at a time.
@@ -96,5 +135,35 @@ impl Git {
             }
             Err(error) => tracing::error!(%error, "caches of repositories could not be removed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, config::Sources};
+
+    #[test]
+    fn of_the_folders_of_this_machine_only_the_sample_of_the_very_project_is_read() {
+        let place = tempfile::tempdir().expect("a folder");
+        let root = place.path().canonicalize().expect("it is there");
+        let data_dir = ("TRACKSIDE_DATA_DIR".to_owned(), root.display().to_string());
+        let sources = Sources { environment: [data_dir].into(), ..Sources::default() };
+        let config = Config::load(&sources).expect("settings");
+        let git = Git::new(&config, Ids::seeded(Clock::system(), 1));
+        let (mine, other, linked) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        for folder in [git.sample(mine), git.sample(other), root.join("secret")] {
+            std::fs::create_dir_all(folder).expect("made");
+        }
+        std::os::unix::fs::symlink(root.join("secret"), git.sample(linked)).expect("a link");
+        let at = |folder: PathBuf| format!("file://{}", folder.display());
+        let reads = |project, address: &str| git.remote(project, address, None).is_ok();
+        assert!(reads(mine, &at(git.sample(mine))));
+        let inside = format!("{}/.git", at(git.sample(mine)));
+        let upwards = format!("{}/../../secret", at(git.sample(mine)));
+        for address in [at(git.sample(other)), at(root.join("secret")), inside, upwards] {
+            assert!(!reads(mine, &address), "{address}");
+        }
+        assert!(!reads(linked, &at(git.sample(linked))) && !reads(linked, &at(root.join("secret"))));
     }
 }

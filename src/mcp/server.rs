@@ -16,6 +16,7 @@ use rmcp::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     TABLE,
@@ -199,6 +200,34 @@ impl ServerHandler for Server {
         let call = self.call(context.request_context(), "subscriptions/listen", &asked).await?;
         listen::listen(call, &context).await
     }
+}
+
+/// Calls a tool for somebody within this process, as a client would over HTTP: limit, scope, operation and record. Gives
+/// its structured content, and whether that is no refusal.
+///
+/// # Errors
+/// `unauthenticated` for a key that does not hold, and `invalid_request` for a tool that does not exist.
+pub(crate) async fn call_tool(
+    app: &Arc<App>,
+    key: &SecretString,
+    sender: Sender,
+    tool: &str,
+    arguments: Value,
+) -> Result<(bool, Value)> {
+    let call = Call {
+        app: Arc::clone(app),
+        principal: accounts::authenticate(app, key.expose_secret()).await?,
+        sender,
+        tool: tool.to_owned(),
+        project: named_project(&arguments),
+        fingerprint: audit::fingerprint(&arguments),
+        noted: Noted::default(),
+        cancelled: CancellationToken::new(), // whoever calls waits for the answer
+    };
+    let row = TABLE.iter().find(|row| row.definition.name == tool);
+    let result = call.tool(row, arguments).await;
+    let result = result.map_err(|error| Error::invalid(error.message.into_owned()))?;
+    Ok((!result.is_error.unwrap_or_default(), result.structured_content.unwrap_or_default()))
 }
 
 /// Serves the tools to one client over standard input and output, for the holder of `key`, until it hangs up.

@@ -174,11 +174,25 @@ pub async fn create_project(
     sender: &Sender,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
+    create_project_as(app, principal, sender, ProjectId(app.ids.uuid()), new).await
+}
+
+/// The same under an id that was made before, because something is named after it already.
+///
+/// # Errors
+/// Those of [`create_project`].
+pub(crate) async fn create_project_as(
+    app: &Arc<App>,
+    principal: &Principal,
+    sender: &Sender,
+    id: ProjectId,
+    new: NewProject,
+) -> Result<(Project, SecretString)> {
     if principal.projects.is_some() {
         let why = "a key that is limited to certain projects cannot make another one";
         return Err(Error::new(crate::error::Code::InsufficientScope, why));
     }
-    make_project(app, principal.tenant, Actor::new(principal, sender), new).await
+    make_project(app, principal.tenant, Actor::new(principal, sender), id, new).await
 }
 
 /// Makes a project in any tenant; for the command line, whose user owns the database.
@@ -190,18 +204,19 @@ pub async fn issue_project(
     tenant: TenantId,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
-    make_project(app, tenant, Actor::system(), new).await
+    make_project(app, tenant, Actor::system(), ProjectId(app.ids.uuid()), new).await
 }
 
 async fn make_project(
     app: &Arc<App>,
     tenant: TenantId,
     actor: Actor,
+    id: ProjectId,
     new: NewProject,
 ) -> Result<(Project, SecretString)> {
     let now = app.clock.now();
     let project = Project {
-        id: ProjectId(app.ids.uuid()),
+        id,
         name: parse_name("/name", &new.name)?,
         repo_url: parse_repo_url(&new.repo_url)?,
         config: parse_config(new.config)?,

@@ -62,6 +62,7 @@ pub async fn purge_project(app: Arc<App>, job: Job) -> Result<()> {
             return Ok(()); // not finished: it is claimed again when its lease ends
         }
     }
+    app.git.remove_sample(project.0).await;
     app.database
         .in_background()
         .write(job.tenant, move |tx| {

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub use self::{
     forge::{Forge, Happening, SOURCES, Stage},
     signing::sign,
-    story::{Episode, Story},
+    story::{Chapter, Episode, Story},
     working_copy::WorkingCopy,
 };
 use self::{
@@ -37,6 +37,10 @@ const OWNER: &str = "product-owner";
 const PLANNER: &str = "planner-bot[bot]";
 const RELEASER: &str = "release-manager";
 const TESTER: &str = "qa-tester";
+/// The agent who writes the code of a [`Story`], by its login.
+pub const RUST_DEV: &str = "rust-dev";
+/// The one who makes its pages.
+pub const WEB_DEV: &str = "web-dev";
 /// GitHub lists no more commits than this in one push.
 const MAX_COMMITS: usize = 2048;
 /// How many pull requests, issues, runs and checks are kept: a story runs for ever, its memory must not.

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Commit, DEVELOPER, Forge, Happening, OWNER, PLANNER, Repository, Sample, Stage, WorkflowRun, github::MAIN,
+    Commit, DEVELOPER, Forge, Happening, OWNER, PLANNER, RUST_DEV, Repository, Sample, Stage, TESTER,
+    WEB_DEV, WorkflowRun, github::MAIN,
 };
 
 /// What the rounds of the story build: a short name, a title and what goes wrong with it.
@@ -12,6 +13,24 @@ pub(super) const FEATURES: &[(&str, &str, &str)] = &[
     ("sign-in", "Sign-in with a passkey", "Sign-in loops without cookies"),
     ("export", "Export of a project", "Export quotes line breaks wrongly"),
 ];
+
+/// The branch on which the pages of all rounds are made.
+const PAGES: &str = "web/next";
+
+/// Where a story is: what it told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chapter {
+    /// The round, from 1 on.
+    pub round: usize,
+    /// The step of the round, from 0 on.
+    pub step: usize,
+    /// The short name of what is built.
+    pub slug: &'static str,
+    /// The same in words.
+    pub title: &'static str,
+    /// What goes wrong with it.
+    pub bug: &'static str,
+}
 
 /// The demo's story: a product is planned, built, checked and released, round after round, each round with
 /// new commits, numbers and versions.
@@ -26,20 +45,28 @@ pub struct Story {
 
 impl Story {
     /// Samples in one round.
-    pub const ROUND: usize = 22;
+    pub const ROUND: usize = 24;
 
     /// The story of a repository such as `acme/rocket`, from its beginning.
     pub fn new(full_name: &str, now: DateTime<Utc>) -> Self {
         Self { repository: Repository::new(full_name, now), told: 0, issue: 0, pull: 0, run: 0 }
     }
 
+    /// Where it is, once something was told.
+    pub fn chapter(&self) -> Chapter {
+        let told = self.told.saturating_sub(1);
+        let (round, step) = (told / Self::ROUND + 1, told % Self::ROUND);
+        let (slug, title, bug) = FEATURES[(round - 1) % FEATURES.len()];
+        Chapter { round, step, slug, title, bug }
+    }
+
     /// What happens next, at `now`.
     pub fn next(&mut self, now: DateTime<Utc>) -> Sample {
-        let (round, step) = (self.told / Self::ROUND + 1, self.told % Self::ROUND);
-        let (slug, title, bug) = FEATURES[(round - 1) % FEATURES.len()];
-        let (branch, tag) = (format!("feature/{round}-{slug}"), format!("v0.{round}.0"));
-        let code = [&*format!("src/{slug}/round_{round}.rs")];
         self.told += 1;
+        let Chapter { round, step, slug, title, bug } = self.chapter();
+        let (branch, tag) = (format!("feature/{round}-{slug}"), format!("v0.{round}.0"));
+        let (code, page) =
+            (&*format!("src/{slug}/round_{round}.rs"), &*format!("web/{slug}/page_{round}.ts"));
         self.repository.at(now);
         match step {
             // Only the first round can add a document; the others rewrite it.
@@ -51,29 +78,31 @@ impl Story {
                 self.issue = self.repository.next_number();
                 self.repository.issue("opened", self.issue, bug)
             }
-            5 => self.code(&branch, true, &format!("{title}: first version"), &code),
+            5 => self.code(&branch, true, &format!("{title}: first version"), code),
             6 => {
                 self.pull = self.repository.next_number();
                 self.repository.pull_request("opened", self.pull, title, false)
             }
-            7 | 12 => {
+            7 | 13 => {
                 self.run = self.repository.new_id();
                 self.run(&branch, "queued", None)
             }
-            8 | 13 => self.run(&branch, "in_progress", None),
+            8 | 14 => self.run(&branch, "in_progress", None),
             9 => self.run(&branch, "completed", Some("failure")),
-            10 => self.code(&branch, false, &format!("Fix: {bug}\n\nFixes #{}", self.issue), &code),
-            11 => self.repository.pull_request("synchronize", self.pull, title, false),
-            14 => self.run(&branch, "completed", Some("success")),
-            15 => {
+            10 => self.reach_over(title, page, code),
+            11 => self.code(&branch, false, &format!("Fix: {bug}\n\nFixes #{}", self.issue), code),
+            12 => self.repository.pull_request("synchronize", self.pull, title, false),
+            15 => self.run(&branch, "completed", Some("success")),
+            16 => {
                 let id = self.repository.new_id();
                 self.repository.check_run(id, "clippy", "completed", Some("success"))
             }
-            16 => self.repository.status("ci/preview", "success"),
-            17 => self.code(MAIN, true, &format!("{title} (#{})", self.pull), &code),
-            18 => self.repository.pull_request("closed", self.pull, title, true),
-            19 => self.repository.issue("closed", self.issue, bug),
-            20 => self.repository.push_tag(&tag),
+            17 => self.repository.status("ci/preview", "success"),
+            18 => self.code(MAIN, true, &format!("{title} (#{})", self.pull), code),
+            19 => self.repository.pull_request("closed", self.pull, title, true),
+            20 => self.show(round, title, page),
+            21 => self.repository.issue("closed", self.issue, bug),
+            22 => self.repository.push_tag(&tag),
             _ => self.repository.release(&tag),
         }
     }
@@ -82,8 +111,23 @@ impl Story {
         self.repository.push(MAIN, &[Commit::of(new, message, OWNER, &["docs/prd.md"])])
     }
 
-    fn code(&mut self, branch: &str, new: bool, message: &str, paths: &[&str]) -> Sample {
-        self.repository.push(branch, &[Commit::of(new, message, DEVELOPER, paths)])
+    fn code(&mut self, branch: &str, new: bool, message: &str, path: &str) -> Sample {
+        self.repository.push(branch, &[Commit::of(new, message, RUST_DEV, &[path])])
+    }
+
+    /// Whoever makes the page changes what somebody else is working on, too.
+    fn reach_over(&mut self, title: &str, page: &str, code: &str) -> Sample {
+        let (message, added, modified) = (format!("{title}: a page for it"), [page], [code]);
+        let commit = Commit { modified: &modified, ..Commit::of(true, &message, WEB_DEV, &added) };
+        self.repository.push(PAGES, &[commit])
+    }
+
+    /// The page is there, and it is written down what was tested.
+    fn show(&mut self, round: usize, title: &str, page: &str) -> Sample {
+        let message = format!("docs: what was tested of {title}");
+        let tested = Commit::of(round == 1, &message, TESTER, &["docs/qa/assessment.md", "Dockerfile"]);
+        let message = format!("{title}: the page");
+        self.repository.push(MAIN, &[tested, Commit::of(true, &message, WEB_DEV, &[page])])
     }
 
     /// The stories of a round are written against the requirements of the time; those of the round before are done.

@@ -42,6 +42,9 @@ impl WorkingCopy {
     /// # Errors
     /// When a commit cannot be made.
     pub fn follow(&mut self, sample: &Sample) -> io::Result<()> {
+        if !self.folder.join(".git").is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the repository was removed"));
+        }
         let is_main = sample.body["ref"] == "refs/heads/main";
         let commits = sample.body["commits"].as_array().filter(|_| is_main);
         for commit in commits.into_iter().flatten() {
@@ -94,7 +97,14 @@ impl WorkingCopy {
             "-c",
             "core.hooksPath=",
         ];
-        let ended = Command::new("git").current_dir(&self.folder).args(settings).args(arguments).output()?;
+        // It never takes a repository around this one for its own.
+        let around = self.folder.parent().unwrap_or(&self.folder);
+        let mut command = Command::new("git");
+        command.current_dir(&self.folder).env("GIT_CEILING_DIRECTORIES", around);
+        for other in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+            command.env_remove(other);
+        }
+        let ended = command.args(settings).args(arguments).output()?;
         match ended.status.success() {
             true => Ok(()),
             false => Err(io::Error::other(String::from_utf8_lossy(&ended.stderr).into_owned())),

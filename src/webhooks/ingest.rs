@@ -45,23 +45,13 @@ impl IngestApi {
             Ok((body, _held)) => receive::receive(&app, source, &endpoint, headers, body, &noted).await,
             Err(error) => Err(error),
         };
-        app.metrics.ingested(
-            source.as_str(),
-            match &outcome {
-                Ok((_, Receipt::Accepted(_))) => ReceiptStatus::Accepted.as_str(),
-                Ok((_, Receipt::Duplicate)) => ReceiptStatus::Duplicate.as_str(),
-                Err(error) => error.code.as_str(),
-            },
-        );
-        if let Err(error) = &outcome {
-            app.rejections.note(&app.ids, app.clock.now(), source, &endpoint, headers, error);
-        }
+        receive::note(&app, source, &endpoint, headers, &outcome);
         let (delivery_id, receipt) = outcome?;
-        let (status, id) = match receipt {
-            Receipt::Accepted(id) => (ReceiptStatus::Accepted, Some(id)),
-            Receipt::Duplicate => (ReceiptStatus::Duplicate, None),
+        let id = match receipt {
+            Receipt::Accepted(id) => Some(id),
+            Receipt::Duplicate => None,
         };
-        Ok(ReceiptResponse::Stored(Json(ReceiptOut { delivery_id, status, id })))
+        Ok(ReceiptResponse::Stored(Json(ReceiptOut { delivery_id, status: receipt.status(), id })))
     }
 }
 

@@ -36,6 +36,7 @@ use bytes::Bytes;
 use poem::http::HeaderMap;
 use secrecy::SecretString;
 
+pub(crate) use self::receive::receive_posted;
 use self::source::{Posted, Trust};
 pub use self::{
     api::WebhooksApi,

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Delivery, Source, WebhookEventId,
+    Delivery, ReceiptStatus, Source, WebhookEventId,
     source::{Posted, Trust},
     store,
     worker::{Arguments, PROCESS_DELIVERY},
@@ -56,6 +56,16 @@ pub enum Receipt {
     Accepted(WebhookEventId),
     /// It was on disk already.
     Duplicate,
+}
+
+impl Receipt {
+    /// The same, as it is told.
+    pub(super) fn status(self) -> ReceiptStatus {
+        match self {
+            Self::Accepted(_) => ReceiptStatus::Accepted,
+            Self::Duplicate => ReceiptStatus::Duplicate,
+        }
+    }
 }
 
 impl Inbox {
@@ -144,6 +154,41 @@ pub(super) async fn receive(
     };
     let incoming = Incoming { id: delivery.id, row: store::Row::new(delivery)? };
     Ok((delivery_id, app.inbox.commit.submit(incoming).await?))
+}
+
+/// Takes in what is posted within this process, as if a Git host had posted it: verified, limited, counted and noted.
+///
+/// # Errors
+/// Those of a delivery that is posted over HTTP.
+pub(crate) async fn receive_posted(
+    app: &App,
+    source: &str,
+    project: ProjectId,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<ReceiptStatus> {
+    let (source, endpoint) = endpoint(app, source, &project.to_string()).await?;
+    let outcome = receive(app, source, &endpoint, headers, body, &Noted::default()).await;
+    note(app, source, &endpoint, headers, &outcome);
+    outcome.map(|(_, receipt)| receipt.status())
+}
+
+/// Counts what was posted, and notes what was refused.
+pub(super) fn note(
+    app: &App,
+    source: Source,
+    endpoint: &secrets::Endpoint,
+    headers: &HeaderMap,
+    outcome: &Result<(String, Receipt)>,
+) {
+    let told = match outcome {
+        Ok((_, receipt)) => receipt.status().as_str(),
+        Err(error) => error.code.as_str(),
+    };
+    app.metrics.ingested(source.as_str(), told);
+    if let Err(error) = outcome {
+        app.rejections.note(&app.ids, app.clock.now(), source, endpoint, headers, error);
+    }
 }
 
 /// Tells a sender, who has shown that it knows an old secret, what is wrong with it.

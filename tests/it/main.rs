@@ -17,6 +17,7 @@ mod copy;
 mod corpus;
 mod crash;
 mod deliveries;
+mod demo;
 mod deploy;
 mod drift;
 mod events;

@@ -34,12 +34,13 @@ fn everything() -> Vec<(String, String)> {
         .collect()
 }
 
-const SLICES: [&str; 13] = [
+const SLICES: [&str; 14] = [
     "accounts",
     "agents",
     "artifacts",
     "audit",
     "conflicts",
+    "demo",
     "events",
     "gates",
     "idempotency",
