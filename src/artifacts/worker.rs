@@ -26,7 +26,7 @@ use crate::{
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
-    gates::{self, Topic},
+    gates::{self, Changed, Topic},
     git::{Content, Contents, Credential, Entry, GitError, Repository},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
@@ -409,8 +409,9 @@ impl Reading {
                 if is_read {
                     gates::note_files(tx, project, &files).await?;
                     // What documents say was told as they were read; their gates are looked at now, once.
-                    let topics: &[Topic] = if may_drift { &Topic::ALL } else { &[Topic::Files] };
-                    told.extend(gates::evaluate(app, tx, project, topics).await?);
+                    let changed =
+                        if may_drift { Changed::everything() } else { Changed::of(&[Topic::Files]) };
+                    told.extend(gates::evaluate(app, tx, project, &changed).await?);
                 }
                 let asked = store::scans::find(tx, project).await?.is_some_and(|scan| scan.requests != seen);
                 if !asked {

@@ -39,19 +39,19 @@ pub struct ListConflictsArguments {
     after: Option<String>,
     /// rows, 20 if not given, at most 200
     limit: Option<u64>,
-    /// of each row; also kind, message, artifactId, detectedAt, resolvedAt, resolvedBy, resolverName, resolution, edit
+    /// of each row; also message, artifactId, detectedAt, resolvedAt, resolvedBy, resolverName, resolution, edit
     fields: Option<Vec<String>>,
 }
 
 /// What a row may tell, and how much of that it tells unasked.
 const FIELDS: [&str; 15] = [
     "conflictId",
+    "kind",
     "severity",
     "artifactPath",
     "dependencyPath",
     "wantedVersion",
     "foundVersion",
-    "kind",
     "message",
     "artifactId",
     "detectedAt",
@@ -61,14 +61,13 @@ const FIELDS: [&str; 15] = [
     "resolution",
     "edit",
 ];
-const FEW: usize = 6;
+const FEW: usize = 7;
 
 impl Tool for ListConflicts {
     const NAME: &'static str = "list_conflicts";
     const TITLE: &'static str = "List conflicts";
     const ABOUT: &'static str = "Documents that build on another version of a document than there is, or on one that is \
-                                 gone (no foundVersion), and files that several edit; newest first. Use it before you build \
-                                 on a document.";
+                                 gone, and files that several edit; newest first. Use it before you build on a document.";
     const SCOPE: Scope = Scope::ConflictsRead;
     type Arguments = ListConflictsArguments;
 
@@ -101,8 +100,8 @@ pub struct ResolveConflictArguments {
 impl WritingTool for ResolveConflict {
     const NAME: &'static str = "resolve_conflict";
     const TITLE: &'static str = "Resolve a conflict";
-    const ABOUT: &'static str = "Settle a conflict whose cause stays, for good. Not when you bring the document up to \
-                                 date: a push resolves it.";
+    const ABOUT: &'static str = "Settle a conflict whose cause stays, for good. Not when its cause goes: that resolves \
+                                 it.";
     const SCOPE: Scope = Scope::ConflictsWrite;
     const DESTROYS: bool = false;
     const IS_IDEMPOTENT: bool = true;

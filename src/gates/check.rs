@@ -15,7 +15,7 @@ use crate::{
     conflicts::{ConflictKind, Drifting, Severity},
     runs::Ended,
     wire::Timestamp,
-    work::Brief,
+    work::{Brief, WorkItemId},
 };
 
 /// What things are named in a message before it only counts them.
@@ -38,9 +38,37 @@ pub enum Topic {
     Work,
 }
 
+/// What has changed, so far as it may make a difference to gates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What it was about.
+    pub(super) topics: BTreeSet<Topic>,
+    /// Work items whose gates are looked at whatever they look at.
+    pub(super) items: BTreeSet<WorkItemId>,
+    /// Whether all gates are looked at.
+    pub(super) is_everything: bool,
+}
+
+impl Changed {
+    /// Nothing: what is new or due is looked at alone.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// These things.
+    pub fn of(topics: &[Topic]) -> Self {
+        Self { topics: topics.iter().copied().collect(), ..Self::default() }
+    }
+
+    /// Everything, for all that is known.
+    pub fn everything() -> Self {
+        Self { topics: Topic::ALL.into_iter().collect(), is_everything: true, ..Self::default() }
+    }
+}
+
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 5] = [Self::Documents, Self::Files, Self::Conflicts, Self::Runs, Self::Work];
+    const ALL: [Self; 5] = [Self::Documents, Self::Files, Self::Conflicts, Self::Runs, Self::Work];
 }
 
 impl CheckKind {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    CheckKind, Gate, GateConfig, GateId, GateStatus, Ruling, Verdict,
+    Changed, CheckKind, Gate, GateConfig, GateId, GateStatus, Ruling, Verdict,
     evaluation::{evaluate_by, of_items},
     find, store,
 };
@@ -98,7 +98,7 @@ pub async fn create_gate(
             }
             let gate = Gate::new(GateId(app.ids.uuid()), config, Some(work_item), false, app.clock.now());
             store::save(tx, project, &[&gate]).await?;
-            let events = evaluate_by(app, tx, project, &[], None).await?;
+            let events = evaluate_by(app, tx, project, &Changed::nothing(), None).await?;
             events::tell(app, tx, project, events).await?;
             find(tx, project, gate.id).await
         })
@@ -154,7 +154,7 @@ pub async fn submit_gate(
             }
             gate.rule(ruling, now);
             store::save(tx, project, &[&gate]).await?;
-            let events = evaluate_by(app, tx, project, &[], Some(&by)).await?;
+            let events = evaluate_by(app, tx, project, &Changed::nothing(), Some(&by)).await?;
             events::tell(app, tx, project, events).await?;
             let decided = find(tx, project, gate.id).await?;
             record.write(tx).await?;

@@ -1,15 +1,15 @@
 //! Evaluation: the gates that there are become those that are asked for, and each stands as its check finds.
 //!
 //! It is part of the transaction of whatever may make a difference, while the project is held, and looks anew at those
-//! gates alone whose check looks at what has changed, at new ones, and at those that are due. What it reads follows from
-//! these. So it gives what an evaluation of everything would give, and evaluating again changes nothing.
+//! gates alone whose check looks at what has changed, at those of work items that did, at new ones, and at those that are
+//! due. What it reads follows from these. So it gives what an evaluation of everything would give, and evaluating again changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{
-    CheckKind, Gate, GateConfig, GateId, GateStatus, Phase, Progress, Seen, Topic,
+    Changed, CheckKind, Gate, GateConfig, GateId, GateStatus, Phase, Progress, Seen, Topic,
     check::{self, Facts},
     store,
 };
@@ -42,11 +42,24 @@ impl Topic {
             _ => None,
         }
     }
+}
 
+impl Changed {
     /// What some events tell of.
-    pub(crate) fn of_all<'e>(events: impl IntoIterator<Item = &'e NewEvent>) -> Vec<Self> {
-        let topics: BTreeSet<_> = events.into_iter().filter_map(|event| Self::of(event.name)).collect();
-        topics.into_iter().collect()
+    pub(crate) fn by<'e>(events: impl IntoIterator<Item = &'e NewEvent>) -> Self {
+        let mut changed = Self::default();
+        for event in events {
+            let Some(topic) = Topic::of(event.name) else { continue };
+            changed.topics.insert(topic);
+            let item = event.payload["workItemId"].as_str().filter(|_| topic == Topic::Work);
+            changed.items.extend(item.and_then(|item| item.parse::<WorkItemId>().ok()));
+        }
+        changed
+    }
+
+    /// Whether there is nothing that makes a difference.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.topics.is_empty()
     }
 }
 
@@ -78,20 +91,25 @@ impl Facts {
 /// # Errors
 /// The database's.
 pub async fn tell(app: &App, tx: &Tx<'_>, project: ProjectId, mut events: Vec<NewEvent>) -> Result<()> {
-    let topics = Topic::of_all(&events);
-    if !topics.is_empty() {
-        events.extend(evaluate(app, tx, project, &topics).await?);
+    let changed = Changed::by(&events);
+    if !changed.is_nothing() {
+        events.extend(evaluate(app, tx, project, &changed).await?);
     }
     events::tell(app, tx, project, events).await
 }
 
-/// Evaluates the gates that some topics may make a difference to; gives what the log is to be told, in the order of the
+/// Evaluates the gates that some changes may make a difference to; gives what the log is to be told, in the order of the
 /// gates, and how far the phases are at the end. The project is held.
 ///
 /// # Errors
 /// The database's.
-pub async fn evaluate(app: &App, tx: &Tx<'_>, project: ProjectId, topics: &[Topic]) -> Result<Vec<NewEvent>> {
-    evaluate_by(app, tx, project, topics, None).await
+pub async fn evaluate(
+    app: &App,
+    tx: &Tx<'_>,
+    project: ProjectId,
+    changed: &Changed,
+) -> Result<Vec<NewEvent>> {
+    evaluate_by(app, tx, project, changed, None).await
 }
 
 /// The same, where somebody has decided about a gate that is due.
@@ -99,14 +117,14 @@ pub(super) async fn evaluate_by(
     app: &App,
     tx: &Tx<'_>,
     project: ProjectId,
-    topics: &[Topic],
+    changed: &Changed,
     by: Option<&Principal>,
 ) -> Result<Vec<NewEvent>> {
     let Some(project) = projects::find_if_there(tx, project).await? else { return Ok(Vec::new()) };
-    let mut book = Book::read(app, tx, project, topics).await?;
+    let mut book = Book::read(app, tx, project, &changed.topics).await?;
     let before = book.progress();
     book.reconcile();
-    let due = book.due(topics);
+    let due = book.due(changed);
     let asked = Facts::asked_by(due.iter().filter_map(|id| book.gates.get(id)));
     let facts = Facts::read(tx, &book.project, &asked).await?;
     let mut events = Vec::new();
@@ -150,7 +168,7 @@ struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    async fn read(app: &'a App, tx: &Tx<'_>, project: Project, topics: &[Topic]) -> Result<Self> {
+    async fn read(app: &'a App, tx: &Tx<'_>, project: Project, topics: &BTreeSet<Topic>) -> Result<Self> {
         let (id, now) = (project.id, app.clock.now());
         let mut known = store::open(tx, id).await?;
         let mut has_items =
@@ -243,10 +261,11 @@ impl<'a> Book<'a> {
     }
 
     /// The gates that are to be looked at, in their order.
-    fn due(&self, topics: &[Topic]) -> Vec<GateId> {
+    fn due(&self, changed: &Changed) -> Vec<GateId> {
         let is_due = |gate: &&Gate| {
-            let is_about = gate.config.check.looks_at().iter().any(|topic| topics.contains(topic))
-                || (gate.work_item.is_some() && topics.contains(&Topic::Work));
+            let is_about = changed.is_everything
+                || gate.config.check.looks_at().iter().any(|topic| changed.topics.contains(topic))
+                || gate.work_item.is_some_and(|item| changed.items.contains(&item));
             let is_closing = gate.closed_at.is_some();
             is_closing || is_about || gate.outcome.due_at.is_some_and(|at| at <= self.now)
         };
@@ -272,7 +291,8 @@ impl<'a> Book<'a> {
         }
         gate.outcome = found;
         self.changed.insert(id);
-        is_news.then(|| gate.event(from, by))
+        let title = item.map(|item| item.title.clone());
+        is_news.then(|| gate.event(from, title, by))
     }
 
     async fn write(self, tx: &Tx<'_>) -> Result<()> {

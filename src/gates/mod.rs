@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 pub use self::{
     api::{GateCountsOut, GatesApi},
-    check::{Progress, Topic},
+    check::{Changed, Progress, Topic},
     decide::{NewGate, Submission, Which, create_gate, submit_gate},
     evaluation::{evaluate, note_files, see_files, tell, wanted_files},
     presets::GateConfig,
@@ -225,8 +225,8 @@ impl Gate {
         self.waiver.as_ref().filter(|waiver| waiver.until.is_none_or(|until| now < until))
     }
 
-    /// That it stands otherwise than it did; `by` is who decided so, if somebody did.
-    fn event(&self, from: GateStatus, by: Option<&Principal>) -> NewEvent {
+    /// That it stands otherwise than it did; `title` is that of its work item, and `by` who decided so, if somebody did.
+    fn event(&self, from: GateStatus, title: Option<String>, by: Option<&Principal>) -> NewEvent {
         let payload = json!({
             "id": self.id.0,
             "gateId": self.id.0,
@@ -234,6 +234,7 @@ impl Gate {
             "check": self.config.check,
             "phase": self.config.phase,
             "workItemId": self.work_item.map(|item| item.0),
+            "title": title,
             "from": from,
             "to": self.outcome.status,
             "message": self.outcome.message,
@@ -289,7 +290,8 @@ pub async fn standing(tx: &Tx<'_>, project: &Project) -> Result<Standing> {
     Ok(Standing { by_status, progress: check::progress(of_phases) })
 }
 
-/// A page of a project's gates, oldest first, and one more if there are more; and how all of them stand.
+/// A page of a project's gates, oldest first, and one more if there are more; and how all of them stand. Those of work
+/// items that are done are there only for who asks for an item's.
 ///
 /// # Errors
 /// `not_found` for a project out of reach.
@@ -349,7 +351,7 @@ pub async fn evaluate_gates(
     let write = app.database.write(principal.tenant, move |tx| {
         Box::pin(async move {
             let known = projects::hold(tx, project).await?;
-            let events = evaluate(&context, tx, project, &Topic::ALL).await?;
+            let events = evaluate(&context, tx, project, &Changed::everything()).await?;
             let changed = events.iter().filter(|event| event.name == EventName::GateEvaluated).count();
             let standing = standing(tx, &known).await?;
             events::tell(&context, tx, project, events).await?;

@@ -58,9 +58,10 @@ pub(super) async fn list(
     if let Some(status) = status {
         query = query.filter(Column::Status.eq(status.as_str()));
     }
-    if let Some(item) = work_item {
-        query = query.filter(Column::WorkItemId.eq(item.0));
-    }
+    query = match work_item {
+        Some(item) => query.filter(Column::WorkItemId.eq(item.0)),
+        None => query.filter(Column::ClosedAt.is_null()),
+    };
     tx.page(query, Column::Id, page).await?.try_map(to_gate)
 }
 

@@ -38,14 +38,14 @@ pub struct ListGatesArguments {
     /// nextAfter of the answer before
     after: Option<String>,
     limit: Option<u64>,
-    /// of each row; also workItemId, check, weight, evaluatedAt, until
+    /// of each row; also check, weight, evaluatedAt, until
     fields: Option<Vec<String>>,
 }
 
 /// What a row may tell, and how much of that it tells unasked.
 const FIELDS: [&str; 10] =
-    ["gateId", "name", "phase", "status", "message", "workItemId", "check", "weight", "evaluatedAt", "until"];
-const FEW: usize = 5;
+    ["gateId", "name", "phase", "workItemId", "status", "message", "check", "weight", "evaluatedAt", "until"];
+const FEW: usize = 6;
 
 impl Tool for ListGates {
     const NAME: &'static str = "list_gates";

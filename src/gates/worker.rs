@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{GateId, evaluate, store};
+use super::{Changed, GateId, evaluate, store};
 use crate::{
     app::App,
     clock::Time,
@@ -49,7 +49,7 @@ pub async fn evaluate_due(app: &Arc<App>) -> Result<()> {
                     if projects::hold_if_there(tx, project).await?.is_none() {
                         return Ok(()); // its rows are being removed
                     }
-                    let events = evaluate(&context, tx, project, &[]).await?;
+                    let events = evaluate(&context, tx, project, &Changed::nothing()).await?;
                     events::tell(&context, tx, project, events).await
                 })
             });

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    answer::{Answer, refusal},
+    answer::{Answer, noticing, refusal},
     text,
     tool::Row,
 };
@@ -83,6 +83,12 @@ impl From<Error> for Failure {
     }
 }
 
+/// Whether there is more to tell beside what came of a call.
+fn is_of_use(outcome: &Result<Answer>) -> bool {
+    let is_lost = |error: &Error| matches!(error.code, Code::NotFound | Code::Internal | Code::Unavailable);
+    !outcome.as_ref().is_err_and(is_lost)
+}
+
 impl Call {
     /// Calls the tool of a row, or says that there is none; gives what its client is told.
     ///
@@ -106,16 +112,17 @@ impl Call {
         let asked = (row.call)(Arc::clone(&self.app), Arc::clone(&self.principal), record.clone(), arguments);
         let (app, principal, project) = (Arc::clone(&self.app), Arc::clone(&self.principal), self.project);
         let work = async move {
-            let answer = asked.await?;
-            let Some(project) = project else { return answer.into_result() };
-            match work::notice::warning(&app, &principal, project).await {
-                Ok(warning) => warning.into_iter().fold(answer, Answer::with),
-                Err(error) => {
-                    tracing::warn!(error = %chain(&error), "nobody knows whether a caller is to be warned");
-                    answer
-                }
+            let outcome = asked.await;
+            let reached = project.filter(|project| principal.reaches(*project) && is_of_use(&outcome));
+            let Some(project) = reached else { return outcome?.into_result() };
+            let notices = work::notice::warning(&app, &principal, project).await.unwrap_or_else(|error| {
+                tracing::warn!(error = %chain(&error), "nobody knows whether a caller is to be warned");
+                Vec::new()
+            });
+            match outcome {
+                Ok(answer) => answer.noticing(notices).into_result(),
+                Err(error) => Err(noticing(error, notices)),
             }
-            .into_result()
         };
         let answered = self.run_tool(row.scope, record, work).await;
         Ok(answered.unwrap_or_else(|error| refusal(&error)))

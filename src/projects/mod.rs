@@ -29,7 +29,7 @@ use crate::{
     error::{Error, Result},
     events::{self, EventName, NewEvent},
     gates::{
-        self, GateConfig, Topic,
+        self, Changed, GateConfig,
         presets::{self, default_gates},
     },
     jobs::{JobId, NewJob},
@@ -237,7 +237,7 @@ async fn make_project(
                 events::create_log(&app_, tx, id).await?;
                 scan::want(&app_, tx, id, Wanted::ByProject).await?;
                 // They are there from the beginning, though none of them says anything yet.
-                let events = gates::evaluate(&app_, tx, id, &[]).await?;
+                let events = gates::evaluate(&app_, tx, id, &Changed::nothing()).await?;
                 events::tell(&app_, tx, id, events).await?;
                 secrets::create(&app_, tx, id).await
             })
@@ -358,7 +358,7 @@ pub async fn update_project(
                     json!({"name": after.name, "repoUrl": after.repo_url, "version": after.version});
                 let mut events = vec![NewEvent { name: EventName::ProjectChanged, payload }];
                 if after.config != before.config {
-                    events.extend(gates::evaluate(&app_, tx, id, &Topic::ALL).await?);
+                    events.extend(gates::evaluate(&app_, tx, id, &Changed::everything()).await?);
                 }
                 events::tell(&app_, tx, id, events).await?;
                 Ok(after)

@@ -335,6 +335,9 @@ struct CheckOut {
     paths: Vec<CheckedOut>,
 }
 
+/// Reservations that are told of one path.
+const TOLD: usize = 20;
+
 /// What others have reserved of a path.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", rename = "PathChecked")]
@@ -343,12 +346,15 @@ struct CheckedOut {
     path: String,
     /// Whether the caller may edit it.
     state: PathState,
-    /// The reservations of others that it is in, those for themselves alone first.
+    /// The first 20 reservations of others that it is in, those for themselves alone first.
     by: Vec<ReservationOut>,
+    /// How many more there are.
+    left: u64,
 }
 
 impl From<Checked> for CheckedOut {
     fn from(Checked { path, state, by }: Checked) -> Self {
-        Self { path, state, by: by.into_iter().map(ReservationOut::from).collect() }
+        let left = by.len().saturating_sub(TOLD) as u64;
+        Self { path, state, by: by.into_iter().take(TOLD).map(ReservationOut::from).collect(), left }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Whoever is about to edit files reserves them by [`patterns`] of their paths, for themselves or shared with others, for
 //! as long as they are seen to be alive: the same signs of life count that keep a claim on work, and a reservation ends for
-//! the same reasons ([`worker`]). What would overlap is refused with who holds it, or taken and told to both as a conflict
+//! the same reasons ([`worker`]), one for an item of work with the claim on it. What would overlap is refused with who holds it, or taken and told to both as a conflict
 //! if that is asked for ([`reserving`]). All that is decided about a project is decided while it is held, so of two who want
 //! the same at the same moment one is first. Nothing keeps anybody from editing: what a push really touched is compared
 //! with what was reserved ([`touched`]).

@@ -89,6 +89,16 @@ pub(super) async fn held_on(
     reservations(tx, of(tx, project).filter(Condition::any().add_option(on_it).add(theirs))).await
 }
 
+/// Those that some principals hold for items of work.
+pub(super) async fn held_for_work(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    whose: impl Iterator<Item = PrincipalId>,
+) -> Result<Vec<Reservation>> {
+    let theirs = of(tx, project).filter(tx.one_of(Column::HolderId, whose.map(|principal| principal.0)));
+    reservations(tx, theirs.filter(Column::WorkItemId.is_not_null()).order_by_asc(Column::Id)).await
+}
+
 /// The reserved patterns whose prefixes let them overlap with some, by two look-ups: at their prefixes and in the folders
 /// above, and below their prefixes.
 pub(super) async fn near(

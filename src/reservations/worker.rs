@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{Reservation, ReservationId, end, store};
 use crate::{
-    accounts::{self, Credential},
+    accounts::{self, Credential, PrincipalId},
     app::App,
     database::{Door, Tx},
     error::{Code, Result, chain},
-    events,
+    events::{self, NewEvent},
     projects::{self, ProjectId},
-    work::{lease::Reason, worker::Heard},
+    work::{WorkItemId, lease::Reason, worker::Heard},
 };
 
 /// Reservations, and what their holders came with, that are looked at in one go.
@@ -105,6 +105,30 @@ async fn end_in(
     over.retain(applies);
     let events = end(app, tx, project, &over, reason, None).await?;
     events::tell(app, tx, project, events).await
+}
+
+/// Ends what was reserved for work that somebody has left, in the transaction in which their claims end, while the project
+/// is held: which item, whose, and why. Gives what the log is to be told.
+///
+/// # Errors
+/// The database's.
+pub async fn leave(
+    app: &App,
+    tx: &Tx<'_>,
+    project: ProjectId,
+    left: &[(WorkItemId, PrincipalId, Reason)],
+) -> Result<Vec<NewEvent>> {
+    let held = store::held_for_work(tx, project, left.iter().map(|(_, who, _)| *who)).await?;
+    let mut events = Vec::new();
+    for reservation in &held {
+        let is_its = |(item, who, _): &&(WorkItemId, PrincipalId, Reason)| {
+            reservation.work_item == Some(*item) && reservation.holder.id == *who
+        };
+        if let Some((.., reason)) = left.iter().find(is_its) {
+            events.extend(end(app, tx, project, std::slice::from_ref(reservation), *reason, None).await?);
+        }
+    }
+    Ok(events)
 }
 
 /// Prolongs the reservations of those who were heard of, in the transaction of what tells of it, while the project is held.

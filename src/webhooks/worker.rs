@@ -29,7 +29,7 @@ use crate::{
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
-    gates::{self, Topic},
+    gates::{self, Changed},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
     reservations::touched::{self, Files},
@@ -202,9 +202,9 @@ async fn apply_all(
         scan::want(app, tx, project, Wanted::ByPush).await?;
     }
     for (project, mut events) in told {
-        let topics = Topic::of_all(events.iter().map(|(_, event)| event));
-        if !topics.is_empty() {
-            let turned = gates::evaluate(app, tx, project, &topics).await?;
+        let changed = Changed::by(events.iter().map(|(_, event)| event));
+        if !changed.is_nothing() {
+            let turned = gates::evaluate(app, tx, project, &changed).await?;
             events.extend(turned.into_iter().map(|event| (None, event)));
         }
         events::append(app, tx, project, events).await?;

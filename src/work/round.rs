@@ -28,6 +28,7 @@ use crate::{
         keeper::{self, Keeper, Red},
     },
     projects::{self, Project, ProjectId},
+    reservations,
 };
 
 /// What a round knows, and what it has done so far.
@@ -48,6 +49,8 @@ pub(super) struct Round<'a> {
     pub(super) changed: BTreeSet<WorkItemId>,
     /// Those that are done now, and were not, or the other way round.
     turned: BTreeSet<WorkItemId>,
+    /// The claims that have ended: of which item, whose, and why.
+    freed: Vec<(WorkItemId, PrincipalId, Reason)>,
     /// What holds items back from being done.
     pub(super) keeper: Keeper,
     pub(super) events: Vec<NewEvent>,
@@ -145,8 +148,21 @@ impl<'a> Round<'a> {
             ends.insert(lane.clone(), (first - board::GAP, last + board::GAP));
         }
         let items = items.into_iter().map(|item| (item.id, item)).collect();
-        let (changed, turned, events) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        Ok(Self { app, project, now, items, ready, blockers, present, ends, changed, turned, keeper, events })
+        Ok(Self {
+            app,
+            project,
+            now,
+            items,
+            ready,
+            blockers,
+            present,
+            ends,
+            changed: BTreeSet::new(),
+            turned: BTreeSet::new(),
+            freed: Vec::new(),
+            keeper,
+            events: Vec::new(),
+        })
     }
 
     /// Decides one request.
@@ -242,6 +258,7 @@ impl<'a> Round<'a> {
         }
         if let Some(ended) = before {
             let event = item.released(&ended, None);
+            self.freed.push((id, ended.lease.holder.id, ended.reason));
             self.events.push(event);
         }
         self.go(id, to);
@@ -366,6 +383,7 @@ impl<'a> Round<'a> {
         item.pins = None;
         self.go(id, to);
         let event = self.items[&id].released(&ended, note);
+        self.freed.push((id, ended.lease.holder.id, ended.reason));
         self.events.push(event);
         Ok(())
     }
@@ -442,6 +460,9 @@ impl Round<'_> {
             let waiting = store::waiting_for(tx, project, &ids).await?;
             let freed = board::recount(tx, project, waiting, self.now, &mut self.events).await?;
             store::save(tx, project, &freed).await?;
+        }
+        if !self.freed.is_empty() {
+            self.events.extend(reservations::worker::leave(self.app, tx, project, &self.freed).await?);
         }
         Ok(self.events)
     }

@@ -46,6 +46,7 @@ async fn somebody_is_asked_by_a_client_and_lets_it_in() {
     }
     browser.fill("Repeat the password", PASSWORD).await;
     browser.press("Set up").await;
+    browser.go_to_account().await;
     browser.press("Sign out").await;
 
     let callback = format!("http://localhost:{}/callback", client.port);
@@ -117,7 +118,7 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     browser.fill("Repeat the password", PASSWORD).await;
     browser.press("Set up").await;
 
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
     expect_accessible(&mut browser).await;
     browser.keep("account").await;
     let cookies = browser.cookies().await;
@@ -138,7 +139,7 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     browser.keep("sign-in-refused").await;
     browser.fill("Password", PASSWORD).await;
     browser.press("Sign in").await;
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
 
     browser.fill("Current password", PASSWORD).await;
     browser.fill("New password", "thirteen dry herons").await;
@@ -151,7 +152,7 @@ async fn somebody_sets_up_leaves_comes_back_and_takes_a_new_password() {
     browser.fill("E-mail address", EMAIL).await;
     browser.fill("Password", "thirteen dry herons").await;
     browser.press("Sign in").await;
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
 
     browser.open(&link).await;
     assert!(browser.words().await.contains("This link is no longer valid"));
@@ -177,7 +178,7 @@ async fn somebody_who_is_invited_joins_and_joins_elsewhere_with_one_button() {
         browser.fill(label, typed).await;
     }
     browser.press("Join").await;
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
     assert!(browser.words().await.contains("Acme"));
 
     let (made, _) = invited(&other.client, json!({"role": "viewer"})).await;
@@ -186,7 +187,7 @@ async fn somebody_who_is_invited_joins_and_joins_elsewhere_with_one_button() {
     expect_accessible(&mut browser).await;
     browser.keep("join-signed-in").await;
     browser.press("Join as Ada").await;
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
     assert!(browser.words().await.contains("Other"));
 
     browser.open(&text(&made["link"])).await;

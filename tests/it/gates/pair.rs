@@ -34,7 +34,7 @@ async fn two_workers_see_what_they_violate_and_which_gate_is_red_in_their_next_a
 
     let sessions = holder.get("claim_work", json!({"branch": "sessions"})).await;
     let ours = json!({"paths": ["src/auth/**"], "workItemId": sessions["workItemId"], "branch": "sessions"});
-    let reserved = holder.get("reserve_paths", ours).await;
+    holder.get("reserve_paths", ours).await;
     let guide = stray.get("claim_work", json!({"branch": "guide"})).await;
 
     let files = ["docs/guide.md", "src/auth/token.rs"];
@@ -54,7 +54,8 @@ async fn two_workers_see_what_they_violate_and_which_gate_is_red_in_their_next_a
     host.ci("failure").await;
     let finish = with(held(&guide, &project), json!({"commit": strayed}));
     let refused = stray.refused("finish_work", finish.clone()).await;
-    assert_eq!((&refused["code"], &refused["next"]), (&json!("gate_failed"), &json!("list_gates")));
+    assert_eq!((&refused["code"], &refused["next"]), (&json!("gate_failed"), &json!("finish_work")));
+    assert_eq!(refused["editConflicts"][0]["conflictId"], conflicts[0], "a refusal tells it, too");
     assert_eq!(stand(&refused), ["tests failed", "second look pending"]);
     stray.get("finish_work", with(finish, json!({"lane": "review"}))).await;
     let status = holder.get("get_project_status", json!({})).await;
@@ -93,8 +94,6 @@ async fn two_workers_see_what_they_violate_and_which_gate_is_red_in_their_next_a
     assert_eq!(holder.refused("submit_gate", review.clone()).await["code"], "conflict", "it is their own");
     stray.get("submit_gate", review).await;
     assert_eq!(holder.get("finish_work", finish).await["lane"], "done");
-    let back = json!({"reservationId": reserved["reservationId"], "fencingToken": reserved["fencingToken"]});
-    holder.get("release_paths", back).await;
     holder.gets_through().await;
     stray.gets_through().await;
 
@@ -128,7 +127,7 @@ async fn two_workers_see_what_they_violate_and_which_gate_is_red_in_their_next_a
             r#"CI on sessions: success"#,
             r#""second look" of "Renew sessions" is passed: passed by typescript-agent: It keeps me signed in."#,
             &format!(r#"python-agent finished "Renew sessions" with {renewed} (1)"#),
-            r#"python-agent gave src/auth/** back (1)"#,
+            r#"python-agent needs src/auth/** no longer: finished (1)"#,
         ]
     );
 }

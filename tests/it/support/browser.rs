@@ -103,6 +103,14 @@ impl Browser {
         self.loaded(before).await;
     }
 
+    /// From the dashboard, where whoever comes in arrives, to their own account.
+    pub(crate) async fn go_to_account(&mut self) {
+        assert_eq!(self.ask("location.pathname").await, "/");
+        let origin = text(&self.ask("location.origin").await);
+        self.open(&format!("{origin}/account")).await;
+        assert_eq!(self.heading().await, "Your account");
+    }
+
     /// What an expression of JavaScript gives on the page.
     pub(crate) async fn ask(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true});

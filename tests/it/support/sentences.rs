@@ -1,7 +1,5 @@
 //! A project's log as sentences, made of its events alone: whoever reads it afterwards knows what happened.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::{Project, text};
@@ -11,13 +9,8 @@ const ASIDE: [&str; 3] = ["agent_status_changed", "delivery_received", "project_
 
 /// The log as sentences, but for who is at work.
 pub(crate) async fn told(project: &Project) -> Vec<String> {
-    let mut log = Log::default();
     let events = project.all("/events").await;
-    events
-        .iter()
-        .filter(|event| !ASIDE.contains(&&*text(&event["event"])))
-        .map(|event| log.read(event))
-        .collect()
+    events.iter().filter(|event| !ASIDE.contains(&&*text(&event["event"]))).map(sentence).collect()
 }
 
 /// Who came and went, as sentences.
@@ -37,47 +30,39 @@ pub(crate) async fn attendance(project: &Project) -> Vec<String> {
     events.iter().filter(came_or_went).map(sentence).collect()
 }
 
-/// A log that is read from its beginning.
-#[derive(Default)]
-struct Log {
-    /// What the work items are called of which it has told.
-    titles: BTreeMap<String, String>,
-}
-
 /// What an event says.
 fn said<'e>(event: &'e Value, field: &str) -> &'e str {
     event["payload"][field].as_str().unwrap_or_else(|| panic!("it does not say its {field}: {event}"))
 }
 
-impl Log {
-    /// An event as a sentence, from what it says itself and what came before.
-    fn read(&mut self, event: &Value) -> String {
-        let (name, payload) = (text(&event["event"]), &event["payload"]);
-        let said = |field: &str| said(event, field);
-        match &*name {
-            "work_item_changed" | "work_claimed" | "work_released" => {
-                self.titles.insert(said("workItemId").to_owned(), said("title").to_owned());
-                of_work(event)
-            }
-            "paths_reserved" => {
-                format!("{} reserved {} ({})", said("holderName"), said("shown"), payload["fencingToken"])
-            }
-            "paths_released" if said("reason") == "released" => {
-                format!("{} gave {} back ({})", said("holderName"), said("shown"), payload["fencingToken"])
-            }
-            "push" => format!("{} pushed to {}: {}", said("author"), said("branch"), said("message")),
-            "run_finished" => format!("{} on {}: {}", said("name"), said("branch"), said("status")),
-            // What is to be done about it comes behind the colon.
-            "conflict_detected" => said("message").split(':').next().unwrap_or_default().to_owned(),
-            "conflict_resolved" if payload["resolverName"].is_string() => {
-                format!("{} settled it: {}", said("resolverName"), said("resolution"))
-            }
-            "gate_evaluated" if payload["workItemId"].is_string() => {
-                let title = &self.titles[said("workItemId")];
-                format!("{:?} of {title:?} is {}: {}", said("name"), said("to"), said("message"))
-            }
-            _ => format!("{name} {payload}"),
+/// An event as a sentence, from what it says itself.
+fn sentence(event: &Value) -> String {
+    let (name, payload) = (text(&event["event"]), &event["payload"]);
+    let said = |field: &str| said(event, field);
+    match &*name {
+        "work_item_changed" | "work_claimed" | "work_released" => of_work(event),
+        "paths_reserved" => {
+            format!("{} reserved {} ({})", said("holderName"), said("shown"), payload["fencingToken"])
         }
+        "paths_released" if said("reason") == "released" => {
+            format!("{} gave {} back ({})", said("holderName"), said("shown"), payload["fencingToken"])
+        }
+        "paths_released" => {
+            let (holder, reason, fence) = (said("holderName"), said("reason"), &payload["fencingToken"]);
+            format!("{holder} needs {} no longer: {reason} ({fence})", said("shown"))
+        }
+        "push" => format!("{} pushed to {}: {}", said("author"), said("branch"), said("message")),
+        "run_finished" => format!("{} on {}: {}", said("name"), said("branch"), said("status")),
+        // What is to be done about it comes behind the colon.
+        "conflict_detected" => said("message").split(':').next().unwrap_or_default().to_owned(),
+        "conflict_resolved" if payload["resolverName"].is_string() => {
+            format!("{} settled it: {}", said("resolverName"), said("resolution"))
+        }
+        "gate_evaluated" if payload["workItemId"].is_string() => {
+            let (name, title) = (said("name"), said("title"));
+            format!("{name:?} of {title:?} is {}: {}", said("to"), said("message"))
+        }
+        _ => format!("{name} {payload}"),
     }
 }
 
