@@ -73,7 +73,7 @@ const TABLE: Table = (
     ),
     (
         SecurityApi,    // /api/v1/security-events
-        AccountsApi,    // /api/v1/tenant
+        AccountsApi,    // /api/v1/tenant, /api/v1/me
         MembersApi,     // /api/v1/principals
         KeysApi,        // /api/v1/api-keys
         InvitationsApi, // /api/v1/invitations

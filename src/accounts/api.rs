@@ -1,6 +1,10 @@
-//! The extractors by which every route states who may call it, and the tenant over REST.
+//! The extractors by which every route states who may call it, and over REST the tenant and who one is in it.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use poem::{
     Request, RequestBody,
@@ -14,7 +18,7 @@ use poem_openapi::{
 };
 
 use super::{
-    Authority, Principal, Scope, Surface, Tenant,
+    Authority, Level, Principal, PrincipalId, PrincipalKind, Role, Scope, Surface, Tenant,
     scope::{self, Needs},
     signin, tokens,
 };
@@ -24,8 +28,31 @@ use crate::{
     error::{Code, Error, Result},
     rest::Tag,
     sender::Sender,
-    wire::{ProjectId, Timestamp},
+    wire::{ProjectId, Timestamp, example, wire_enum},
 };
+
+wire_enum! {
+    /// What somebody comes with.
+    CredentialKind {
+        /// The cookie of a browser in which they are signed in.
+        Session = "session",
+        /// An API key.
+        ApiKey = "api_key",
+        /// An access token, whatever it was made of.
+        Token = "token",
+    }
+}
+
+impl CredentialKind {
+    /// What a request came with that was let in.
+    fn of(headers: &HeaderMap) -> Self {
+        match bearer(headers) {
+            None => Self::Session,
+            Some(shown) if tokens::is_token(shown) => Self::Token,
+            Some(_) => Self::ApiKey,
+        }
+    }
+}
 
 /// An authenticated caller whose key has the scope `S`: a route that takes one cannot forget to check.
 pub struct Caller<S> {
@@ -93,7 +120,9 @@ impl<'a, S: Needs> ApiExtractor<'a> for Caller<S> {
             Some(known) => Arc::clone(known),
             None => authenticate_caller(app, request).await?,
         };
-        principal.require_in(limited_project(request, &principal), S::SCOPE)?;
+        if let Some(scope) = S::SCOPE {
+            principal.require_in(limited_project(request, &principal), scope)?;
+        }
         Ok(Self { principal, sender: Sender::of(app, request), scope: PhantomData })
     }
 }
@@ -267,6 +296,22 @@ impl AccountsApi {
     ) -> Result<Json<TenantOut>> {
         Ok(Json(super::get_tenant(&app, &caller.principal).await?.into()))
     }
+
+    /// Show who you are
+    ///
+    /// Who is asking, in which organisation, with what, and what they may do with it. It needs no scope: whoever is let in
+    /// at all may ask.
+    #[oai(path = "/me", method = "get", operation_id = "get_me")]
+    async fn get_me(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::Unscoped>,
+        request: &Request,
+    ) -> Result<Json<MeOut>> {
+        let tenant = super::get_tenant(&app, &caller.principal).await?;
+        let credential = CredentialKind::of(request.headers());
+        Ok(Json(MeOut::new(&caller.principal, tenant, credential)))
+    }
 }
 
 /// An organisation.
@@ -284,5 +329,83 @@ struct TenantOut {
 impl From<Tenant> for TenantOut {
     fn from(tenant: Tenant) -> Self {
         Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at.into() }
+    }
+}
+
+/// Who is asking, and what they may do.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Me", example)]
+struct MeOut {
+    /// Who it is.
+    principal: MyselfOut,
+    /// The organisation in which they act.
+    tenant: MyTenantOut,
+    /// What they may do with what they came with.
+    scopes: Vec<Scope>,
+    /// What they came with.
+    credential: CredentialKind,
+    /// The projects that they are limited to; null for all of the tenant.
+    projects: Option<Vec<ProjectId>>,
+    /// The same projects, each with how far they reach in it: a `viewer` changes nothing there, whatever the scopes say.
+    project_access: Option<BTreeMap<ProjectId, Level>>,
+}
+
+/// Somebody, as they see themselves.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Myself")]
+struct MyselfOut {
+    /// Their id.
+    id: PrincipalId,
+    /// The name people see.
+    name: String,
+    /// A person or a service account.
+    kind: PrincipalKind,
+    /// What they are in the tenant.
+    role: Role,
+    /// What an agent does among others, such as `developer`.
+    agent_role: Option<String>,
+}
+
+/// The organisation in which somebody acts.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "MyTenant")]
+struct MyTenantOut {
+    /// Its id.
+    id: TenantId,
+    /// The name people see.
+    name: String,
+}
+
+example!(MeOut, {
+    "principal": {
+        "id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d",
+        "name": "developer-1",
+        "kind": "service_account",
+        "role": "member",
+        "agentRole": "developer"
+    },
+    "tenant": {"id": "01936f8e-3c20-7b11-9a2d-1e2f3a4b5c6d", "name": "Acme"},
+    "scopes": ["projects.read", "status.read", "work.read", "work.write"],
+    "credential": "api_key",
+    "projects": ["01936f8e-4a10-7d55-8c1e-2f3a4b5c6d7e"],
+    "projectAccess": {"01936f8e-4a10-7d55-8c1e-2f3a4b5c6d7e": "editor"}
+});
+
+impl MeOut {
+    fn new(principal: &Principal, tenant: Tenant, credential: CredentialKind) -> Self {
+        Self {
+            principal: MyselfOut {
+                id: principal.id,
+                name: principal.name.clone(),
+                kind: principal.kind,
+                role: principal.role,
+                agent_role: principal.agent_role.clone(),
+            },
+            tenant: MyTenantOut { id: tenant.id, name: tenant.name },
+            scopes: principal.scopes.iter().copied().collect(),
+            credential,
+            projects: principal.project_ids(),
+            project_access: principal.projects.clone(),
+        }
     }
 }

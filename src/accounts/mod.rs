@@ -35,7 +35,7 @@ use uuid::Uuid;
 pub use self::{
     access::Access,
     api::{
-        AccountsApi, Amiss, Caller, StreamCaller, authenticate_caller, authenticate_request,
+        AccountsApi, Amiss, Caller, CredentialKind, StreamCaller, authenticate_caller, authenticate_request,
         authenticate_stream, what_is_amiss,
     },
     authority::Authority,

@@ -37,12 +37,12 @@ macro_rules! scopes {
             #[doc = concat!("A route that needs `", $read_text, "`.")]
             pub struct $read;
             impl Needs for $read {
-                const SCOPE: Scope = Scope::$read;
+                const SCOPE: Option<Scope> = Some(Scope::$read);
             }
             #[doc = concat!("A route that needs `", $write_text, "`.")]
             pub struct $write;
             impl Needs for $write {
-                const SCOPE: Scope = Scope::$write;
+                const SCOPE: Option<Scope> = Some(Scope::$write);
             }
         )+
     };
@@ -50,8 +50,15 @@ macro_rules! scopes {
 
 /// A route's need for a scope, as a type.
 pub trait Needs: Send + Sync {
-    /// The scope that is needed.
-    const SCOPE: Scope;
+    /// The scope that is needed; none where it is enough to be somebody.
+    const SCOPE: Option<Scope>;
+}
+
+/// A route that needs no scope: whoever is somebody may call it.
+pub struct Unscoped;
+
+impl Needs for Unscoped {
+    const SCOPE: Option<Scope> = None;
 }
 
 scopes! {

@@ -1,10 +1,13 @@
 //! Keys: what they open, what they do not, and how they end.
 
 use chrono::TimeDelta;
-use serde_json::json;
-use trackside::accounts::{NewKey, Role};
+use serde_json::{Value, json};
+use trackside::accounts::{NewKey, Role, Scope};
 
-use crate::support::{Server, any_key, dawn, eventually, text};
+use crate::{
+    support::{Server, Visitor, any_key, dawn, eventually, text},
+    tokens::token,
+};
 
 #[tokio::test]
 async fn only_a_valid_key_opens_anything() {
@@ -39,6 +42,37 @@ async fn a_key_is_shown_once_and_then_known_by_its_first_sixteen_characters() {
         principals["items"].as_array().unwrap().iter().map(|who| text(&who["name"])).collect();
     assert_eq!(names, ["owner", "ci"]);
     assert_eq!(acme.client.get("/api/v1/tenant").await.expect(200).json["name"], "Acme");
+}
+
+#[tokio::test]
+async fn everybody_is_told_who_they_are_with_what_they_came_and_what_they_may_do() {
+    let server = Server::start().await;
+    let acme = server.tenant("Acme").await;
+    let project = acme.project("Rocket").await;
+    let (scopes, projects) = (Some([Scope::WorkRead].into()), Some(vec![project.id.parse().unwrap()]));
+    let key = server.key(acme.id, NewKey { name: "dev-1".into(), scopes, projects, ..any_key() }).await;
+    let agent = server.client(&key);
+    let shown = agent.get("/api/v1/me").await.expect(200).json;
+    let mut expected = json!({
+        "principal": {
+            "id": shown["principal"]["id"], "name": "dev-1", "kind": "service_account", "role": "member", "agentRole": null
+        },
+        "tenant": {"id": acme.id.to_string(), "name": "Acme"},
+        "scopes": ["work.read"],
+        "credential": "api_key",
+        "projects": [project.id],
+        "projectAccess": {&project.id: "editor"},
+    });
+    assert_eq!(shown, expected);
+    expected["credential"] = json!("token");
+    let with_token = server.client(&token(&agent, &[]).await);
+    assert_eq!(with_token.get("/api/v1/me").await.expect(200).json, expected);
+
+    let ada = Visitor::owner(&server).await.open("/api/v1/me").await.expect(200).json;
+    assert_eq!((&ada["credential"], &ada["principal"]["kind"]), (&json!("session"), &json!("user")));
+    assert_eq!((&ada["principal"]["role"], &ada["projects"]), (&json!("owner"), &Value::Null));
+    assert_eq!(ada["scopes"].as_array().unwrap().len(), Scope::ALL.len());
+    server.stranger().get("/api/v1/me").await.refused(401, "unauthenticated");
 }
 
 #[tokio::test]
