@@ -17,6 +17,7 @@ use crate::{
     projects::ProjectId,
     rest::Tag,
     runs::RunOut,
+    webhooks::{DeliveryStatus, LastDelivery, Source, WebhookEventId},
     wire::{Timestamp, example},
 };
 
@@ -28,8 +29,8 @@ impl StatusApi {
     /// Show a project's status
     ///
     /// How a project stands: documents by kind, what CI runs and what it finds broken, deliveries that wait or failed,
-    /// and the place in the log from which changes after this status can be listed or followed. A status may be a
-    /// second old; `freshAsOf` says as of when it is.
+    /// the last one, and the place in the log from which changes after this status can be listed or followed. A status
+    /// may be a second old; `freshAsOf` says as of when it is.
     #[oai(path = "/projects/:project_id/status", method = "get", operation_id = "get_project_status")]
     async fn get_project_status(
         &self,
@@ -71,6 +72,8 @@ struct StatusOut {
     failing: Vec<RunOut>,
     /// What is not worked through.
     deliveries: DeliveriesOut,
+    /// What a Git host delivered last; null while nothing has come.
+    last_delivery: Option<LastDeliveryOut>,
     /// What happened last.
     last_change: Option<LastChangeOut>,
     /// The id of the newest event: changes behind it are not in this status.
@@ -114,6 +117,34 @@ struct DeliveriesOut {
     failed: u64,
 }
 
+/// What a Git host delivered last.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "LastDelivery")]
+struct LastDeliveryOut {
+    /// Our id.
+    id: WebhookEventId,
+    /// The Git host.
+    source: Source,
+    /// The host's name of the event.
+    event_type: String,
+    /// What became of it.
+    status: DeliveryStatus,
+    /// When it was received.
+    received_at: Timestamp,
+}
+
+impl From<&LastDelivery> for LastDeliveryOut {
+    fn from(delivery: &LastDelivery) -> Self {
+        Self {
+            id: delivery.id,
+            source: delivery.source,
+            event_type: delivery.event_type.clone(),
+            status: delivery.status,
+            received_at: delivery.received_at.into(),
+        }
+    }
+}
+
 /// What happened last in a project.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", rename = "LastChange")]
@@ -138,6 +169,8 @@ example!(StatusOut, {
     "running": [],
     "failing": [],
     "deliveries": {"pending": 0, "failed": 0},
+    "lastDelivery": {"id": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3e", "source": "github", "eventType": "push",
+                     "status": "processed", "receivedAt": "2026-11-21T09:00:00Z"},
     "lastChange": {"event": "push", "timestamp": "2026-11-21T09:00:00Z"},
     "lastEventId": "01936f8e-52a0-7c41-b3f2-6d0c1f1a2b3d:42",
     "freshAsOf": "2026-11-21T09:00:01Z"
@@ -167,6 +200,7 @@ impl From<&ProjectStatus> for StatusOut {
                 pending: status.pending_deliveries,
                 failed: status.failed_deliveries,
             },
+            last_delivery: status.last_delivery.as_ref().map(LastDeliveryOut::from),
             last_change: status.last_change.as_ref().map(change),
             last_event_id: status.head.to_string(),
             fresh_as_of: status.as_of.into(),

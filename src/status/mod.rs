@@ -27,7 +27,7 @@ use crate::{
     projects::{self, Project, ProjectId},
     recent::Recent,
     runs::{self, Run, RunKind, RunStatus},
-    webhooks::{self, DeliveryStatus},
+    webhooks::{self, DeliveryStatus, LastDelivery},
     work,
 };
 
@@ -82,6 +82,8 @@ pub struct ProjectStatus {
     pub pending_deliveries: u64,
     /// Deliveries that were given up, counted up to [`COUNTED`]: what they tell is missing here.
     pub failed_deliveries: u64,
+    /// What a Git host delivered last.
+    pub last_delivery: Option<LastDelivery>,
     /// When it was read.
     pub as_of: Time,
 }
@@ -129,6 +131,7 @@ async fn read(tx: &Tx<'_>, project: ProjectId, as_of: Time, scans: bool) -> Resu
         failing: failing(runs),
         pending_deliveries: webhooks::count(tx, project, DeliveryStatus::Pending, COUNTED).await?,
         failed_deliveries: webhooks::count(tx, project, DeliveryStatus::Failed, COUNTED).await?,
+        last_delivery: webhooks::last(tx, project).await?,
         as_of,
     })
 }

@@ -154,6 +154,21 @@ pub struct DeliverySummary {
     pub last_error: Option<String>,
 }
 
+/// The newest delivery of a project, in short.
+#[derive(Clone, Debug)]
+pub struct LastDelivery {
+    /// Our id.
+    pub id: WebhookEventId,
+    /// The Git host.
+    pub source: Source,
+    /// The host's name of the event.
+    pub event_type: String,
+    /// What became of it.
+    pub status: DeliveryStatus,
+    /// When it was received.
+    pub received_at: Time,
+}
+
 /// Which deliveries are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
@@ -205,6 +220,14 @@ pub async fn list_in(
     app.database
         .read(tenant, move |tx| Box::pin(async move { store::list(tx, project, &filter, &page).await }))
         .await
+}
+
+/// The newest delivery of a project, if there is one.
+///
+/// # Errors
+/// The database's.
+pub async fn last(tx: &Tx<'_>, project: ProjectId) -> Result<Option<LastDelivery>> {
+    store::last(tx, project).await
 }
 
 /// How many deliveries of a project stand so, counted up to `most`.

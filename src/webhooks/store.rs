@@ -9,8 +9,8 @@ use sea_orm::{
 };
 
 use super::{
-    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, RejectedDeliveryId, Source, WebhookEventId,
-    codec, rejected::RejectedDelivery, worker::PROCESS_DELIVERY,
+    Delivery, DeliveryFilter, DeliveryStatus, DeliverySummary, LastDelivery, RejectedDeliveryId, Source,
+    WebhookEventId, codec, rejected::RejectedDelivery, worker::PROCESS_DELIVERY,
 };
 use crate::{
     clock::Time,
@@ -147,6 +147,34 @@ pub(super) async fn list(
             to_summary(row, job)
         })
         .collect()
+}
+
+/// The newest delivery, with the state of its job, in one statement.
+pub(super) async fn last(tx: &Tx<'_>, project: ProjectId) -> Result<Option<LastDelivery>> {
+    use webhook_event::Column;
+    type Row = (Uuid, String, String, Time, Option<String>);
+    let own =
+        Expr::col((job::Entity, job::Column::Id)).equals((webhook_event::Entity, webhook_event::Column::Id));
+    let state = tx.find::<job::Entity>().filter(own).select_only().column(job::Column::State).into_query();
+    let row: Option<Row> = tx
+        .find::<webhook_event::Entity>()
+        .select_only()
+        .columns([Column::Id, Column::Source, Column::EventType, Column::ReceivedAt])
+        .expr_as(Expr::SubQuery(None, Box::new(state.into())), "state")
+        .filter(Column::ProjectId.eq(project.0))
+        .order_by_desc(Column::Id)
+        .limit(1)
+        .into_tuple()
+        .one(tx.conn())
+        .await?;
+    let Some((id, source, event_type, received_at, state)) = row else { return Ok(None) };
+    Ok(Some(LastDelivery {
+        id: WebhookEventId(id),
+        source: to_source(&source)?,
+        event_type,
+        status: to_status(state.as_deref()),
+        received_at,
+    }))
 }
 
 pub(super) async fn count(tx: &Tx<'_>, project: ProjectId, status: DeliveryStatus, most: u64) -> Result<u64> {
@@ -345,14 +373,17 @@ async fn jobs_of(tx: &Tx<'_>, ids: impl IntoIterator<Item = Uuid>) -> Result<Has
     Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
 }
 
-/// A delivery without a job has been processed.
+/// What the state of its job says of a delivery: one without a job has been processed.
+fn to_status(job: Option<&str>) -> DeliveryStatus {
+    match job {
+        None => DeliveryStatus::Processed,
+        Some(state) if state == JobState::Failed.as_str() => DeliveryStatus::Failed,
+        Some(_) => DeliveryStatus::Pending,
+    }
+}
+
 fn to_summary(row: SummaryRow, job: Option<job::Model>) -> Result<DeliverySummary> {
-    let failed = job.as_ref().is_some_and(|job| job.state == JobState::Failed.as_str());
-    let status = match (&job, failed) {
-        (None, _) => DeliveryStatus::Processed,
-        (Some(_), true) => DeliveryStatus::Failed,
-        (Some(_), false) => DeliveryStatus::Pending,
-    };
+    let status = to_status(job.as_ref().map(|job| job.state.as_str()));
     Ok(DeliverySummary {
         id: WebhookEventId(row.id),
         source: to_source(&row.source)?,

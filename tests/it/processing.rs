@@ -189,6 +189,8 @@ async fn a_job_that_fails_is_tried_three_times_then_parked_and_can_be_replayed()
     eventually("the third try", async || project.client.get(&path).await.json["status"] == "failed").await;
     let delivery = project.client.get(&path).await.expect(200);
     assert_eq!(delivery.json["attempts"], 3);
+    let status = project.client.get(&project.path("/status")).await.expect(200).json;
+    assert_eq!(status["lastDelivery"]["status"], "failed", "the project's status tells it too");
     assert!(!delivery.body.contains("hush"), "what the database said is not shown");
     let names: Vec<_> = project.events().await.iter().map(|event| text(&event["event"])).collect();
     assert_eq!(names, ["delivery_received", "delivery_failed"], "a failed try leaves no trace in the log");

@@ -27,6 +27,7 @@ async fn a_status_counts_what_the_lists_list_and_names_what_is_broken() {
         (&new["artifacts"], &new["failing"], &new["lastChange"]),
         (&json!({}), &json!([]), &Value::Null)
     );
+    assert_eq!(new["lastDelivery"], Value::Null);
 
     let mut repository = Repository::new("acme/rocket", dawn());
     let paths = ["docs/prd.md", "docs/stories/1.md", "docs/stories/2.md", "src/main.rs"];
@@ -55,6 +56,10 @@ async fn a_status_counts_what_the_lists_list_and_names_what_is_broken() {
     assert_eq!(named(&now["failing"]), ["unit"], "lint passes again, and a cancelled run says nothing");
     assert_eq!(named(&now["running"]), ["unit"]);
     assert_eq!(now["deliveries"], json!({"pending": 0, "failed": 0}));
+    let delivery = &project.all("/deliveries").await[0];
+    let fields = ["id", "source", "eventType", "status", "receivedAt"];
+    let last: Value = fields.map(|field| (field.to_owned(), delivery[field].clone())).into_iter().collect();
+    assert_eq!((&now["lastDelivery"], &last["eventType"]), (&last, &json!("workflow_run")));
     let last = project.events().await.pop().unwrap();
     assert_eq!((&now["lastEventId"], &now["lastChange"]["event"]), (&last["id"], &last["event"]));
 
