@@ -17,7 +17,7 @@ use fred::{
         Builder, Client, ClientLike, Config, ErrorKind, EventInterface, FredResult, PubsubInterface,
         ReconnectPolicy,
     },
-    types::{InfoKind, Message, RespVersion, config::ReconnectError, scripts::Script},
+    types::{CustomCommand, InfoKind, Message, RespVersion, config::ReconnectError, scripts::Script},
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
@@ -119,6 +119,30 @@ impl Redis {
         self.send(script.0.evalsha_with_reload(&self.0.commands, key, argument)).await
     }
 
+    /// Reads fields of hashes, in the order of the keys, all at once, and the microsecond at which that was by Redis's
+    /// clock; what is not there is none.
+    ///
+    /// # Errors
+    /// `unavailable` when there is no answer in time, or none that makes sense.
+    pub async fn read_hashes(&self, keys: Vec<String>, fields: &[&str]) -> Result<(i64, Vec<Fields>)> {
+        let pipeline = self.0.commands.pipeline();
+        let mut commands = vec![("TIME", Vec::new())];
+        for key in keys {
+            let arguments = std::iter::once(key).chain(fields.iter().map(|field| (*field).to_owned()));
+            commands.push(("HMGET", arguments.collect::<Vec<String>>()));
+        }
+        for (name, arguments) in commands {
+            let command = CustomCommand::new_static(name, None::<u16>, false);
+            let _: () = pipeline.custom(command, arguments).await.map_err(away)?; // only put in line
+        }
+        let mut answers = self.send(pipeline.all::<Vec<Fields>>()).await?.into_iter();
+        let time = answers.next().unwrap_or_default();
+        let part = |at: usize| time.get(at)?.as_deref()?.parse::<i64>().ok();
+        let now_us = part(0).zip(part(1)).map(|(seconds, microseconds)| seconds * 1_000_000 + microseconds);
+        let now_us = now_us.ok_or_else(|| away("it does not say what time it is"))?;
+        Ok((now_us, answers.collect()))
+    }
+
     /// What is heard from now on.
     pub fn listen(&self) -> Ear {
         Ear { messages: self.0.subscriber.message_rx(), connected: self.0.subscriber.reconnect_rx() }
@@ -214,6 +238,9 @@ impl Redis {
         self.0.paused_until.lock()
     }
 }
+
+/// Fields of a hash, in the order in which they were asked for; what is not there is none.
+pub type Fields = Vec<Option<String>>;
 
 /// A script that Redis runs as one step.
 pub struct Lua(Script);

@@ -177,6 +177,27 @@ impl<K: Key> Buckets<K> {
         (Some(Allowance { policy, per_minute, remaining, full_in }), verdict)
     }
 
+    /// Looks into some buckets, in their order, and takes nothing; none when there is no limit. What Redis does not tell
+    /// in time is as this process knows it.
+    pub async fn peek(&self, keys: &[K]) -> Vec<Allowance> {
+        let Some(local) = &self.local else { return Vec::new() };
+        let shared = match &self.redis {
+            Some(redis) => {
+                let names = keys.iter().map(K::name).collect();
+                Box::pin(redis::peek(redis, names, self.per_minute)).await
+            }
+            None => None,
+        };
+        let remaining = shared.unwrap_or_else(|| keys.iter().map(|key| local.peek(key)).collect());
+        let Self { policy, per_minute, .. } = *self;
+        let per_token = Duration::from_secs(60) / per_minute.max(1);
+        let allowance = |remaining: u32| {
+            let full_in = per_token * per_minute.saturating_sub(remaining);
+            Allowance { policy, per_minute, remaining, full_in }
+        };
+        remaining.into_iter().map(allowance).collect()
+    }
+
     fn forget_full(&self) {
         if let Some(local) = &self.local {
             local.forget_full();
@@ -211,6 +232,26 @@ mod tests {
         assert!(buckets.take(&use_of("check_paths")).await.1.is_ok(), "another's is full");
         clock.advance(TimeDelta::seconds(30));
         assert!(buckets.take(&use_of("claim_work")).await.1.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_into_a_bucket_takes_nothing_and_makes_none() {
+        let clock = Clock::mock(chrono::DateTime::UNIX_EPOCH);
+        let buckets = tools(60, &clock);
+        clock.advance(TimeDelta::seconds(7));
+        let keys = ["claim_work", "check_paths"].map(use_of);
+        let left = async || buckets.peek(&keys).await.iter().map(|it| it.remaining).collect::<Vec<_>>();
+        assert_eq!(left().await, [60, 60]);
+        for _ in 0..3 {
+            assert!(buckets.take(&use_of("claim_work")).await.1.is_ok());
+        }
+        assert_eq!(left().await, [57, 60]);
+        assert_eq!(left().await, [57, 60], "looking once more changes nothing");
+        clock.advance(TimeDelta::seconds(2));
+        assert_eq!(left().await, [59, 60]);
+        clock.advance(TimeDelta::seconds(60));
+        assert_eq!(left().await, [60, 60], "a bucket is never more than full");
+        assert!(tools(0, &clock).peek(&keys).await.is_empty(), "there are no buckets without a limit");
     }
 
     #[tokio::test]

@@ -55,6 +55,29 @@ pub(super) async fn take(redis: &Redis, bucket: String, per_minute: u32) -> Opti
     }
 }
 
+/// The fields of a bucket, as the script writes them.
+const FIELDS: [&str; 2] = ["tokens", "at"];
+
+/// How many whole tokens there are in some buckets, in their order, taking none; none when Redis does not say so in time.
+pub(super) async fn peek(redis: &Redis, buckets: Vec<String>, per_minute: u32) -> Option<Vec<u32>> {
+    match redis.read_hashes(buckets, &FIELDS).await {
+        Ok((now_us, found)) => Some(found.iter().map(|bucket| left(bucket, now_us, per_minute)).collect()),
+        Err(error) => {
+            tracing::debug!(error = %chain(&error), "buckets are told as this process knows them");
+            None
+        }
+    }
+}
+
+/// The whole tokens in a bucket, by the script's own arithmetic; one that is not there is full.
+fn left(bucket: &[Option<String>], now_us: i64, per_minute: u32) -> u32 {
+    let [Some(tokens), Some(at)] = bucket else { return per_minute };
+    let (Ok(tokens), Ok(at)) = (tokens.parse::<f64>(), at.parse::<f64>()) else { return per_minute };
+    let capacity = f64::from(per_minute);
+    let passed_us = (now_us as f64 - at).max(0.0);
+    (tokens + passed_us * capacity / 60e6).clamp(0.0, capacity) as u32
+}
+
 fn read(answer: &[i64]) -> Option<Taken> {
     let &[taken, remaining, wait_us, full_us] = answer else { return None };
     let time = |microseconds: i64| u64::try_from(microseconds).ok().map(Duration::from_micros);
@@ -63,4 +86,24 @@ fn read(answer: &[i64]) -> Option<Taken> {
         wait: if taken == 1 { None } else { Some(time(wait_us)?) },
         full_in: time(full_us)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_is_looked_at_has_refilled_since_it_was_written() {
+        let bucket = |tokens: &str, at: &str| [Some(tokens.to_owned()), Some(at.to_owned())];
+        let now_us = 1_763_800_000_000_000;
+        assert_eq!(left(&bucket("2.5", "1763800000000000"), now_us, 60), 2);
+        assert_eq!(left(&bucket("2.5", "1.7637999995e+15"), now_us, 60), 3, "half a second later");
+        assert_eq!(left(&bucket("2.5", "1763799900000000"), now_us, 60), 60, "never more than full");
+        assert_eq!(
+            left(&bucket("2.5", "1763800005000000"), now_us, 60),
+            2,
+            "nor less after a clock stepped back"
+        );
+        assert_eq!(left(&[None, None], now_us, 60), 60);
+    }
 }

@@ -54,6 +54,11 @@ impl Instance {
         }
         granted
     }
+
+    /// What is left for some tools, by a look alone.
+    async fn left(&self, tools: [&str; 2]) -> Vec<u32> {
+        self.limits.tools.peek(&tools.map(used)).await.iter().map(|allowance| allowance.remaining).collect()
+    }
 }
 
 fn used(tool: &str) -> ToolUse {
@@ -131,6 +136,25 @@ async fn while_redis_is_away_the_bucket_of_the_instance_decides_at_once_and_neve
         eventually("Redis decides again", async || instance.call(&tool).await.0).await;
     }
     eventually("Redis is back", async || instance.redis.is_up()).await;
+}
+
+#[tokio::test]
+async fn whoever_looks_into_a_bucket_sees_what_all_instances_left_and_takes_nothing() {
+    let mut server = RedisServer::start(&[]).await.unwrap();
+    let instances = join_all([-1, 1].map(|hours| Instance::of(&server, hours))).await;
+    let tools = ["claim_work", "check_paths"];
+    assert_eq!(instances[0].calls("claim_work", 40).await, 40);
+    for instance in &instances {
+        for _ in 0..3 {
+            let left = instance.left(tools).await;
+            assert!((20..40).contains(&left[0]) && left[1] == 60, "{left:?}");
+        }
+    }
+    assert_eq!(server.answer(&["EXISTS", &bucket("check_paths")]), ["0"], "no bucket is made by a look");
+    server.kill();
+    assert_eq!(instances[1].left(tools).await, [60, 60], "as far as this instance knows");
+    assert_eq!(instances[1].calls("claim_work", 5).await, 5);
+    assert_eq!(instances[1].left(tools).await, [55, 60]);
 }
 
 #[tokio::test]
