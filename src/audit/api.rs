@@ -12,11 +12,12 @@ use poem::{
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
+    payload::Json,
     registry::{MetaMediaType, MetaResponses, Registry},
     types::Type,
 };
 
-use super::{Format, Outcome, ToolCall, ToolCallFilter, ToolCallId};
+use super::{Format, Outcome, ToolCall, ToolCallFilter, ToolCallId, Window, out::SummaryOut};
 use crate::{
     accounts::{Caller, KeyId, Principal, PrincipalId, scope},
     app::App,
@@ -106,6 +107,31 @@ impl AuditApi {
         let project = Some(project_id.0);
         let asked = Asked { project, filter, format: format.0.unwrap_or(accepted(request.headers())) };
         asked.answer(&app, &caller.principal, &Page::parse(limit.0, cursor.0.as_deref())?).await
+    }
+
+    /// Summarize tool calls about a project
+    ///
+    /// How many calls there were in the last while, how they ended, how long they took, and what is left in the token
+    /// buckets of who called, as far as this instance knows. At most the newest 10,000 calls of the window count;
+    /// percentiles are by the nearest rank. Calls that were refused count too, with the little time that they took.
+    #[oai(
+        path = "/projects/:project_id/tool-calls/summary",
+        method = "get",
+        operation_id = "summarize_tool_calls"
+    )]
+    async fn summarize_tool_calls(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: Caller<scope::AuditRead>,
+        /// The project.
+        project_id: Path<ProjectId>,
+        /// How many seconds to look back, 60 to 86400 (3600 if not given).
+        #[oai(name = "windowSeconds")]
+        window_seconds: Query<Option<u64>>,
+    ) -> Result<Json<SummaryOut>> {
+        let window = Window::parse(window_seconds.0)?;
+        let summary = super::summarize_tool_calls(&app, &caller.principal, project_id.0, window).await?;
+        Ok(Json(SummaryOut::new(window, summary)))
     }
 }
 

@@ -18,9 +18,11 @@
 
 mod api;
 mod chain;
+mod out;
 mod record;
 mod retention;
 mod store;
+mod summary;
 mod verify;
 mod writer;
 
@@ -34,6 +36,7 @@ pub use self::{
     api::AuditApi,
     record::CallRecord,
     retention::prune,
+    summary::{Bar, BucketLevel, ToolCallSummary, ToolNumbers, Window, summarize_tool_calls},
     verify::{Finding, Verified, verify},
 };
 use self::{

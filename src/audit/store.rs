@@ -15,10 +15,11 @@ use sea_orm::{
 use super::{
     Record, ToolCall, ToolCallFilter, ToolCallId,
     chain::{Head, Link, Register},
+    summary::Counted,
 };
 use crate::{
     accounts::{KeyId, PrincipalId},
-    clock::oldest_id_of,
+    clock::{Time, oldest_id_of},
     database::{Batch, DoorTx, TenantId, Tx},
     error::{Error, Result},
     projects::ProjectId,
@@ -298,6 +299,35 @@ pub(super) async fn list(
         .add_option(after.map(|after| Column::Id.lt(after.0)));
     let query = tx.find::<mcp_audit_log::Entity>().filter(narrow).order_by_desc(Column::Id).limit(limit);
     Ok(query.all(tx.conn()).await?.into_iter().map(|row| to_record(row).call).collect())
+}
+
+/// What counts of the newest calls about a project from a time on, at most `limit`, newest first.
+pub(super) async fn newest(tx: &Tx<'_>, project: ProjectId, since: Time, limit: u64) -> Result<Vec<Counted>> {
+    use mcp_audit_log::Column;
+    type Row = (String, String, i64, Uuid, String, Option<Uuid>, Option<String>);
+    let rows: Vec<Row> = tx
+        .find::<mcp_audit_log::Entity>()
+        .select_only()
+        .columns([Column::Tool, Column::Result, Column::DurationUs])
+        .columns([Column::ActorId, Column::ActorName, Column::KeyId, Column::Scope])
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::CalledAt.gte(since))
+        .filter(Column::Id.gte(oldest_id_of(since)))
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let counted = |(tool, result, duration_us, actor, actor_name, key, scope): Row| Counted {
+        tool,
+        result,
+        duration_us,
+        actor: PrincipalId(actor),
+        actor_name,
+        key: key.map(KeyId),
+        is_of_a_tool: scope.is_some(),
+    };
+    Ok(rows.into_iter().map(counted).collect())
 }
 
 fn to_bytes(writers: &[Uuid]) -> Vec<u8> {

@@ -8,7 +8,7 @@
 mod api;
 mod store;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -86,6 +86,17 @@ pub struct AnotherKey {
     pub projects: Option<Vec<ProjectId>>,
     /// From when on to refuse it.
     pub expires_at: Option<Time>,
+}
+
+/// The visible prefixes of some keys, revoked ones too: the names under which what is done with them is counted.
+///
+/// # Errors
+/// The database's.
+pub async fn prefixes(tx: &Tx<'_>, keys: Vec<KeyId>) -> Result<HashMap<KeyId, String>> {
+    match keys.is_empty() {
+        true => Ok(HashMap::new()),
+        false => store::prefixes(tx, keys).await,
+    }
 }
 
 /// Makes a key and its service account on somebody's authority.

@@ -1,5 +1,7 @@
 //! The rows of API keys.
 
+use std::collections::HashMap;
+
 use entity::{api_key, principal};
 use sea_orm::{
     ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
@@ -67,6 +69,18 @@ pub(super) async fn find(tx: &Tx<'_>, id: KeyId) -> Result<KeyRecord> {
         .one(tx.conn())
         .await?;
     to_key(key, owner.as_ref())
+}
+
+pub(super) async fn prefixes(tx: &Tx<'_>, keys: Vec<KeyId>) -> Result<HashMap<KeyId, String>> {
+    let rows: Vec<(Uuid, String)> = tx
+        .find::<api_key::Entity>()
+        .select_only()
+        .columns([api_key::Column::Id, api_key::Column::Prefix])
+        .filter(tx.one_of(api_key::Column::Id, keys.into_iter().map(|key| key.0)))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|(id, prefix)| (KeyId(id), prefix)).collect())
 }
 
 fn to_key(row: api_key::Model, owner: Option<&principal::Model>) -> Result<KeyRecord> {

@@ -2,6 +2,7 @@
 
 mod reading;
 mod retention;
+mod summary;
 mod tampering;
 mod writing;
 

@@ -80,7 +80,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 45] = [
+const LISTS: [&str; 46] = [
     "/agents",
     "/agents?status=running",
     "/artifacts",
@@ -125,6 +125,7 @@ const LISTS: [&str; 45] = [
     "/tool-calls?result=failure",
     "/tool-calls?from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
     "/tool-calls?format=csv",
+    "/tool-calls/summary",
     "",
 ];
 
