@@ -11,14 +11,14 @@ use poem_openapi::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{Event, Position, cursor::OpenStream, stream};
+use super::{Event, EventFilter, EventName, EventOrder, Position, cursor::OpenStream, stream};
 use crate::{
     accounts::{self, Access, Caller, Scope, StreamCaller, Ticket, scope},
     app::App,
     error::Result,
     projects::{self, ProjectId},
     rest::{Listed, Tag},
-    wire::{Page, Timestamp, example},
+    wire::{List, Page, Timestamp, example},
 };
 
 /// Routes of the event log.
@@ -28,8 +28,11 @@ pub struct EventsApi;
 impl EventsApi {
     /// List events
     ///
-    /// A project's log, oldest first. `after` takes the same event id as the stream does, so that a client can
-    /// read the log and follow it with one position.
+    /// A project's log, oldest first, or newest first with `order=desc`. `after` takes the same event id as the stream
+    /// does, so that a client can read the log and follow it with one position.
+    ///
+    /// With `name`, given once or several times, only events of these names; no more than 5,000 events are looked at
+    /// for one page, so that it may hold fewer rows than `limit`, or none, and still have a `nextCursor` to go on with.
     #[oai(path = "/projects/:project_id/events", method = "get", operation_id = "list_events")]
     async fn list_events(
         &self,
@@ -39,17 +42,22 @@ impl EventsApi {
         project_id: Path<ProjectId>,
         /// The id of an event, or a position; events behind it are listed. Without it the list begins at the first.
         after: Query<Option<String>>,
+        /// Which way to read (asc if not given).
+        order: Query<Option<EventOrder>>,
+        /// Only events of this name; give it several times for several.
+        name: Query<Option<Vec<EventName>>>,
         /// Rows at most, 1 to 200 (50 if not given).
         limit: Query<Option<u64>>,
-        /// `nextCursor` of the page before.
+        /// `nextCursor` of the page before, read the same way.
         cursor: Query<Option<String>>,
     ) -> Result<Listed<EventOut>> {
         let page = Page::<i64>::parse(limit.0, cursor.0.as_deref())?;
         let after = after.0.as_deref().map(str::parse::<Position>).transpose()?;
-        let after = page.after.map(Position::At).or(after);
-        let (events, _) =
-            super::events_after(&app, &caller.principal, project_id.0, after, page.limit + 1).await?;
-        Ok(Listed(page.cut(events, |event| event.id.position, EventOut::from)))
+        let order = order.0.unwrap_or(EventOrder::Asc);
+        let filter = EventFilter { after, names: name.0.unwrap_or_default(), order };
+        let (events, next) = super::list_events(&app, &caller.principal, project_id.0, filter, page).await?;
+        let next_cursor = next.map(|position| Page::<i64>::cursor(&position));
+        Ok(Listed(List { items: events.into_iter().map(EventOut::from).collect(), next_cursor }))
     }
 
     /// Follow events

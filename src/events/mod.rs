@@ -17,6 +17,7 @@ mod api;
 pub mod bus;
 mod cursor;
 mod follow;
+mod list;
 mod socket;
 mod store;
 mod stream;
@@ -34,6 +35,7 @@ pub use self::{
     api::{EventOut, EventsApi},
     cursor::{OpenStream, Streams},
     follow::Followers,
+    list::{EventFilter, EventOrder, list_events},
     tools::ListChanges,
     watch::{Moved, Watch},
 };

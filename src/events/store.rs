@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use entity::{event, event_head};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Condition, EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
 };
 
-use super::{Event, EventId, Head, LogId, NewEvent};
+use super::{Event, EventFilter, EventId, EventOrder, Head, LogId, NewEvent, list::Range};
 use crate::{
     clock::Time,
     database::{DoorTx, Tx},
@@ -86,6 +86,35 @@ pub(super) async fn events_after(
         .filter(event::Column::ProjectId.eq(project.0))
         .filter(event::Column::Position.gt(position))
         .order_by_asc(event::Column::Position)
+        .limit(limit)
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| to_event(row, log)).collect())
+}
+
+/// Up to `limit` events of a range that are meant, the way that they are to be read.
+pub(super) async fn events_between(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    log: LogId,
+    range: Range,
+    filter: &EventFilter,
+    limit: u64,
+) -> Result<Vec<Event>> {
+    use event::Column;
+    let names = filter.names.iter().map(|name| name.as_str());
+    let of_name = (!filter.names.is_empty()).then(|| Column::Name.is_in(names));
+    let order = match filter.order {
+        EventOrder::Asc => Order::Asc,
+        EventOrder::Desc => Order::Desc,
+    };
+    let rows = tx
+        .find::<event::Entity>()
+        .filter(Column::ProjectId.eq(project.0))
+        .filter(Column::Position.gt(range.after))
+        .filter(Column::Position.lt(range.before))
+        .filter(Condition::all().add_option(of_name))
+        .order_by(Column::Position, order)
         .limit(limit)
         .all(tx.conn())
         .await?;

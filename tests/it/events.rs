@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::ConnectionTrait as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use trackside::samples::Repository;
 
@@ -15,6 +15,20 @@ async fn deliver(project: &Project, from: usize, count: usize) {
     let ping = Repository::new("acme/rocket", dawn()).ping();
     for index in from..from + count {
         project.deliver(&format!("d-{index}"), &ping).await.expect(202);
+    }
+}
+
+/// The rows of each page of a list.
+async fn pages(project: &Project, query: &str) -> Vec<Vec<Value>> {
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = project.path(&format!("/events?{query}{cursor}"));
+        let page = project.client.get(&path).await.expect(200).json;
+        pages.push(page["items"].as_array().unwrap().clone());
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
     }
 }
 
@@ -45,6 +59,71 @@ async fn the_list_takes_the_same_position_as_the_stream() {
         let path = project.path(&format!("/events?after={bad}"));
         project.client.get(&path).await.refused(400, "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn a_log_is_read_either_way_page_by_page() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    deliver(&project, 0, 7).await;
+    let events = project.events().await;
+    let newest_first: Vec<_> = events.iter().rev().cloned().collect();
+    assert_eq!(pages(&project, "limit=3&order=asc").await.concat(), events);
+    let back = pages(&project, "limit=3&order=DESC").await;
+    assert_eq!((back.iter().map(Vec::len).collect::<Vec<_>>(), back.concat()), (vec![3, 3, 1], newest_first));
+    let since = text(&events[4]["id"]);
+    let back = pages(&project, &format!("limit=1&order=desc&after={since}")).await;
+    assert_eq!(back.concat(), [events[6].clone(), events[5].clone()], "no further back than that");
+    assert_eq!(pages(&project, "order=desc&after=7").await.concat(), [] as [Value; 0]);
+    for bad in ["order=sideways", "order=desc&after=8", "name=coffee", "name=push&name=coffee"] {
+        project.client.get(&project.path(&format!("/events?{bad}"))).await.refused(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_narrowed_to_events_of_some_names() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    deliver(&project, 0, 3).await;
+    project.settled().await;
+    project.client.patch(&project.path(""), json!({"name": "Second"})).await.expect(200);
+    deliver(&project, 3, 2).await;
+    let events = project.events().await;
+    let of = |names: &[&str]| {
+        let named = events.iter().filter(|event| names.iter().any(|name| event["event"] == *name));
+        named.cloned().collect::<Vec<_>>()
+    };
+    let changed = pages(&project, "name=project_changed").await.concat();
+    assert_eq!((changed.len(), &changed), (1, &of(&["project_changed"])));
+    let both = "name=project_changed&name=Delivery_Received&limit=2";
+    assert_eq!(pages(&project, both).await.concat(), of(&["project_changed", "delivery_received"]));
+    let mut back = pages(&project, &format!("{both}&order=desc")).await.concat();
+    back.reverse();
+    assert_eq!(back, of(&["project_changed", "delivery_received"]));
+    assert_eq!(pages(&project, "name=run_started").await.concat(), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_rare_in_a_long_log_is_found_over_several_pages() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    deliver(&project, 0, 1).await;
+    let rare = project.events().await;
+    let database = server.database().await;
+    database
+        .execute_unprepared(
+            "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) \
+             INSERT INTO event (project_id, position, tenant_id, name, payload, created_at) \
+             SELECT project_id, position + i, tenant_id, 'push', '{}', '2026-01-01T00:00:00+00:00' \
+             FROM event_head, n; UPDATE event_head SET position = position + 6000; COMMIT",
+        )
+        .await
+        .unwrap();
+    let none = Vec::new();
+    let forth = pages(&project, "name=delivery_received").await;
+    assert_eq!(forth, [rare.clone(), none.clone()], "a page leads on where it stopped to look");
+    let back = pages(&project, "name=delivery_received&order=desc").await;
+    assert_eq!(back, [none, rare]);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 46] = [
+const LISTS: [&str; 48] = [
     "/agents",
     "/agents?status=running",
     "/artifacts",
@@ -106,6 +106,8 @@ const LISTS: [&str; 46] = [
     "/deliveries/rejected",
     "/events",
     "/events?after=0",
+    "/events?order=desc",
+    "/events?order=desc&name=push",
     "/runs",
     "/status",
     "/runs?status=failed",
