@@ -11,7 +11,7 @@ use poem_openapi::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Activity, ActivityOutcome, Agent, AgentStatus, EvidenceKind, Report};
+use super::{Activity, ActivityOutcome, Agent, AgentStatus, EvidenceKind, Report, Span};
 use crate::{
     accounts::{Caller, PrincipalId, PrincipalKind, Role, scope},
     app::App,
@@ -53,7 +53,7 @@ impl AgentsApi {
     /// Show an agent
     ///
     /// What somebody is at in a project, and the last 100 things that they did there, newest first. The same thing done
-    /// several times in a row is one, with how often, when first and when last.
+    /// several times in a row is one, with how often, when first and when last. `since` and `until` narrow what they did.
     #[oai(path = "/projects/:project_id/agents/:principal_id", method = "get", operation_id = "get_agent")]
     async fn get_agent(
         &self,
@@ -63,9 +63,14 @@ impl AgentsApi {
         project_id: Path<ProjectId>,
         /// Who it is.
         principal_id: Path<PrincipalId>,
+        /// Only what they were at at this time or later.
+        since: Query<Option<Timestamp>>,
+        /// Only what they were at before this time.
+        until: Query<Option<Timestamp>>,
     ) -> Result<Json<AgentDetailsOut>> {
+        let span = Span { since: since.0.map(|since| since.0), until: until.0.map(|until| until.0) };
         let (agent, activities) =
-            super::get_agent(&app, &caller.principal, project_id.0, principal_id.0).await?;
+            super::get_agent(&app, &caller.principal, project_id.0, principal_id.0, span).await?;
         let activities = activities.into_iter().map(ActivityOut::from).collect();
         Ok(Json(AgentDetailsOut { agent: agent.into(), activities }))
     }
@@ -151,7 +156,7 @@ struct SeenOut {
 struct AgentDetailsOut {
     #[oai(flatten)]
     agent: AgentOut,
-    /// The last 100 things that they did, newest first.
+    /// The last 100 things that they did, newest first, within the time that was asked for.
     activities: Vec<ActivityOut>,
 }
 

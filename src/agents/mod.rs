@@ -45,6 +45,7 @@ use crate::{
     accounts::{Principal, PrincipalId, PrincipalRecord, members},
     app::App,
     artifacts::{self, ArtifactId},
+    clock::Time,
     database::Tx,
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
@@ -119,6 +120,15 @@ pub struct Report {
     pub artifact: Option<Option<ArtifactId>>,
 }
 
+/// A span of time; an end that is none is open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// From this time on.
+    pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
+}
+
 /// A page of those who gave evidence in a project, and one more if there are more: those that stand so, or all.
 ///
 /// # Errors
@@ -147,7 +157,7 @@ pub async fn list_agents(
         .await
 }
 
-/// Somebody who gave evidence in a project, and what they did last, newest first.
+/// Somebody who gave evidence in a project, and what they did last, newest first: what they were at within a span of time.
 ///
 /// # Errors
 /// `not_found` for a project out of reach, and for who gave no evidence there.
@@ -156,13 +166,14 @@ pub async fn get_agent(
     principal: &Principal,
     project: ProjectId,
     id: PrincipalId,
+    span: Span,
 ) -> Result<(Agent, Vec<Activity>)> {
     projects::reach(app, principal, project).await?;
     app.database
         .read(principal.tenant, move |tx| {
             Box::pin(async move {
                 let agent = find(tx, project, id).await?;
-                Ok((agent, store::activities(tx, project, id).await?))
+                Ok((agent, store::activities(tx, project, id, span).await?))
             })
         })
         .await

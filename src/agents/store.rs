@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use entity::{agent, agent_activity};
 use sea_orm::{
     ActiveValue::Set,
-    EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Condition, EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::*,
     sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict, Query},
 };
 
-use super::{ACTIVITIES, Activity, AgentStatus, Evidence, EvidenceKind, Presence};
+use super::{ACTIVITIES, Activity, AgentStatus, Evidence, EvidenceKind, Presence, Span};
 use crate::{
     accounts::PrincipalId,
     artifacts::ArtifactId,
@@ -185,9 +185,18 @@ pub(super) async fn hold_silent(
     rows.into_iter().map(to_presence).collect()
 }
 
-/// What somebody did last, newest first.
-pub(super) async fn activities(tx: &Tx<'_>, project: ProjectId, id: PrincipalId) -> Result<Vec<Activity>> {
-    let rows = newest(tx, project, id).limit(ACTIVITIES).all(tx.conn()).await?;
+/// What somebody did last, newest first, as far as it reaches into a span of time. No more is kept of them than a few rows.
+pub(super) async fn activities(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    id: PrincipalId,
+    Span { since, until }: Span,
+) -> Result<Vec<Activity>> {
+    use agent_activity::Column;
+    let within = Condition::all()
+        .add_option(since.map(|since| Column::LastAt.gte(since)))
+        .add_option(until.map(|until| Column::FirstAt.lt(until)));
+    let rows = newest(tx, project, id).filter(within).limit(ACTIVITIES).all(tx.conn()).await?;
     rows.into_iter().map(to_activity).collect()
 }
 

@@ -31,6 +31,7 @@ impl RunsApi {
     ///
     /// Executions of CI pipelines and what agents run, newest first.
     #[oai(path = "/projects/:project_id/runs", method = "get", operation_id = "list_runs")]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     async fn list_runs(
         &self,
         app: Data<&Arc<App>>,
@@ -48,6 +49,10 @@ impl RunsApi {
         /// Only runs of this principal.
         #[oai(name = "principalId")]
         principal_id: Query<Option<PrincipalId>>,
+        /// Only runs that were heard of first at this time or later, to the millisecond.
+        since: Query<Option<Timestamp>>,
+        /// Only runs that were heard of first before this time, to the millisecond.
+        until: Query<Option<Timestamp>>,
         /// Rows at most, 1 to 200 (50 if not given).
         limit: Query<Option<u64>>,
         /// `nextCursor` of the page before.
@@ -55,7 +60,8 @@ impl RunsApi {
     ) -> Result<Listed<RunOut>> {
         let page = Page::parse(limit.0, cursor.0.as_deref())?;
         let (commit, branch, by) = (commit.0, branch.0, principal_id.0);
-        let filter = RunFilter { status: status.0, kind: kind.0, commit, branch, by };
+        let (since, until) = (since.0.map(|since| since.0), until.0.map(|until| until.0));
+        let filter = RunFilter { status: status.0, kind: kind.0, commit, branch, by, since, until };
         let found = super::list_runs(&app, &caller.principal, project_id.0, filter, page.clone()).await?;
         Ok(Listed(page.cut(found.rows, |row| row.id, RunOut::from)))
     }

@@ -334,6 +334,10 @@ pub struct RunFilter {
     pub branch: Option<String>,
     /// Those of this principal.
     pub by: Option<PrincipalId>,
+    /// Those that were heard of first at this time or later.
+    pub since: Option<Time>,
+    /// Those that were heard of first before this time.
+    pub until: Option<Time>,
 }
 
 /// A page of a project's runs, newest first, and one more if there are more.

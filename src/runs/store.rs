@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     accounts::PrincipalId,
-    clock::Time,
+    clock::{Time, oldest_id_of},
     database::{DoorTx, TenantId, Tx},
     error::{Error, Result},
     projects::ProjectId,
@@ -160,6 +160,13 @@ fn from(tx: &Tx<'_>, project: ProjectId, filter: &RunFilter, page: &Page<RunId>)
     }
     if let Some(by) = filter.by {
         query = query.filter(run::Column::PrincipalId.eq(by.0));
+    }
+    // A run gets its id when it is heard of first, so the list's own index does.
+    if let Some(since) = filter.since {
+        query = query.filter(run::Column::Id.gte(oldest_id_of(since)));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(run::Column::Id.lt(oldest_id_of(until)));
     }
     query
 }

@@ -79,7 +79,7 @@ impl Tool for ListRuns {
         let fields = Fields::choose(&FIELDS, FEW, asked.fields)?;
         let project = asked.project_id;
         let ListRunsArguments { status, kind, commit, branch, principal_id: by, .. } = asked;
-        let filter = RunFilter { status, kind, commit, branch, by };
+        let filter = RunFilter { status, kind, commit, branch, by, ..RunFilter::default() };
         let now = app.clock.now();
         let found = list_runs(&app, &principal, project, filter, page.clone()).await?;
         let (runs, more) = More::behind(&page, found, |run| run.id);

@@ -116,6 +116,28 @@ async fn whoever_calls_a_tool_is_running_and_idle_half_a_minute_later() {
 }
 
 #[tokio::test]
+async fn what_somebody_did_is_narrowed_to_a_span_of_time() {
+    let server = server().await;
+    let project = server.project().await;
+    let worker = Worker::new(&server, &project, "worker").await;
+    for status in ["running", "blocked", "completed"] {
+        worker.reports(json!({"status": status})).await;
+        server.advance(60);
+    }
+    let path = project.path(&format!("/agents/{}", worker.id));
+    let did = async |query: &str| {
+        let shown = project.client.get(&format!("{path}{query}")).await.expect(200).json;
+        let activities = shown["activities"].as_array().unwrap();
+        activities.iter().map(|activity| text(&activity["what"])).collect::<Vec<_>>()
+    };
+    assert_eq!(did("").await, ["completed", "blocked", "running"]);
+    assert_eq!(did("?since=2026-01-01T06:01:00Z").await, ["completed", "blocked"]);
+    assert_eq!(did("?until=2026-01-01T06:01:00Z").await, ["running"]);
+    assert_eq!(did("?since=2026-01-01T06:00:30Z&until=2026-01-01T06:01:30Z").await, ["blocked"]);
+    project.client.get(&format!("{path}?until=soon")).await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
 async fn only_calls_that_were_let_in_show_who_is_at_work() {
     let server = server().await;
     let project = server.project().await;

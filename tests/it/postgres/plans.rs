@@ -80,7 +80,7 @@ const FURNISH: &str = "
     ANALYZE";
 
 /// Lists with what they may be narrowed by, of a project and of the tenant.
-const LISTS: [&str; 48] = [
+const LISTS: [&str; 49] = [
     "/agents",
     "/agents?status=running",
     "/artifacts",
@@ -113,6 +113,7 @@ const LISTS: [&str; 48] = [
     "/runs?status=failed",
     "/runs?commit=c",
     "/runs?branch=main",
+    "/runs?since=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
     "/runs?kind=agent",
     "/runs?principalId=01890000-0000-7000-8000-000000000000",
     "/work-items",

@@ -116,6 +116,26 @@ async fn runs_of_agents_are_listed_beside_those_of_ci_and_told_apart() {
 }
 
 #[tokio::test]
+async fn runs_are_narrowed_to_those_that_were_heard_of_within_a_span_of_time() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let ada = agent(&server, &project, "ada").await;
+    for name in ["first", "second", "third"] {
+        begin(&ada, &project, json!({"name": name})).await;
+        server.advance(60);
+    }
+    let names = async |query: &str| {
+        let rows = project.all(&format!("/runs?{query}")).await;
+        rows.iter().map(|row| text(&row["name"])).collect::<Vec<_>>()
+    };
+    assert_eq!(names("since=2026-01-01T06:01:00Z").await, ["third", "second"]);
+    assert_eq!(names("until=2026-01-01T06:01:00Z").await, ["first"]);
+    assert_eq!(names("since=2026-01-01T06:00:30Z&until=2026-01-01T06:01:30Z").await, ["second"]);
+    assert_eq!(names("since=2026-01-01T06:02:00Z&until=2026-01-01T06:02:00Z").await, [""; 0]);
+    project.client.get(&project.path("/runs?since=yesterday")).await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
 async fn an_ended_run_stays_as_it_is() {
     let server = Server::start().await;
     let project = server.project().await;
