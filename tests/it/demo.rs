@@ -56,8 +56,8 @@ async fn demo_data_show_what_agents_do_and_what_comes_in_their_way() {
     project.comes_to("the release", |event| event["event"] == "release_published").await;
     let resolved = project.all("/conflicts?resolved=resolved").await;
     assert!(resolved.iter().any(|conflict| conflict["kind"] == "reservation_violated"), "{resolved:?}");
-    let gates = project.all("/gates").await;
-    let reviewed = |gate: &&Value| gate["name"] == "review" && gate["status"] == "passed";
+    let gates = project.told("gate_evaluated").await;
+    let reviewed = |gate: &&Value| gate["name"] == "review" && gate["to"] == "passed";
     assert_eq!(gates.iter().filter(reviewed).count(), 2, "{gates:?}");
     let calls = project.all("/tool-calls").await;
     for result in ["success", "failure", "unauthorized", "rate_limited"] {

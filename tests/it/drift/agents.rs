@@ -56,8 +56,8 @@ async fn an_agent_learns_in_its_next_call_that_what_it_builds_on_has_changed_and
     assert_eq!(listed["quoted"]["parts"], json!(["conflicts"]));
     let row = &listed["conflicts"][0];
     let expected = json!({
-        "conflictId": row["conflictId"], "severity": "warning", "artifactPath": SIGN_IN, "dependencyPath": "docs/prd.md",
-        "wantedVersion": "v1", "foundVersion": "v2"
+        "conflictId": row["conflictId"], "kind": "version_mismatch", "severity": "warning",
+        "artifactPath": SIGN_IN, "dependencyPath": "docs/prd.md", "wantedVersion": "v1", "foundVersion": "v2"
     });
     assert_eq!(*row, expected);
     let narrowed = json!({"projectId": project.id, "kind": "dependency_broken", "fields": ["message"]});
