@@ -1,4 +1,5 @@
 /** The parts that every view shares. */
+export { useAddress, type Address } from './address';
 export { Badge, Status, count, words, type Tone } from './Badge';
 export { CopyBox, CopyButton } from './Copy';
 export { DataTable, type Column } from './DataTable';
@@ -6,7 +7,9 @@ export { Dialog } from './Dialog';
 export { Field, Form, typed } from './Form';
 export { Menu, type MenuItem } from './Menu';
 export { Meter } from './Meter';
+export { NewestList } from './NewestList';
 export { EmptyState, Loading, NoPermission, ProblemNote, Shown } from './notes';
+export { Since, beginOf } from './Since';
 export { Time, ago, dayOf, duration, moment, timeOfDay, utc } from './Time';
 export { Toasts, toast } from './Toasts';
 export { ViewHead } from './ViewHead';
