@@ -14,3 +14,4 @@ export { Time, ago, dayOf, duration, moment, timeOfDay, utc } from './Time';
 export { Toasts, toast } from './Toasts';
 export { ViewHead } from './ViewHead';
 export { VirtualList } from './VirtualList';
+export { When } from './When';

@@ -134,9 +134,12 @@ function Outcome({ of: { status, attempts, lastError } }: { of: DeliveryDetail }
   );
 }
 
-/** The events that it caused; that it was received is known. */
+/** Events that tell of the delivery itself, which is shown already. */
+const OF_ITSELF = ['delivery_received', 'delivery_failed'];
+
+/** The events that it caused. */
 function Caused({ detail }: { detail: DeliveryDetail }) {
-  const events = detail.events.filter(({ event }) => event !== 'delivery_received');
+  const events = detail.events.filter(({ event }) => !OF_ITSELF.includes(event));
   return (
     <div class="deliveries-part">
       <h3>What it caused</h3>

@@ -7,7 +7,7 @@ import { usePoll } from '../../api/poll';
 import type { Project } from '../../api/projects';
 import { may } from '../../api/scopes';
 import { useLive } from '../../live/useLive';
-import { EmptyState, Loading, NewestList, ProblemNote, Since, Status, Time, beginOf, count, useAddress, words } from '../../parts';
+import { EmptyState, Loading, NewestList, ProblemNote, Since, Status, When, beginOf, count, useAddress, words } from '../../parts';
 import { Detail } from './Detail';
 import { ReplayMany } from './Replay';
 import { hostName, size } from './hosts';
@@ -83,7 +83,7 @@ export function Received({ project }: { project: Project }) {
           )}
           {!rows.isLoading && !rows.problem && rows.items.length === 0 && (isFiltered ? (
             <EmptyState icon={Inbox} title="No delivery fits" deed={<button type="button" class="button" onClick={clear}>Show all</button>}>
-              {status === 'failed' ? 'Nothing failed: all that came was understood.' : 'Others may; the filters above leave them out.'}
+              {status === 'failed' && !event && !since ? 'Nothing failed: all that came was understood.' : 'Others may; the filters above leave them out.'}
             </EmptyState>
           ) : (
             <EmptyState icon={Inbox} title="Nothing was delivered yet">
@@ -99,7 +99,7 @@ export function Received({ project }: { project: Project }) {
         </section>
         {openId ? (
           <Detail key={openId} project={project} id={openId} back={to({ delivery: undefined })} onClose={close} onKnown={settle} />
-        ) : (
+        ) : rows.items.length > 0 && (
           <div class="deliveries-none sheet">
             <EmptyState icon={MousePointerClick} title="Choose a delivery">Its headers, its body, what it caused, and the way to replay it.</EmptyState>
           </div>
@@ -154,7 +154,7 @@ function Row({ row, href, isOpen }: RowProps) {
         <strong>{words(row.eventType) || 'unnamed event'}</strong>
         <span class="faint"> from {hostName(row.source)}</span>
       </span>
-      <span class="deliveries-when faint small number"><Time at={row.receivedAt} /></span>
+      <span class="deliveries-when faint small number"><When at={row.receivedAt} /></span>
       <span class="deliveries-id faint small cut">
         {row.lastError ? <span class="deliveries-error">{row.lastError}</span> : <code>{row.deliveryId}</code>}
       </span>

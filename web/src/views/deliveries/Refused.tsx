@@ -59,7 +59,7 @@ function Card({ project, cause }: { project: Project; cause: Cause }) {
         <Badge tone="bad">{hostName(source)} · {count(refusals.length, 'time')}</Badge>
         {newest && <span class="faint small">last <Time at={newest.receivedAt} /></span>}
       </header>
-      <p>{advice.what}</p>
+      <p class="refused-what">{advice.what}</p>
       {advice.steps.length > 0 && (
         <div class="refused-do">
           <h3>What to do</h3>

@@ -34,7 +34,7 @@ export function ReplayOne({ project, delivery, onClose, onDone }: OneProps) {
   };
   const host = hostName(delivery.source);
   return (
-    <Dialog title="Replay this delivery?" onClose={onClose}>
+    <Dialog title={isGone(replay.problem) ? 'It cannot be replayed' : 'Replay this delivery?'} onClose={onClose}>
       {isGone(replay.problem) ? <Gone host={host} onClose={onClose} /> : (
         <Form deed="Replay" problem={replay.problem} isRunning={replay.isRunning} onSubmit={() => void submit()} onCancel={onClose}>
           <p>

@@ -4,6 +4,9 @@ import type { Project } from '../../api/projects';
 
 export type Source = Schema<'Source'>;
 
+/** Sites that one host alone runs. */
+const SITES: Record<string, Source> = { 'github.com': 'github', 'gitlab.com': 'gitlab', 'bitbucket.org': 'bitbucket', 'codeberg.org': 'forgejo' };
+
 const HOSTS: Record<Source, { name: string; hooks: string }> = {
   github: { name: 'GitHub', hooks: '/settings/hooks' },
   gitlab: { name: 'GitLab', hooks: '/-/hooks' },
@@ -16,9 +19,10 @@ export const hostName = (source: Source): string => HOSTS[source]?.name ?? sourc
 
 /** The page of the host at which the project's webhook is set up; unknown for a repository that is not on the web. */
 export function hooksPage({ repoUrl }: Project, source: Source): string | undefined {
-  const isOnWeb = /^https?:\/\/[^/@]+\/./i.test(repoUrl);
+  const site = /^https?:\/\/([^/@]+)\/./i.exec(repoUrl)?.[1]?.toLowerCase();
   const path = HOSTS[source]?.hooks;
-  return isOnWeb && path ? repoUrl.replace(/\/$/, '').replace(/\.git$/, '') + path : undefined;
+  // What was posted to the address for another host has nothing to do with this page.
+  return site && path && (SITES[site] ?? source) === source ? repoUrl.replace(/\/$/, '').replace(/\.git$/, '') + path : undefined;
 }
 
 /** Bytes as people say them. */

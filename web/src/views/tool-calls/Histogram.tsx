@@ -39,7 +39,7 @@ export function Histogram({ of }: { of: readonly Span[] }) {
   return (
     <>
       <p class="faint small tool-calls-read" aria-hidden="true">
-        {at ? <><strong>{at.label}</strong>: {count(at.calls, 'call')}</> : 'Calls by time; each bar takes about twice as long as the one before'}
+        {at ? <><strong>{at.label}</strong>: {count(at.calls, 'call')}</> : 'Number of calls, by the time they took at most'}
       </p>
       <div class="tool-calls-plot" ref={frame} role="img" aria-label={told(of)} />
       <details class="tool-calls-alternative">

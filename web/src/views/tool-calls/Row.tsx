@@ -1,7 +1,7 @@
 /** One call: a line that opens to everything that was recorded of it. */
 import { useId } from 'preact/hooks';
 import { Bot, ChevronRight, User } from 'lucide-preact';
-import { CopyButton, Status, Time, words } from '../../parts';
+import { CopyButton, Status, Time, When, words } from '../../parts';
 import { latency, type ToolCall } from './figures';
 
 interface RowProps {
@@ -12,6 +12,8 @@ interface RowProps {
 
 export function Row({ call, isOpen, toggle }: RowProps) {
   const id = useId();
+  // A refusal that its result tells already is not told twice.
+  const error = call.error !== call.result ? call.error : undefined;
   const Icon = call.actorKind === 'user' ? User : Bot;
   return (
     <div class="call" data-open={isOpen}>
@@ -24,8 +26,8 @@ export function Row({ call, isOpen, toggle }: RowProps) {
           {call.actorName}
         </span>
         <span class="call-took number">{latency(call.durationUs)}</span>
-        <span class="call-when faint small number"><Time at={call.calledAt} /></span>
-        {call.error && !isOpen && <span class="call-error small cut">{words(call.error)}</span>}
+        <span class="call-when faint small number"><When at={call.calledAt} /></span>
+        {error && !isOpen && <span class="call-error small cut">{words(error)}</span>}
       </button>
       {isOpen && <Details id={id} call={call} />}
     </div>
