@@ -120,14 +120,14 @@ const isForm = ({ headers }: DeliveryDetail): boolean =>
   headers.some(({ name, value }) => name === 'content-type' && value.startsWith('application/x-www-form-urlencoded'));
 
 /** What became of it, in a sentence. */
-function Outcome({ of: { status, attempts, lastError } }: { of: DeliveryDetail }) {
+function Outcome({ of: { status, attempts, lastError, body } }: { of: DeliveryDetail }) {
   if (status === 'processed') return null;
   const tries = attempts > 0 ? ` after ${count(attempts, 'try', 'tries')}` : '';
   return (
     <div class="deliveries-outcome" data-tone={status === 'failed' ? 'bad' : 'plain'} role="status">
       <p>
         <strong>{status === 'failed' ? `It was given up${tries}.` : attempts > 0 ? `It is tried again${tries}.` : 'It waits to be processed.'}</strong>
-        {status === 'failed' && ' What it tells is missing. Once the cause is gone, replay it.'}
+        {status === 'failed' && ` What it tells is missing.${body == null ? '' : ' Once the cause is gone, replay it.'}`}
       </p>
       {lastError && <p class="deliveries-why">{sentence(lastError)}</p>}
     </div>

@@ -43,6 +43,8 @@ export function Received({ project }: { project: Project }) {
 
   const events = useSeen(rows.items);
   const isFiltered = Boolean(status || event || since);
+  // With nothing to choose from there is nothing to stand beside it, and nothing to filter.
+  const isBare = !openId && !rows.isLoading && rows.items.length === 0;
   const clear = () => go({ status: undefined, event: undefined, since: undefined });
   const close = () => {
     const row = openId && document.querySelector<HTMLElement>(`[data-delivery="${CSS.escape(openId)}"]`);
@@ -55,7 +57,7 @@ export function Received({ project }: { project: Project }) {
 
   return (
     <>
-      <div class="deliveries-filters" role="search" aria-label="Filter deliveries">
+      {(!isBare || isFiltered) && <div class="deliveries-filters" role="search" aria-label="Filter deliveries">
         <div class="chips" role="group" aria-label="Status">
           <button type="button" class="chip" aria-pressed={!status} onClick={() => go({ status: undefined })}>All</button>
           {STATUSES.map((one) => (
@@ -70,8 +72,8 @@ export function Received({ project }: { project: Project }) {
             Replay all of these…
           </button>
         )}
-      </div>
-      <div class="deliveries-two">
+      </div>}
+      <div class="deliveries-two" data-bare={isBare}>
         <section class="deliveries-left" aria-label="Received deliveries">
           {rows.problem && <ProblemNote problem={rows.problem} retry={() => void rows.refresh()} />}
           {rows.isLoading && <Loading what="Reading the deliveries" />}

@@ -64,7 +64,8 @@ export function ReplayMany({ project, what, since, onClose, onDone }: ManyProps)
     const answer = await replay.run();
     if (!answer) return;
     const gone = answer.gone > 0 ? ` The ${answer.gone === 1 ? 'body of 1 is' : `bodies of ${answer.gone} are`} not kept any longer.` : '';
-    toast(`${count(answer.enqueued, 'delivery', 'deliveries')} will be processed again.${gone}`, answer.enqueued === 0 ? 'bad' : 'good');
+    const done = answer.enqueued === 0 ? 'Nothing is processed again.' : `${count(answer.enqueued, 'delivery', 'deliveries')} will be processed again.`;
+    toast(`${done}${gone}`, answer.enqueued === 0 ? 'bad' : 'good');
     onDone();
     onClose();
   };

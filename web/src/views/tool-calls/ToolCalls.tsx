@@ -41,7 +41,7 @@ export default function ToolCalls({ project }: ViewProps) {
   const summary = useResource(`tool-calls-summary/${project.id}`, (signal) => readSummary(project.id, signal));
   usePoll(EVERY_MS, async () => {
     await Promise.all([calls.refresh(), summary.value !== null && summary.refresh()]);
-  });
+  }, !calls.problem?.isForbidden);
 
   const { actors, tools } = useSeen(calls.items, summary.value?.byTool.map((one) => one.tool));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -52,22 +52,25 @@ export default function ToolCalls({ project }: ViewProps) {
   };
   const isFiltered = Boolean(actor || tool || result || since);
   const isEmpty = !calls.isLoading && !calls.problem && calls.items.length === 0;
-  const show = query['show'] === 'figures' ? 'figures' : 'calls';
+  const hasFigures = calls.items.length > 0 || Boolean(summary.value?.calls);
+  // With nothing called there is nothing to filter, to export or to count.
+  const isBare = !isFiltered && !calls.isLoading && calls.items.length === 0 && !hasFigures;
+  const show = hasFigures && query['show'] === 'figures' ? 'figures' : 'calls';
   return (
     <div class="tool-calls" data-show={show}>
       <ViewHead title="Tool calls" about="Every call that an agent made for this project, with its outcome and how long it took.">
-        <a class="button" href={csvOf(project.id, asked)} download="tool-calls.csv" title="All calls that fit the filters">
+        {!isBare && <a class="button" href={csvOf(project.id, asked)} download="tool-calls.csv" title="All calls that fit the filters">
           <Download size={16} aria-hidden="true" />
           Export CSV
-        </a>
+        </a>}
       </ViewHead>
-      <nav class="tool-calls-parts" aria-label="Parts of this view">
+      {hasFigures && <nav class="tool-calls-parts" aria-label="Parts of this view">
         <a href={to({ show: undefined })} aria-current={show === 'calls' ? 'page' : undefined}>Calls</a>
         <a href={to({ show: 'figures' })} aria-current={show === 'figures' ? 'page' : undefined}>Figures</a>
-      </nav>
-      <div class="tool-calls-two">
+      </nav>}
+      <div class="tool-calls-two" data-bare={!hasFigures}>
         <section class="tool-calls-left" aria-label="Calls">
-          <div class="tool-calls-filters" role="search" aria-label="Filter calls">
+          {!isBare && <div class="tool-calls-filters" role="search" aria-label="Filter calls">
             <div class="chips" role="group" aria-label="Result">
               <button type="button" class="chip" aria-pressed={!result} onClick={() => go({ result: undefined })}>All</button>
               {OUTCOMES.map((one) => (
@@ -77,7 +80,7 @@ export default function ToolCalls({ project }: ViewProps) {
             <Choice label="Who" every="Everybody" value={actor} of={actors} onChange={(next) => go({ actor: next })} />
             <Choice label="Tool" every="Every tool" value={tool} of={tools} onChange={(next) => go({ tool: next })} />
             <Since value={since} onChange={(next) => go({ since: next })} />
-          </div>
+          </div>}
           {calls.problem && <ProblemNote problem={calls.problem} retry={() => void calls.refresh()} />}
           {calls.isLoading && <Loading what="Reading the calls" />}
           {calls.items.length > 0 && (
@@ -102,9 +105,9 @@ export default function ToolCalls({ project }: ViewProps) {
             </p>
           )}
         </section>
-        {!isEmpty || summary.value?.calls ? (
+        {hasFigures && (
           <Figures calls={calls.items} hasMore={calls.hasMore} isFiltered={isFiltered} summary={summary.value} onTool={(next) => go({ tool: next, show: undefined })} />
-        ) : null}
+        )}
       </div>
     </div>
   );
