@@ -6,6 +6,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { CopyButton, count } from '../../parts';
 import { Exact, entriesOf, isBranch, parse, shape, type Json } from './json';
 import { size } from './hosts';
+import './body.css';
 
 /** Entries of a branch, and characters of a text, that are shown before one asks for more. */
 const ENTRIES = 100;

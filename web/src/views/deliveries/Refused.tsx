@@ -7,6 +7,7 @@ import type { Resource } from '../../api/resource';
 import { Badge, DataTable, EmptyState, Shown, Time, count, words, type Column } from '../../parts';
 import { causes, type Cause, type Refusal } from './advice';
 import { hooksPage, hostName, size } from './hosts';
+import './refused.css';
 
 /** What the service keeps of a project. */
 const KEPT = 100;
