@@ -41,6 +41,9 @@ const Projects = lazy(() => import('./views/projects/Projects'));
 export const siteViews: SiteView[] = [
   { path: '/', component: Projects },
   { path: '/projects', component: Projects },
+  { path: '/connect/agent', component: lazy(() => import('./views/connect/Agent')) },
+  { path: '/connect/repository', component: lazy(() => import('./views/connect/Repository')) },
+  { path: '/settings/:page?', component: lazy(() => import('./views/settings/Settings')) },
 ];
 
 export const pathOf = (projectId: string, view: ProjectView): string => `/projects/${projectId}/${view.path}`;

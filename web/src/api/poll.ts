@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 
 /** Runs `read` every `everyMs` while the page is seen and `isOn`, and at once when it is seen again. */
-export function usePoll(everyMs: number, read: () => Promise<void> | void, isOn = true): void {
+export function usePoll(read: () => Promise<void> | void, everyMs: number, isOn = true): void {
   const reader = useRef(read);
   reader.current = read;
   useEffect(() => {

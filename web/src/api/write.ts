@@ -41,3 +41,14 @@ export const idempotencyKey = (): string => {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 };
+
+/** The `Idempotency-Key` of a wish: the same words, sent again over a bad line, are the same wish. */
+export function useWishes(): (wish: unknown) => string {
+  const keys = useRef(new Map<string, string>());
+  return useCallback((wish: unknown) => {
+    const words = JSON.stringify(wish);
+    const key = keys.current.get(words) ?? idempotencyKey();
+    keys.current.set(words, key);
+    return key;
+  }, []);
+}

@@ -64,9 +64,11 @@ interface FieldProps {
   autoFocus?: boolean;
   /** In place of a text: what may be chosen. */
   options?: { value: string; label: string }[];
+  /** What may be typed, among anything else. */
+  suggestions?: readonly string[];
 }
 
-export function Field({ label, name, pointer = `/${name}`, hint, type = 'text', value, placeholder, isRequired, isLong, autoFocus, options }: FieldProps) {
+export function Field({ label, name, pointer = `/${name}`, hint, type = 'text', value, placeholder, isRequired, isLong, autoFocus, options, suggestions }: FieldProps) {
   const id = useId();
   const wrong = useContext(Trouble)?.at(pointer);
   const ids = [wrong && `${id}-wrong`, hint && `${id}-hint`].filter(Boolean).join(' ');
@@ -85,16 +87,17 @@ export function Field({ label, name, pointer = `/${name}`, hint, type = 'text', 
       <label for={id}>{label}</label>
       {hint && <div class="hint" id={`${id}-hint`}>{hint}</div>}
       {options ? (
-        <select {...shared} defaultValue={value}>
+        <select {...shared}>
           {options.map((option) => (
-            <option key={option.value} value={option.value}>{option.label}</option>
+            <option key={option.value} value={option.value} selected={option.value === value}>{option.label}</option>
           ))}
         </select>
       ) : isLong ? (
         <textarea {...shared} defaultValue={value} placeholder={placeholder} />
       ) : (
-        <input {...shared} type={type} defaultValue={value} placeholder={placeholder} autoComplete="off" />
+        <input {...shared} type={type} defaultValue={value} placeholder={placeholder} autoComplete="off" list={suggestions && `${id}-list`} />
       )}
+      {suggestions && <datalist id={`${id}-list`}>{suggestions.map((each) => <option key={each} value={each} />)}</datalist>}
       {wrong && <div class="wrong" id={`${id}-wrong`}>{sentence(wrong)}</div>}
     </div>
   );

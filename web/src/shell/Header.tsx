@@ -1,8 +1,10 @@
 /** The header: where one is, whether what is shown is live, how it looks, and who one is. */
 import { useRef } from 'preact/hooks';
-import { ChevronsUpDown, Monitor, Moon, Sun, User } from 'lucide-preact';
+import { Bot, ChevronsUpDown, Monitor, Moon, Plug, Sun, User, Webhook } from 'lucide-preact';
+import { me } from '../api/me';
 import { projects, tenant, type Project } from '../api/projects';
 import { lastHeard, liveState, type LiveState } from '../live/socket';
+import { may } from '../api/scopes';
 import { Menu, ago } from '../parts';
 import { projectHome } from '../views';
 import { signOut } from './signout';
@@ -25,6 +27,7 @@ export function Header({ project, children }: { project?: Project; children?: pr
         )}
         <span class="header-space" />
         <Live />
+        <ConnectMenu projectId={project?.id} />
         <ThemeMenu />
         <AccountMenu />
       </div>
@@ -107,6 +110,48 @@ function ThemeMenu() {
   );
 }
 
+/** What is connected to a project: an agent or its repository. In a project it is that one. */
+function ConnectMenu({ projectId }: { projectId: string | undefined }) {
+  const of = projectId ? `?project=${projectId}` : '';
+  const items = [
+    may('projects.write') && { key: 'repository', icon: Webhook, label: 'A repository', href: `/connect/repository${of}` },
+    may('keys.write') && { key: 'agent', icon: Bot, label: 'An agent', href: `/connect/agent${of}` },
+  ].filter((item) => item !== false);
+  if (items.length === 0) return null;
+  return (
+    <Menu
+      side="end"
+      class="button bare square"
+      label="Connect"
+      button={<Plug size={18} aria-hidden="true" />}
+      head="Connect"
+      items={items.map(({ key, icon: Icon, label, href }) => ({
+        key,
+        href,
+        label: (
+          <>
+            <Icon size={16} aria-hidden="true" />
+            {label}
+          </>
+        ),
+      }))}
+    />
+  );
+}
+
+/** Who one is. */
+function Self() {
+  const name = me.value?.tenant.name ?? tenant.value?.name;
+  if (!me.value) return name ? <>Signed in to <strong>{name}</strong></> : null;
+  return (
+    <>
+      <strong>{me.value.principal.name}</strong>
+      <br />
+      {me.value.principal.role} of <strong>{name}</strong>
+    </>
+  );
+}
+
 function AccountMenu() {
   return (
     <Menu
@@ -114,8 +159,9 @@ function AccountMenu() {
       class="button bare square"
       label="Account"
       button={<User size={18} aria-hidden="true" />}
-      head={tenant.value && <>Signed in to <strong>{tenant.value.name}</strong></>}
+      head={(me.value || tenant.value) && <Self />}
       items={[
+        { key: 'settings', label: 'Settings', href: '/settings' },
         { key: 'account', label: 'Your account', href: '/account' },
         { key: 'docs', label: 'API documentation', href: '/docs' },
         { key: 'out', label: 'Sign out', run: signOut },

@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { LocationProvider, Route, Router, useLocation, useRoute } from 'preact-iso';
 import { Compass } from 'lucide-preact';
 import { api, need } from '../api/client';
+import { readMe } from '../api/me';
 import { Problem } from '../api/problem';
 import { projects, readProjects, readTenant, type Project } from '../api/projects';
 import { useResource } from '../api/resource';
@@ -19,6 +20,7 @@ export function Shell() {
   useEffect(() => {
     void readProjects();
     void readTenant();
+    void readMe();
   }, []);
   return (
     <LocationProvider scope={SCOPE}>

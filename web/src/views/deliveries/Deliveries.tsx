@@ -21,7 +21,7 @@ export default function Deliveries({ project }: ViewProps) {
     const page = await need(api.GET('/api/v1/projects/{project_id}/deliveries/rejected', { params, signal }));
     return page.items;
   });
-  usePoll(REFUSED_EVERY_MS, refused.refresh, !refused.problem?.isForbidden);
+  usePoll(refused.refresh, REFUSED_EVERY_MS, !refused.problem?.isForbidden);
   const number = refused.value?.length ?? 0;
   const clean = { list: undefined, delivery: undefined, status: undefined, event: undefined, since: undefined };
   return (

@@ -37,7 +37,7 @@ export function Detail({ project, id, back, onClose, onKnown }: DetailProps) {
   );
   const { value } = detail;
   const isPending = value?.status === 'pending';
-  usePoll(PENDING_EVERY_MS, detail.refresh, isPending);
+  usePoll(detail.refresh, PENDING_EVERY_MS, isPending);
   useLive(isPending ? project.id : undefined, ['delivery_received', 'delivery_failed'], detail.refresh);
   useEffect(() => {
     if (value) onKnown(value);

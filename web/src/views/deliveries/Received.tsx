@@ -39,7 +39,7 @@ export function Received({ project }: { project: Project }) {
   }, FRESH_ROWS);
   useLive(project.id, ['delivery_received', 'delivery_failed'], rows.refresh);
   const isUnsettled = rows.items.slice(0, FRESH_ROWS).some((row) => row.status === 'pending');
-  usePoll(PENDING_EVERY_MS, rows.refresh, isUnsettled);
+  usePoll(rows.refresh, PENDING_EVERY_MS, isUnsettled);
 
   const events = useSeen(rows.items);
   const isFiltered = Boolean(status || event || since);

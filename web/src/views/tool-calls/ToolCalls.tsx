@@ -39,9 +39,9 @@ export default function ToolCalls({ project }: ViewProps) {
       params: { path: { project_id: project.id }, query: { ...asked, cursor, limit } }, signal,
     }))), FRESH_ROWS);
   const summary = useResource(`tool-calls-summary/${project.id}`, (signal) => readSummary(project.id, signal));
-  usePoll(EVERY_MS, async () => {
+  usePoll(async () => {
     await Promise.all([calls.refresh(), summary.value !== null && summary.refresh()]);
-  }, !calls.problem?.isForbidden);
+  }, EVERY_MS, !calls.problem?.isForbidden);
 
   const { actors, tools } = useSeen(calls.items, summary.value?.byTool.map((one) => one.tool));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
