@@ -2,9 +2,12 @@
 import type { ComponentChildren } from 'preact';
 import { useId, useState } from 'preact/hooks';
 import { projects, shortRepository } from '../api/projects';
+import { count } from './Badge';
 
 /** Beyond so many there is a filter. */
 const MANY = 8;
+/** So many are listed; the filter finds the others. */
+const LISTED = 200;
 
 interface PickProps {
   legend: string;
@@ -45,7 +48,7 @@ export function ProjectPick({ legend, hint, chosen, onChoose, all = 'All project
               onInput={(event) => setQuery(event.currentTarget.value)} />
           )}
           <ul class="pick-list">
-            {shown.map((project) => (
+            {shown.slice(0, LISTED).map((project) => (
               <li key={project.id}>
                 <label>
                   <input type="checkbox" checked={chosen.includes(project.id)} onChange={(event) => turn(project.id, event.currentTarget.checked)} />
@@ -55,6 +58,7 @@ export function ProjectPick({ legend, hint, chosen, onChoose, all = 'All project
                 {chosen.includes(project.id) && beside?.(project.id)}
               </li>
             ))}
+            {shown.length > LISTED && <li class="faint small">{count(shown.length - LISTED, 'more project')}: type a part of its name.</li>}
             {shown.length === 0 && <li class="faint small pick-none">{known.length === 0 ? 'There are no projects yet.' : 'No project has that in its name.'}</li>}
           </ul>
         </>

@@ -47,7 +47,8 @@ interface TimeProps {
 }
 
 export function Time({ at, form = 'relative' }: TimeProps) {
-  const text = form === 'clock' ? timeOfDay(at) : form === 'full' ? moment(at) : ago(at, Math.max(now.value, Date.now() - 10_000));
+  // It is drawn again with each tick, and says what is so at that moment: a tick ago, what has just happened lay ahead.
+  const text = form === 'clock' ? timeOfDay(at) : form === 'full' ? moment(at) : ago(at, Math.max(now.value, Date.now()));
   return (
     <time dateTime={at} title={`${moment(at)}\n${utc(at)}`}>
       {text}

@@ -31,20 +31,23 @@ export default function ConnectAgent() {
       <>
         <ViewHead title="Connect an agent" />
         <EmptyState icon={KeyRound} title="Keys are not yours to make">
-          An owner or admin makes a key for your agent. Or let your own client sign in as you: "claude mcp add --transport
-          http trackside {location.origin}/mcp", then "claude mcp login trackside".
+          <div class="connect-own">
+            <p>An owner or admin makes a key for an agent. Your own client needs none: it signs in as you.</p>
+            <CopyBox text={`claude mcp add --transport http trackside ${location.origin}/mcp`} label="First command" />
+            <CopyBox text="claude mcp login trackside" label="Second command" />
+          </div>
         </EmptyState>
       </>
     );
   }
   return (
     <div class="connect">
-      <ViewHead title="Connect an agent" about="Three steps: say who it is, give it its key, and see its first call arrive." />
+      <ViewHead title="Connect an agent" about="Say who it is, give it its key, and see its first call arrive." />
       <div class="connect-all">
         <div class="connect-parts">
           <Part number={1} title={made ? `${made.key.name} has a key` : 'Who it is, and what it may do'} isDone={Boolean(made)}
             deed={made && <button type="button" class="button" onClick={() => setMade(undefined)}>Another agent</button>}>
-            {made ? <Summary of={made} /> : <AgentForm project={query['project']} profile={profile} onProfile={setProfile} onMade={take} />}
+            {made ? <Summary of={made} /> : <AgentForm principalId={query['principal']} project={query['project']} profile={profile} onProfile={setProfile} onMade={take} />}
           </Part>
           <div ref={next} tabIndex={-1} class="connect-next">
             <Part number={2} title="Give it the key" isAhead={!made}>{made && <Give of={made} />}</Part>
@@ -109,11 +112,11 @@ function Give({ of: { key, profile } }: { of: { key: Schema<'CreatedApiKey'>; pr
         <Pick label="Client" of={clients} value={id} onPick={setId} />
         {client && (
           <ol class="connect-steps" aria-label={client.title}>
-            {client.steps(connection).map(({ text, code, install }) => (
+            {client.steps(connection).map(({ text, code, install }, at) => (
               <li key={text}>
                 <p>{text}</p>
                 {install && <a class="button main" href={install.href}>{install.label}</a>}
-                {code && <CopyBox text={code} label="Snippet" />}
+                {code && <CopyBox text={code} label={`Snippet ${at + 1}`} />}
               </li>
             ))}
           </ol>

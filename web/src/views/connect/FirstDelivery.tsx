@@ -43,9 +43,9 @@ export function FirstDelivery({ project }: { project: Project }) {
         <ol class="connect-calls" aria-label="What came last">
           {rows.map((row) => (
             <li class="connect-call" key={row.id}>
-              <span>{titleOf(row.source)} <code>{row.eventType || 'no name'}</code></span>
+              <code>{row.eventType || 'no name'}</code>
               {row.isRefused ? <Badge tone="bad">refused: {words(row.status)}</Badge> : <Status of={row.status} />}
-              <span class="faint small connect-call-more"><Time at={row.receivedAt} /></span>
+              <span class="faint small connect-call-more">{titleOf(row.source)} · <Time at={row.receivedAt} /></span>
             </li>
           ))}
         </ol>

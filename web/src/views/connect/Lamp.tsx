@@ -14,7 +14,7 @@ export function Lamp({ tone, title, icon: Icon, children }: LampProps) {
     <div class="connect-lamp" data-tone={tone}>
       <span class="connect-lamp-mark" aria-hidden="true">{Icon ? <Icon size={22} /> : <span class="connect-pulse" />}</span>
       <div>
-        <h3 role="status">{title}</h3>
+        <h3><span role="status">{title}</span></h3>
         <p>{children}</p>
       </div>
     </div>

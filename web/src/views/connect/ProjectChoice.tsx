@@ -4,10 +4,12 @@ import { api, need, type Schema } from '../../api/client';
 import { projects, readProjects, shortRepository } from '../../api/projects';
 import { may } from '../../api/scopes';
 import { useWishes, useWrite } from '../../api/write';
-import { Field, Form, typed } from '../../parts';
+import { Field, Form, count, typed } from '../../parts';
 
 /** Beyond so many there is a filter. */
 const MANY = 6;
+/** So many are listed; the filter finds the others. */
+const LISTED = 200;
 
 interface Props {
   /** The address names a project that is not there. */
@@ -49,7 +51,7 @@ function Known({ onChoose }: { onChoose: (projectId: string) => void }) {
           onInput={(event) => setQuery(event.currentTarget.value)} />
       )}
       <ul class="pick-list connect-known">
-        {shown.map((project) => (
+        {shown.slice(0, LISTED).map((project) => (
           <li key={project.id}>
             <button type="button" onClick={() => onChoose(project.id)}>
               <strong class="cut">{project.name}</strong>
@@ -57,6 +59,7 @@ function Known({ onChoose }: { onChoose: (projectId: string) => void }) {
             </button>
           </li>
         ))}
+        {shown.length > LISTED && <li class="faint small">{count(shown.length - LISTED, 'more project')}: type a part of its name.</li>}
         {shown.length === 0 && <li class="faint small">No project has that in its name or address.</li>}
       </ul>
     </div>

@@ -1,7 +1,9 @@
 /** Connecting a repository: a project, a webhook at its Git host, and the first delivery seen to arrive. */
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
+import { api, need } from '../../api/client';
 import { projects, type Project } from '../../api/projects';
+import { useResource } from '../../api/resource';
 import { may } from '../../api/scopes';
 import { Loading, ViewHead } from '../../parts';
 import { useTitle } from '../../shell/title';
@@ -59,13 +61,20 @@ export default function ConnectRepository() {
 }
 
 function Webhook({ project, secret, onSecret }: { project: Project; secret: string | undefined; onSecret: (secret: string) => void }) {
-  const [id, setId] = useState<Host>(likelyHost(project.repoUrl));
-  useEffect(() => setId(likelyHost(project.repoUrl)), [project.repoUrl]);
+  const [chosen, choose] = useState<Host>();
+  const likely = likelyHost(project.repoUrl);
+  // An address that does not tell: whoever has sent something is the one.
+  const last = useResource(likely || chosen ? '' : `host/${project.id}`, async (signal) => {
+    const params = { path: { project_id: project.id }, query: { limit: 1 } };
+    const { items } = await need(api.GET('/api/v1/projects/{project_id}/deliveries', { params, signal }));
+    return items[0]?.source ?? null;
+  });
+  const id = chosen ?? likely ?? last.value ?? 'github';
   const guide = hosts.find((each) => each.id === id);
   return (
     <Part number={2} title="Add a webhook at the Git host">
       <div class="stack">
-        <Pick label="Git host" of={hosts} value={id} onPick={(next) => setId(next as Host)} />
+        <Pick label="Git host" of={hosts} value={id} onPick={(next) => choose(next as Host)} />
         {guide && <WebhookSteps key={guide.id} project={project} guide={guide} secret={secret} onSecret={onSecret} />}
       </div>
     </Part>

@@ -108,7 +108,7 @@ export const clients: Client[] = [
   },
   {
     id: 'stdio',
-    title: 'Standard input',
+    title: 'Over stdio',
     steps: ({ key }) => [
       {
         text: 'A client that only starts programs runs the service’s own binary, on the machine where the database is:',

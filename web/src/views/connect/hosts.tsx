@@ -119,11 +119,11 @@ export const hosts: HostGuide[] = [
 
 export const titleOf = (host: string): string => hosts.find(({ id }) => id === host)?.title ?? host;
 
-/** The host of a repository, as far as its address tells; GitHub, where most are, if it does not. */
-export function likelyHost(repoUrl: string): Host {
+/** The host of a repository, as far as its address tells. */
+export function likelyHost(repoUrl: string): Host | undefined {
   const address = repoUrl.toLowerCase();
   if (/codeberg\.org/.test(address)) return 'forgejo';
-  return hosts.find(({ id }) => address.includes(id))?.id ?? 'github';
+  return hosts.find(({ id }) => address.includes(id))?.id;
 }
 
 /** The page on which the host has a webhook made, of a repository that is on the web. */
@@ -132,9 +132,9 @@ export function hookPage(repoUrl: string, guide: HostGuide): string | undefined 
   return found ? `${found[1]}${found[2]}${guide.page}` : undefined;
 }
 
-const AT_HOME = /^(localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|\[?::1|\[?f[cd]|[^.]+$|.*\.(local|internal|lan|test)$)/i;
+const AT_HOME = /^($|localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|\[?::1|\[?f[cd]|[^.]+$|.*\.(local|internal|lan|test)$)/i;
 
-/** Whether a host on the internet cannot reach an address. */
+/** Whether an address leads nowhere from the internet: one of this machine, of a network at home, or a folder. */
 export const isAtHome = (url: string): boolean => {
   try {
     return AT_HOME.test(new URL(url).hostname);

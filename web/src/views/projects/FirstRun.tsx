@@ -12,7 +12,7 @@ export function FirstRun() {
   return (
     <div class="first">
       <div class="first-words">
-        <h2>Nothing here yet. Three ways to begin</h2>
+        <h2>Nothing here yet. How would you like to begin?</h2>
         <p class="faint">A project follows one repository: its pushes, documents, checks, and the people and agents at work on it.</p>
       </div>
       <ul class="first-ways">

@@ -69,7 +69,7 @@ export function Keys() {
         mayChange && stateOf(key).isGood && (
           <div class="row settings-deeds">
             {!key.successorId && <button type="button" class="button" onClick={() => setRotating(key)}>Rotate</button>}
-            <button type="button" class="button danger" onClick={() => setEnding(key)}>Revoke</button>
+            <button type="button" class="button bare" onClick={() => setEnding(key)}>Revoke</button>
           </div>
         ),
     },

@@ -64,8 +64,9 @@ export function People() {
               <button type="button" class="button" onClick={() => void back(it)}>Let back in</button>
             ) : (
               <>
+                {it.kind === 'service_account' && <a class="button" href={`/connect/agent?principal=${it.id}`}>New key</a>}
                 <button type="button" class="button" onClick={() => setEditing(it)}>Change</button>
-                <button type="button" class="button danger" onClick={() => setLeaving(it)}>Deactivate</button>
+                <button type="button" class="button bare" onClick={() => setLeaving(it)}>Deactivate</button>
               </>
             )}
           </div>
@@ -131,8 +132,8 @@ function Name({ of }: { of: Principal }) {
   );
 }
 
-function Reaches({ of: { projectAccess } }: { of: Principal }) {
-  if (!projectAccess) return <>all</>;
+function Reaches({ of: { kind, projectAccess } }: { of: Principal }) {
+  if (!projectAccess) return kind === 'user' ? <>all</> : <span class="faint settings-line">as its keys say</span>;
   const access = Object.entries(projectAccess as Record<string, string>);
   const nameOf = (id: string) => projects.value?.find((project) => project.id === id)?.name ?? 'a project';
   if (access.length === 0) return <span class="faint">none</span>;

@@ -11,15 +11,28 @@ import { Badge, CopyBox, Dialog, EmptyState, Field, Form, Loading, Menu, Problem
 import { RotateSecret } from '../connect/RotateSecret';
 import { Confirm } from './Confirm';
 
+/** So many are listed at once: each asks how its repository is. */
+const AT_ONCE = 25;
+/** Beyond so many there is a filter. */
+const MANY = 8;
+
 type Deed = { what: 'secret' | 'token' | 'untoken' | 'delete'; project: Project };
 
 export function Repositories() {
   const [deed, setDeed] = useState<Deed>();
+  const [query, setQuery] = useState('');
+  const [most, setMost] = useState(AT_ONCE);
   const all = projects.value;
+  const words = query.toLowerCase();
+  const shown = all?.filter(({ name, repoUrl }) => `${name} ${repoUrl}`.toLowerCase().includes(words)) ?? [];
   const close = () => setDeed(undefined);
   return (
     <>
       <ViewHead title="Projects" about="What each shares with its Git host: the secret of its webhook, and a token by which a private repository is read.">
+        {all && all.length > MANY && (
+          <input class="input settings-filter" type="search" placeholder="Filter" aria-label="Filter projects" value={query}
+            onInput={(event) => setQuery(event.currentTarget.value)} />
+        )}
         {may('projects.write') && <a class="button main" href="/connect/repository?new"><Plus size={16} aria-hidden="true" />Create a project</a>}
       </ViewHead>
       {projectsProblem.value && <ProblemNote problem={projectsProblem.value} retry={() => void readProjects()} />}
@@ -28,8 +41,12 @@ export function Repositories() {
         <EmptyState icon={FolderGit2} title="No projects yet" deed={may('projects.write') && <a class="button main" href="/connect/repository">Connect a repository</a>} />
       )}
       <ul class="settings-projects">
-        {all?.map((project) => <Line key={project.id} project={project} onDeed={(what) => setDeed({ what, project })} />)}
+        {shown.slice(0, most).map((project) => <Line key={project.id} project={project} onDeed={(what) => setDeed({ what, project })} />)}
       </ul>
+      {all && all.length > 0 && shown.length === 0 && <EmptyState title="No project has that in its name or address" />}
+      {shown.length > most && (
+        <p class="settings-more"><button type="button" class="button" onClick={() => setMost(most + AT_ONCE)}>Show more</button></p>
+      )}
       {deed?.what === 'secret' && <Secret project={deed.project} onClose={close} />}
       {deed?.what === 'token' && <GiveToken project={deed.project} onClose={close} />}
       {deed?.what === 'untoken' && (

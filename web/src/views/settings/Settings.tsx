@@ -1,5 +1,6 @@
 /** The settings: what is managed here, page by page. The service's own settings are its environment, not these. */
 import type { FunctionComponent } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { useRoute } from 'preact-iso';
 import { Compass, FolderGit2, KeyRound, MonitorSmartphone, Palette, Server, ShieldCheck, Users } from 'lucide-preact';
 import { may, type Scope } from '../../api/scopes';
@@ -40,10 +41,15 @@ export default function Settings() {
   const path = params['page'] ?? offered[0]?.path ?? '';
   const page = pages.find((each) => each.path === path);
   useTitle(page?.title, 'Settings');
+  const list = useRef<HTMLUListElement>(null);
+  useLayoutEffect(() => {
+    const current = list.current?.querySelector<HTMLElement>('[aria-current]');
+    if (current && list.current) list.current.scrollLeft = current.offsetLeft - (list.current.clientWidth - current.offsetWidth) / 2;
+  }, [path]);
   return (
     <div class="settings">
       <nav class="settings-nav" aria-label="Settings">
-        <ul>
+        <ul ref={list}>
           {offered.map(({ path: at, title, icon: Icon }) => (
             <li key={at}>
               <a href={`/settings/${at}`} aria-current={at === path ? 'page' : undefined}>

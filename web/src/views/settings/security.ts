@@ -1,6 +1,6 @@
 /** Security events in words. */
 import type { Schema } from '../../api/client';
-import { words } from '../../parts';
+import { moment, words } from '../../parts';
 
 export type SecurityAction = Schema<'SecurityAction'>;
 type SecurityEvent = Schema<'SecurityEvent'>;
@@ -50,8 +50,14 @@ export const targetOf = ({ targetName, actorName, action }: SecurityEvent): stri
     ? targetName
     : undefined;
 
-/** What else is known, as `role: viewer → member`, one per line. */
+/** What else is worth a line, as `role: member` or `scopes: 24`; ids say nothing to people, and what is not is left out. */
 export function detailsOf(details: unknown): string[] {
   if (typeof details !== 'object' || !details) return [];
-  return Object.entries(details).map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  return Object.entries(details).flatMap(([key, value]: [string, unknown]) => {
+    if (value === null || key.endsWith('Id')) return [];
+    const name = key.replace(/Ids$/, 's').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    if (Array.isArray(value)) return [`${name}: ${value.length}`];
+    if (typeof value !== 'string') return [`${name}: ${JSON.stringify(value)}`];
+    return [`${name}: ${/^\d{4}-\d\d-\d\dT/.test(value) ? moment(value) : value}`];
+  });
 }
