@@ -16,6 +16,7 @@ mod conventions;
 mod copy;
 mod corpus;
 mod crash;
+mod dashboard;
 mod deliveries;
 mod demo;
 mod deploy;
