@@ -1,6 +1,6 @@
 /** A button that opens a list of deeds or places. Arrows, Home, End and first letters move in it; Escape closes it. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 export interface MenuItem {
   key: string;
@@ -22,12 +22,15 @@ interface MenuProps {
   items: MenuItem[];
   head?: ComponentChildren;
   side?: 'start' | 'end';
+  /** The list lies above the page, where a frame that scrolls would cut it. */
+  isFloating?: boolean;
   class?: string;
 }
 
-export function Menu({ button, label, items, head, side = 'start', class: name = 'button bare' }: MenuProps) {
+export function Menu({ button, label, items, head, side = 'start', isFloating, class: name = 'button bare' }: MenuProps) {
   const [isOpen, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const id = useId();
   const entries = () => [...(root.current?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? [])];
   const close = (back = true) => {
@@ -43,6 +46,23 @@ export function Menu({ button, label, items, head, side = 'start', class: name =
     };
     document.addEventListener('pointerdown', outside);
     return () => document.removeEventListener('pointerdown', outside);
+  }, [isOpen]);
+
+  // Before the first entry takes the focus: what is not shown yet takes none.
+  useLayoutEffect(() => {
+    const [button, floating] = [root.current?.querySelector('button'), list.current];
+    if (!isOpen || !isFloating || !button || !floating) return;
+    floating.showPopover();
+    float(floating, button.getBoundingClientRect(), side);
+    const away = (event: Event) => {
+      if (!floating.contains(event.target as Node)) setOpen(false);
+    };
+    addEventListener('scroll', away, true);
+    addEventListener('resize', away);
+    return () => {
+      removeEventListener('scroll', away, true);
+      removeEventListener('resize', away);
+    };
   }, [isOpen]);
 
   const keys = (event: KeyboardEvent) => {
@@ -73,7 +93,7 @@ export function Menu({ button, label, items, head, side = 'start', class: name =
         {button}
       </button>
       {isOpen && (
-        <div class="menu-list" id={id}>
+        <div class="menu-list" id={id} ref={list} popover={isFloating ? 'manual' : undefined}>
           {head && <div class="menu-head">{head}</div>}
           <div role="menu" aria-label={label}>
             {items.map((item) => {
@@ -93,4 +113,15 @@ export function Menu({ button, label, items, head, side = 'start', class: name =
       )}
     </div>
   );
+}
+
+/** Puts a list under its button, or above it where there is more room. */
+function float(list: HTMLElement, button: DOMRect, side: 'start' | 'end'): void {
+  const gap = 5;
+  const { width, height } = list.getBoundingClientRect();
+  const left = side === 'end' ? button.right - width : button.left;
+  const below = button.bottom + gap;
+  const top = below + height <= innerHeight - gap ? below : Math.max(gap, button.top - gap - height);
+  list.style.left = `${Math.max(gap, Math.min(left, innerWidth - width - gap))}px`;
+  list.style.top = `${Math.min(top, Math.max(gap, innerHeight - height - gap))}px`;
 }

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 
 /** Ticks while the page is open: every `Time` on it follows one timer. */
-const now = signal(Date.now());
+export const now = signal(Date.now());
 setInterval(() => {
   if (document.visibilityState === 'visible') now.value = Date.now();
 }, 10_000);

@@ -11,7 +11,7 @@ export { Meter } from './Meter';
 export { NewestList } from './NewestList';
 export { EmptyState, Loading, NoPermission, ProblemNote, Shown } from './notes';
 export { Since, beginOf } from './Since';
-export { Time, ago, dayOf, duration, moment, timeOfDay, utc } from './Time';
+export { Time, ago, dayOf, duration, moment, now, timeOfDay, utc } from './Time';
 export { Toasts, toast } from './Toasts';
 export { ProjectPick } from './ProjectPick';
 export { ViewHead } from './ViewHead';
