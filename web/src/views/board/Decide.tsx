@@ -9,10 +9,10 @@ import type { Gate } from './gates';
 
 type Verdict = Schema<'Verdict'>;
 
-const VERDICTS: { value: Verdict; label: string; about: string }[] = [
-  { value: 'passed', label: 'Passed', about: 'You looked, and what it asks for holds.' },
-  { value: 'failed', label: 'Failed', about: 'You looked, and it does not hold yet.' },
-  { value: 'waived', label: 'Waive', about: 'It lets the item pass, whatever it finds; you answer for it.' },
+const VERDICTS: { value: Verdict; label: string; deed: string; about: string }[] = [
+  { value: 'passed', label: 'Passed', deed: 'Pass it', about: 'You looked, and what it asks for holds.' },
+  { value: 'failed', label: 'Failed', deed: 'Fail it', about: 'You looked, and it does not hold yet.' },
+  { value: 'waived', label: 'Waived', deed: 'Waive it', about: 'It lets the item pass, whatever it finds; you answer for it.' },
 ];
 
 interface DecideProps {
@@ -40,7 +40,7 @@ export function Decide({ project, gate, onPut, onDone }: DecideProps) {
   };
   return (
     <div class="item-ask">
-      <Form deed={offered.find(({ value }) => value === verdict)?.label ?? 'Decide'} problem={decide.problem} isRunning={decide.isRunning}
+      <Form deed={offered.find(({ value }) => value === verdict)?.deed ?? 'Decide'} problem={decide.problem} isRunning={decide.isRunning}
         onSubmit={(fields) => void submit(fields)} onCancel={onDone}>
         <fieldset class="item-verdicts">
           <legend>What do you decide?</legend>

@@ -41,9 +41,11 @@ export function LaneColumn({ lane, lanes, all, shown, gates, fresh, isReading, i
     if (event.dataTransfer) event.dataTransfer.dropEffect = 'move';
     aim({ lane: name, beforeId: isPlaced && frame.current ? beforeAt(frame.current, event.clientY, shown) : undefined });
   };
-  const leave = (event: DragEvent) => {
-    const to = event.relatedTarget;
-    if (!(to instanceof Node && event.currentTarget instanceof Node && event.currentTarget.contains(to))) aim(undefined);
+  // Browsers do not agree on what is told of where a drag goes to; where it is they all say.
+  const leave = ({ currentTarget, clientX, clientY }: DragEvent) => {
+    const box = (currentTarget as Element).getBoundingClientRect();
+    const isInside = clientX > box.left && clientX < box.right && clientY > box.top && clientY < box.bottom;
+    if (!isInside && target.value?.lane === name) aim(undefined);
   };
   const drop = (event: DragEvent) => {
     const [item, place] = [dragged.value, target.value];
@@ -63,7 +65,7 @@ export function LaneColumn({ lane, lanes, all, shown, gates, fresh, isReading, i
   };
   return (
     <section class="board-lane" data-lane={name} data-aimed={isAimedAt || undefined} aria-labelledby={`lane-${name}`}
-      onDragOver={over} onDragLeave={leave} onDrop={drop}>
+      onDragEnter={over} onDragOver={over} onDragLeave={leave} onDrop={drop}>
       <header class="board-lane-head">
         <h2 id={`lane-${name}`}>{title}</h2>
         <span class="board-lane-count number" title={laneWords(shown.length, all.length, wipLimit)}>
