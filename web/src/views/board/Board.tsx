@@ -50,6 +50,12 @@ export default function Board({ project }: ViewProps) {
   };
   const hrefOf = ({ id }: Item) => addressOf({ item: id });
 
+  const close = () => {
+    const id = query['item'] ?? '';
+    route(addressOf({ item: '' }), true);
+    // The card from which it was opened may have gone to another lane meanwhile; then the focus follows it.
+    setTimeout(() => document.activeElement === document.body && focusCard(frame.current, id), 60);
+  };
   const carryOut = async ({ item, place, isByKeyboard }: Wish) => {
     const lane = all.get(place.lane) ?? [];
     const rank = hasPlaces ? rankBetween(lane, item.id, place.beforeId) : undefined;
@@ -122,7 +128,7 @@ export default function Board({ project }: ViewProps) {
       {newIn && <CreateItem project={project} lane={newIn} onClose={() => setNewIn(undefined)} onMade={board.put} />}
       {query['item'] && (
         <ItemDialog key={query['item']} project={project} id={query['item']} items={items} hrefOf={(id) => addressOf({ item: id })}
-          onMove={(item, lane) => ask(item, { lane }, true)} onPut={board.put} onGone={board.forget} onClose={() => route(addressOf({ item: '' }), true)} />
+          onMove={(item, lane) => ask(item, { lane }, true)} onPut={board.put} onGone={board.forget} onClose={close} />
       )}
       {wish && (
         <TakeAway item={wish.item} lane={wish.place.lane} onClose={() => setWish(undefined)}

@@ -1,10 +1,9 @@
 /** Editing what an item says. Only what was changed is sent, so that what others change beside it stays theirs. */
 import { useState } from 'preact/hooks';
-import { api, needTagged } from '../../api/client';
+import { api, needTagged, type Schema } from '../../api/client';
 import { Problem } from '../../api/problem';
 import type { Project } from '../../api/projects';
 import { useWrite } from '../../api/write';
-import type { Schema } from '../../api/client';
 import { Field, Form, toast, typed } from '../../parts';
 import { PRIORITIES, laneTitle, lanesOf, type Item, type Priority } from './items';
 import { readItem } from './store';
@@ -19,7 +18,7 @@ export async function patchItem(projectId: string, { id, version }: Item, body: 
 }
 
 /** What a form has that the item has not. */
-export function changesOf(item: Item, fields: FormData): Patch {
+function changesOf(item: Item, fields: FormData): Patch {
   const [title, description, role] = [typed(fields, 'title'), typed(fields, 'description'), typed(fields, 'role').toLowerCase()];
   const [priority, lane] = [typed(fields, 'priority') as Priority, typed(fields, 'lane')];
   return {
@@ -43,10 +42,12 @@ interface EditProps {
 }
 
 export function EditItem({ project, item, onPut, onDone }: EditProps) {
-  // What the form was opened with: it stays as it is while the item changes behind it.
+  // What the form was opened with: it stays as it is while the item changes behind it. What differs from it is a change.
+  const [opened] = useState(item);
+  /** What the changes are made to. */
   const [base, setBase] = useState(item);
   const save = useWrite(async (fields: FormData) => {
-    const patch = changesOf(base, fields);
+    const patch = changesOf(opened, fields);
     if (Object.keys(patch).length === 0) return base;
     try {
       return await patchItem(project.id, base, patch);
@@ -76,13 +77,13 @@ export function EditItem({ project, item, onPut, onDone }: EditProps) {
             again to put yours in its place.
           </p>
         )}
-        <Field label="Title" name="title" value={base.title} isRequired autoFocus />
-        <Field label="Description" name="description" value={base.description ?? ''} isLong />
+        <Field label="Title" name="title" value={opened.title} isRequired autoFocus />
+        <Field label="Description" name="description" value={opened.description ?? ''} isLong />
         <div class="board-fields">
-          <Field label="Lane" name="lane" value={base.lane} hint={holder && `Another lane takes it away from ${holder}.`}
+          <Field label="Lane" name="lane" value={opened.lane} hint={holder && `Another lane takes it away from ${holder}.`}
             options={lanesOf(project).map(({ name }) => ({ value: name, label: laneTitle(name) }))} />
-          <Field label="Priority" name="priority" value={base.priority} options={PRIORITIES} />
-          <Field label="Role" name="role" value={base.role ?? ''} hint={holder && 'Empty for any.'} placeholder="any" />
+          <Field label="Priority" name="priority" value={opened.priority} options={PRIORITIES} />
+          <Field label="Role" name="role" value={opened.role ?? ''} hint={holder && 'Empty for any.'} placeholder="any" />
         </div>
       </Form>
     </div>

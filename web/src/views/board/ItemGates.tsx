@@ -58,6 +58,8 @@ interface RowProps {
 function Row({ project, gate, isDone, onPut }: RowProps) {
   const [isDeciding, setDeciding] = useState(false);
   const { decision, waiver } = gate;
+  // A waiver in force is all that there is to say; one that is over is told beside what the gate finds.
+  const isWaived = gate.status === 'waived' && waiver;
   const deed = gate.check === 'manual_review' ? 'Decide…' : 'Waive…';
   const mayDecide = !isDone && may('gates.write') && (gate.check === 'manual_review' || may('projects.write'));
   return (
@@ -68,12 +70,12 @@ function Row({ project, gate, isDone, onPut }: RowProps) {
         <span class="faint small">{words(gate.check)}</span>
         <span class="faint small item-when"><Time at={gate.evaluatedAt} /></span>
       </div>
-      <p class="small">{sentence(gate.message)}</p>
+      {!isWaived && <p class="small">{sentence(gate.message)}</p>}
       {decision && !gate.message.includes(decision.reason) && (
         <p class="small faint">{decision.name} said {decision.decision} <Time at={decision.at} />: {decision.reason}</p>
       )}
-      {waiver && (waiver.until || !gate.message.includes(waiver.reason)) && (
-        <p class="small faint">
+      {waiver && (
+        <p class={isWaived ? 'small' : 'small faint'}>
           {waiver.name} waived it <Time at={waiver.at} />{waiver.until ? <>, until <Time at={waiver.until} form="full" /></> : ', until somebody decides otherwise'}: {waiver.reason}
         </p>
       )}
