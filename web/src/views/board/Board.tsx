@@ -30,6 +30,8 @@ export default function Board({ project }: ViewProps) {
   const { path, query, route } = useLocation();
   const [newIn, setNewIn] = useState<string>();
   const [wish, setWish] = useState<Wish>();
+  /** Why a move that was asked for in the item's own window was refused. */
+  const [refusal, setRefusal] = useState<Problem>();
   const frame = useRef<HTMLDivElement>(null);
 
   const lanes = lanesOf(project);
@@ -52,19 +54,23 @@ export default function Board({ project }: ViewProps) {
 
   const close = () => {
     const id = query['item'] ?? '';
+    setRefusal(undefined);
     route(addressOf({ item: '' }), true);
     // The card from which it was opened may have gone to another lane meanwhile; then the focus follows it.
     setTimeout(() => document.activeElement === document.body && focusCard(frame.current, id), 60);
   };
   const carryOut = async ({ item, place, isByKeyboard }: Wish) => {
     const lane = all.get(place.lane) ?? [];
+    setRefusal(undefined);
     const rank = hasPlaces ? rankBetween(lane, item.id, place.beforeId) : undefined;
     if (isByKeyboard) setTimeout(() => focusCard(frame.current, item.id), 60);
     try {
       await board.move(item, place, rank);
       if (isByKeyboard && place.lane !== item.lane) toast(`“${item.title}” is in ${laneTitle(place.lane)} now.`);
     } catch (thrown) {
-      toast(`“${item.title}” stays where it was. ${why(Problem.from(thrown))}`, 'bad');
+      const problem = Problem.from(thrown);
+      if (query['item'] === item.id) setRefusal(problem);
+      else toast(`“${item.title}” stays where it was. ${why(problem)}`, 'bad');
       if (isByKeyboard) setTimeout(() => focusCard(frame.current, item.id), 60);
     }
   };
@@ -127,7 +133,7 @@ export default function Board({ project }: ViewProps) {
       )}
       {newIn && <CreateItem project={project} lane={newIn} onClose={() => setNewIn(undefined)} onMade={board.put} />}
       {query['item'] && (
-        <ItemDialog key={query['item']} project={project} id={query['item']} items={items} hrefOf={(id) => addressOf({ item: id })}
+        <ItemDialog key={query['item']} project={project} id={query['item']} items={items} refusal={refusal} hrefOf={(id) => addressOf({ item: id })}
           onMove={(item, lane) => ask(item, { lane }, true)} onPut={board.put} onGone={board.forget} onClose={close} />
       )}
       {wish && (

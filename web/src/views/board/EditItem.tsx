@@ -67,11 +67,12 @@ export function EditItem({ project, item, onPut, onDone }: EditProps) {
     toast('Saved.');
     onDone();
   };
+  const isClash = save.problem?.code === 'precondition_failed';
   const holder = item.claim?.holderName;
   return (
     <div class="item-ask">
-      <Form deed="Save" problem={save.problem} isRunning={save.isRunning} onSubmit={(fields) => void submit(fields)} onCancel={onDone}>
-        {save.problem?.code === 'precondition_failed' && (
+      <Form deed="Save" problem={isClash ? undefined : save.problem} isRunning={save.isRunning} onSubmit={(fields) => void submit(fields)} onCancel={onDone}>
+        {isClash && (
           <p class="item-clash" role="status">
             Somebody else changed the same just now: it is called “{base.title}” and has {base.priority} priority in {laneTitle(base.lane)}. Save
             again to put yours in its place.

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { Pencil, Trash2 } from 'lucide-preact';
 import { api, need } from '../../api/client';
+import type { Problem } from '../../api/problem';
 import type { Project } from '../../api/projects';
 import { useResource } from '../../api/resource';
 import { may } from '../../api/scopes';
@@ -24,6 +25,8 @@ interface ItemDialogProps {
   id: string;
   /** The other items of the board. */
   items: ReadonlyMap<string, Item>;
+  /** Why the last move was refused. */
+  refusal: Problem | undefined;
   hrefOf: (id: string) => string;
   onMove: (item: Item, lane: string) => void;
   onPut: (item: Item) => void;
@@ -37,7 +40,7 @@ const NAMES: EventName[] = ['work_item_changed', 'work_claimed', 'work_released'
 export const isAbout = ({ payload }: Event, id: string): boolean =>
   typeof payload === 'object' && payload !== null && (payload as Record<string, unknown>)['workItemId'] === id;
 
-export function ItemDialog({ project, id, items, hrefOf, onMove, onPut, onGone, onClose }: ItemDialogProps) {
+export function ItemDialog({ project, id, items, refusal, hrefOf, onMove, onPut, onGone, onClose }: ItemDialogProps) {
   const item = useResource(`work-item/${id}`, async (signal) => {
     const { value } = await readItem(project.id, id, signal);
     onPut(value);
@@ -62,6 +65,7 @@ export function ItemDialog({ project, id, items, hrefOf, onMove, onPut, onGone, 
           {(value) => (
             <>
               {may('work.write') && !doing && <Deeds item={value} project={project} onMove={onMove} onDo={setDoing} />}
+              {refusal && <div class="item-refusal"><ProblemNote problem={refusal} /></div>}
               {doing === 'edit' && <EditItem project={project} item={value} onDone={() => setDoing(undefined)} onPut={put} />}
               {doing === 'delete' && (
                 <Delete project={project} item={value} onCancel={() => setDoing(undefined)}
