@@ -30,6 +30,8 @@ pub(super) struct WorkItemOut {
     description: Option<String>,
     /// The lane it is in.
     lane: String,
+    /// Its place in the lane: what has less stands above it. The numbers themselves mean nothing.
+    rank: i64,
     /// How urgent it is.
     priority: Priority,
     /// Which agents it is for; any if null.
@@ -143,6 +145,7 @@ impl WorkItemOut {
             title: item.title,
             description: item.description,
             lane: item.lane.to_string(),
+            rank: item.rank,
             priority: item.priority,
             role: item.role,
             artifact_id: item.artifact,
