@@ -6,7 +6,7 @@
  */
 import type { FunctionComponent } from 'preact';
 import { lazy } from 'preact-iso';
-import { History, SquareKanban, SquareTerminal, Webhook } from 'lucide-preact';
+import { FileText, History, ShieldCheck, SquareKanban, SquareTerminal, Webhook } from 'lucide-preact';
 import type { Project } from './api/projects';
 import type { Scope } from './api/scopes';
 
@@ -31,6 +31,8 @@ export interface SiteView {
 
 export const projectViews: ProjectView[] = [
   { path: 'board', title: 'Board', icon: SquareKanban, needs: 'work.read', component: lazy(() => import('./views/board/Board')) },
+  { path: 'documents', title: 'Documents', icon: FileText, needs: 'artifacts.read', component: lazy(() => import('./views/documents/Documents')) },
+  { path: 'gates', title: 'Gates', icon: ShieldCheck, needs: 'gates.read', component: lazy(() => import('./views/gates/Gates')) },
   { path: 'deliveries', title: 'Deliveries', icon: Webhook, needs: 'deliveries.read', component: lazy(() => import('./views/deliveries/Deliveries')) },
   { path: 'tool-calls', title: 'Tool calls', icon: SquareTerminal, needs: 'audit.read', component: lazy(() => import('./views/tool-calls/ToolCalls')) },
   { path: 'timeline', title: 'Timeline', icon: History, needs: 'events.read', component: lazy(() => import('./views/timeline/Timeline')) },
