@@ -48,7 +48,7 @@ export function Around({ projectId, of }: { projectId: string; of: Artifact }) {
   );
 }
 
-function Neighbours({ graph, conflicts, of }: { graph: Graph; conflicts: readonly Conflict[]; of: Artifact }) {
+function Neighbours({ graph, conflicts, of }: { graph: Graph; conflicts: readonly Conflict[] | undefined; of: Artifact }) {
   const links = marked(graph, conflicts);
   const nodes = new globalThis.Map(graph.nodes.map((node) => [node.path, node]));
   const found = (path: string) => nodes.get(path)?.version ?? undefined;

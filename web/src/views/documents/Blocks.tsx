@@ -9,6 +9,8 @@ function One({ of }: { of: Block }) {
   switch (of.kind) {
     case 'paragraph':
       return <p><Said text={of.text} /></p>;
+    case 'heading':
+      return <p class="documents-heading"><strong><Said text={of.text} /></strong></p>;
     case 'quote':
       return <blockquote><p><Said text={of.text} /></p></blockquote>;
     case 'code':

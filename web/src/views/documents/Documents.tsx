@@ -18,7 +18,7 @@ export default function Documents({ project }: ViewProps) {
   // What is tracked is part of the project's settings.
   useLive(project.id, ['project_changed'], conflicts.refresh);
   return (
-    <Conflicts.Provider value={conflicts.value ?? []}>
+    <Conflicts.Provider value={conflicts.value}>
       <div class="documents" data-open={Boolean(place.document)}>
         <ViewHead title="Documents">
           <Scan projectId={project.id} />

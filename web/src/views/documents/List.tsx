@@ -42,7 +42,7 @@ export function List({ projectId }: { projectId: string }) {
   const conflicts = useContext(Conflicts);
   const troubles = useMemo(() => {
     const known = new Map<string, Trouble>();
-    for (const { artifactPath, kind } of conflicts) if (known.get(artifactPath) !== 'broken') known.set(artifactPath, kind === 'dependency_broken' ? 'broken' : 'stale');
+    for (const { artifactPath, kind } of conflicts ?? []) if (known.get(artifactPath) !== 'broken') known.set(artifactPath, kind === 'dependency_broken' ? 'broken' : 'stale');
     return known;
   }, [conflicts]);
   const isBare = !query && !kind && !withRemoved && !all.isLoading && !all.problem && all.items.length === 0;

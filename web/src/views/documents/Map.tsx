@@ -10,7 +10,7 @@ import { Maximize, Minus, Plus } from 'lucide-preact';
 import { count } from '../../parts';
 import { Marker, Place } from './Marker';
 import { Members } from './Members';
-import { BOX_HEIGHT, BOX_WIDTH, beside, place as arrange } from './layout';
+import { BOX_HEIGHT, BOX_WIDTH, beside, place as arrange, type Point } from './layout';
 import { draw, type Box, type Conflict, type Graph, type Link } from './graph';
 import { fileName, kindOf, versionWords } from './kinds';
 import { usePlace } from './place';
@@ -18,7 +18,7 @@ import { useViewport } from './viewport';
 
 interface MapProps {
   of: Graph;
-  conflicts: readonly Conflict[];
+  conflicts: readonly Conflict[] | undefined;
   label: string;
   /** The path of the document it is about. */
   focus?: string;
@@ -33,7 +33,7 @@ export function Map({ of, conflicts, label, focus, head }: MapProps) {
   const isWordy = picture.links.length <= WORDY;
   const said = (link: Link) => words(link, isWordy);
   const placed = useMemo(() => arrange(picture, said), [picture]);
-  const first = focus ?? picture.boxes[0]?.key ?? '';
+  const first = focus ?? leftmost(placed.boxes);
   const view = useViewport(placed.width, placed.height, placed.boxes.get(first), `${focus ?? ''} ${label}`);
   const [stop, setStop] = useState(first);
   const [near, setNear] = useState<string>();
@@ -118,6 +118,16 @@ export function Map({ of, conflicts, label, focus, head }: MapProps) {
       {opened && <Members of={opened} onClose={() => setOpened(undefined)} />}
     </div>
   );
+}
+
+/** Where the map begins: what builds on nothing else. */
+function leftmost(boxes: ReadonlyMap<string, Point>): string {
+  let found = '';
+  for (const [key, { x, y }] of boxes) {
+    const best = boxes.get(found);
+    if (!best || x < best.x || (x === best.x && y < best.y)) found = key;
+  }
+  return found;
 }
 
 /** What stands on a line. */

@@ -118,7 +118,8 @@ export const bytes = (number: number): string =>
 
 /** What is wrong in it, and with what it builds on. */
 function Troubles({ of }: { of: Artifact }) {
-  const conflicts = useContext(Conflicts).filter(({ artifactId, artifactPath }) => artifactId === of.id || artifactPath === of.path);
+  const known = useContext(Conflicts) ?? [];
+  const conflicts = known.filter(({ artifactId, artifactPath }) => artifactId === of.id || artifactPath === of.path);
   if (conflicts.length + of.warnings.length === 0) return null;
   return (
     <ul class="documents-troubles" aria-label="What is wrong">

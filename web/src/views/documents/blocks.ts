@@ -8,7 +8,7 @@ import type { Schema } from '../../api/client';
 export type Section = Schema<'Section'>;
 
 export type Block =
-  | { kind: 'paragraph' | 'quote' | 'code' | 'front'; text: string }
+  | { kind: 'paragraph' | 'quote' | 'code' | 'front' | 'heading'; text: string }
   | { kind: 'list'; isOrdered: boolean; items: Item[] }
   | { kind: 'table'; rows: string[][] }
   | { kind: 'rule' };
@@ -28,6 +28,8 @@ export interface Part {
 
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const TASK = /^\[([ xX])\]\s+/;
+/** Headings beyond those that the service lists. */
+const HEADING = /^\s{0,3}#{1,6}\s+(.*)$/;
 const FENCE = /^\s{0,3}(```+|~~~+)/;
 
 export function parts(text: string, sections: readonly Section[], path: string): Part[] {
@@ -72,6 +74,9 @@ export function blocks(lines: readonly string[], mayHaveFront: boolean): Block[]
       const body = take((line) => !line.trim().startsWith(fence));
       at++;
       found.push({ kind: 'code', text: body.join('\n') });
+    } else if (HEADING.test(line)) {
+      at++;
+      found.push({ kind: 'heading', text: HEADING.exec(line)?.[1] ?? '' });
     } else if (/^\s{0,3}>/.test(line)) {
       const body = take((line) => /^\s{0,3}>/.test(line));
       found.push({ kind: 'quote', text: body.map((line) => line.replace(/^\s*>\s?/, '')).join('\n') });
@@ -87,7 +92,7 @@ export function blocks(lines: readonly string[], mayHaveFront: boolean): Block[]
     } else {
       // Whatever the line is, it is taken: this ends.
       const begun = at++;
-      take((line) => line.trim() !== '' && !FENCE.test(line) && !ITEM.test(line) && !/^\s{0,3}>/.test(line));
+      take((line) => line.trim() !== '' && !FENCE.test(line) && !ITEM.test(line) && !HEADING.test(line) && !/^\s{0,3}>/.test(line));
       found.push({ kind: 'paragraph', text: lines.slice(begun, at).map((line) => line.trim()).join('\n') });
     }
   }

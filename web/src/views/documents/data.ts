@@ -11,8 +11,8 @@ const PAGE_ROWS = 200;
 /** Conflicts that marks are made of; beyond that the graph itself says what is stale. */
 const MOST_CONFLICTS = 1_000;
 
-/** The open conflicts between documents, which the whole view shares. */
-export const Conflicts = createContext<readonly Conflict[]>([]);
+/** The open conflicts between documents, which the whole view shares; nothing for whoever may not see them. */
+export const Conflicts = createContext<readonly Conflict[] | undefined>(undefined);
 
 export function useConflicts(projectId: string): Resource<Conflict[]> {
   const conflicts = useResource(`conflicts/${projectId}`, async (signal) => {

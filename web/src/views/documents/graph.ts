@@ -54,7 +54,7 @@ const WORST: Record<Mark, number> = { fine: 0, settled: 1, stale: 2, broken: 3 }
 
 const worse = (one: Mark, other: Mark): Mark => (WORST[one] >= WORST[other] ? one : other);
 
-export function draw(graph: Graph, conflicts: readonly Conflict[], focus?: string): Picture {
+export function draw(graph: Graph, conflicts: readonly Conflict[] | undefined, focus?: string): Picture {
   const links = marked(graph, conflicts);
   const marks = new Map<string, Mark>();
   for (const { from, mark } of links) marks.set(from, worse(marks.get(from) ?? 'fine', mark));
@@ -74,9 +74,9 @@ export function draw(graph: Graph, conflicts: readonly Conflict[], focus?: strin
 }
 
 /** Every dependency with what is wrong with it. */
-export function marked(graph: Graph, conflicts: readonly Conflict[]): Link[] {
+export function marked(graph: Graph, conflicts: readonly Conflict[] | undefined): Link[] {
   const nodes = new Map(graph.nodes.map((node) => [node.path, node]));
-  const told = new Map(conflicts.map((conflict) => [`${conflict.artifactPath}\n${conflict.dependencyPath}`, conflict]));
+  const told = new Map(conflicts?.map((conflict) => [`${conflict.artifactPath}\n${conflict.dependencyPath}`, conflict]));
   return graph.edges.map((edge) => {
     const conflict = told.get(`${edge.from}\n${edge.to}`);
     const target = nodes.get(edge.to);
@@ -84,7 +84,7 @@ export function marked(graph: Graph, conflicts: readonly Conflict[]): Link[] {
       key: `${edge.from}\n${edge.to}`,
       from: edge.from,
       to: edge.to,
-      mark: markOf(edge, target, conflict),
+      mark: markOf(edge, target, conflict, conflicts !== undefined),
       wanted: edge.version ?? undefined,
       found: target?.version ?? undefined,
       why: conflict?.message,
@@ -93,10 +93,11 @@ export function marked(graph: Graph, conflicts: readonly Conflict[]): Link[] {
   });
 }
 
-function markOf(edge: Edge, target: Node | undefined, conflict: Conflict | undefined): Mark {
+function markOf(edge: Edge, target: Node | undefined, conflict: Conflict | undefined, isKnown: boolean): Mark {
   if (conflict?.kind === 'dependency_broken' || target?.missing !== false) return 'broken';
   if (conflict?.kind === 'version_mismatch') return 'stale';
-  return edge.stale ? 'settled' : 'fine';
+  if (!edge.stale) return 'fine';
+  return isKnown ? 'settled' : 'stale';
 }
 
 /** Which box each document is in: the finest division that is readable. */

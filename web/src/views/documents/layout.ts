@@ -7,7 +7,7 @@ export const BOX_HEIGHT = 58;
 const LABEL_HEIGHT = 22;
 const LETTER_WIDTH = 7;
 /** How far a line goes straight on from a box. */
-const LEVEL = 14;
+const LEVEL = 24;
 
 export interface Point {
   x: number;
@@ -54,7 +54,7 @@ const middle = ({ x, y }: { x?: number; y?: number }): Point => ({ x: x ?? 0, y:
 function fromSide(points: Point[], left: Point, right: Point): Point[] {
   const begin = { x: left.x + BOX_WIDTH / 2, y: left.y };
   const end = { x: right.x - BOX_WIDTH / 2, y: right.y };
-  if (end.x - begin.x < 4 * LEVEL) return points;
+  if (end.x - begin.x < 2 * LEVEL) return points;
   return [begin, { x: begin.x + LEVEL, y: begin.y }, ...points.slice(1, -1), { x: end.x - LEVEL, y: end.y }, end];
 }
 

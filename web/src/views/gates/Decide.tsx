@@ -1,10 +1,9 @@
 /** Deciding about a gate: a review's outcome, or a waiver with its end. Both ask for a reason. */
 import { useMemo } from 'preact/hooks';
 import { api, need, type Schema } from '../../api/client';
-import { sentence } from '../../api/problem';
 import { idempotencyKey, useWrite } from '../../api/write';
 import { Dialog, Field, Form, toast, typed } from '../../parts';
-import type { Gate } from './words';
+import { messageOf, type Gate } from './words';
 
 export interface Deed {
   gate: Gate;
@@ -40,7 +39,7 @@ export function Decide({ projectId, of: { gate, decision }, onClose, onDone }: {
   };
   return (
     <Dialog title={`${words.title} “${gate.name}”`} onClose={onClose}>
-      <p class="faint gates-now">Now: {sentence(gate.message)}</p>
+      <p class="faint gates-now">Now: {messageOf(gate)}</p>
       <Form deed={words.deed} problem={submit.problem} isRunning={submit.isRunning} isDangerous={decision === 'failed'}
         onSubmit={(fields) => void send(fields)} onCancel={onClose}>
         <Field label="Reason" name="reason" isLong isRequired autoFocus hint={words.hint} />

@@ -4,11 +4,13 @@ import { sentence } from '../../api/problem';
 import { may } from '../../api/scopes';
 import { Badge, Time, moment } from '../../parts';
 import type { Deed } from './Decide';
-import { CHECKS, STATUSES, type Gate } from './words';
+import { CHECKS, STATUSES, messageOf, type Gate } from './words';
 
 export function GateRow({ of, decide }: { of: Gate; decide: (deed: Deed) => void }) {
   const { text, tone, icon: Icon } = STATUSES[of.status] ?? STATUSES.pending;
   const isReview = of.check === 'manual_review';
+  // A decision says itself what the message would say of it.
+  const isTold = of.status === 'waived' || (isReview && of.decision);
   const isWaivable = of.status === 'failed' || of.status === 'pending';
   return (
     <div class="gates-row" data-status={of.status}>
@@ -17,9 +19,9 @@ export function GateRow({ of, decide }: { of: Gate; decide: (deed: Deed) => void
         <p class="row">
           <strong>{of.name}</strong>
           <Badge tone={tone}>{text}</Badge>
-          <span class="faint small">since <Time at={of.evaluatedAt} /></span>
+          <span class="faint small"><span class="unseen">since </span><Time at={of.evaluatedAt} /></span>
         </p>
-        <p class="gates-message">{sentence(of.message)}</p>
+        {!isTold && <p class="gates-message">{messageOf(of)}</p>}
         {of.decision && <Ruling of={of.decision} />}
         {of.waiver && <Ruling of={of.waiver} isOver={of.status !== 'waived'} />}
       </div>

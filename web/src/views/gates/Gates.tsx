@@ -34,7 +34,7 @@ export default function Gates({ project }: ViewProps) {
           <FileCode size={15} aria-hidden="true" />
           sprint-status.yaml
         </a>
-        {may('gates.write') && (
+        {may('gates.write') && !phases.problem?.isForbidden && (
           <button type="button" class="button" aria-disabled={evaluate.isRunning} onClick={() => void run()}>
             <RefreshCw size={15} aria-hidden="true" />
             Evaluate now

@@ -1,6 +1,7 @@
 /** What gates and phases are called. */
 import { CircleCheck, CircleDashed, CircleSlash, CircleX, ShieldAlert } from 'lucide-preact';
 import type { Schema } from '../../api/client';
+import { sentence } from '../../api/problem';
 import type { Tone } from '../../parts';
 
 export type Gate = Schema<'Gate'>;
@@ -32,6 +33,9 @@ export const STATUSES: Record<Status, { text: string; tone: Tone; icon: typeof C
   passed: { text: 'Passed', tone: 'good', icon: CircleCheck, rank: 3 },
   skipped: { text: 'Skipped', tone: 'plain', icon: CircleSlash, rank: 4 },
 };
+
+/** Why it stands so. The tool that a message ends with is for agents: here there is a button. */
+export const messageOf = ({ message }: Gate): string => sentence(message.replace(/: [a-z]+(_[a-z]+)+$/, ''));
 
 export interface Group {
   itemId: string;
