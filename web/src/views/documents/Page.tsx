@@ -106,7 +106,7 @@ function Facts({ of }: { of: Artifact }) {
       {of.createdBy && <div><dt>Written by</dt><dd>{of.createdBy}</dd></div>}
       <div>
         <dt>Size</dt>
-        <dd>{count(of.sections.length, 'section')}{typeof of.bytes === 'number' && `, ${bytes(of.bytes)}`}</dd>
+        <dd>{[of.sections.length > 0 && count(of.sections.length, 'section'), typeof of.bytes === 'number' && bytes(of.bytes)].filter(Boolean).join(', ') || 'not read yet'}</dd>
       </div>
       {of.removedAt && <div><dt>Removed</dt><dd title={utc(of.removedAt)}><Time at={of.removedAt} /></dd></div>}
     </dl>
