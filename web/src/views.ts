@@ -6,7 +6,7 @@
  */
 import type { FunctionComponent } from 'preact';
 import { lazy } from 'preact-iso';
-import { FileText, History, ShieldCheck, SquareKanban, SquareTerminal, Webhook } from 'lucide-preact';
+import { Bot, FileText, History, ShieldCheck, SquareKanban, SquareTerminal, TriangleAlert, Webhook } from 'lucide-preact';
 import type { Project } from './api/projects';
 import type { Scope } from './api/scopes';
 
@@ -31,7 +31,9 @@ export interface SiteView {
 
 export const projectViews: ProjectView[] = [
   { path: 'board', title: 'Board', icon: SquareKanban, needs: 'work.read', component: lazy(() => import('./views/board/Board')) },
+  { path: 'agents', title: 'Agents', icon: Bot, needs: 'agents.read', component: lazy(() => import('./views/agents/Agents')) },
   { path: 'documents', title: 'Documents', icon: FileText, needs: 'artifacts.read', component: lazy(() => import('./views/documents/Documents')) },
+  { path: 'conflicts', title: 'Conflicts', icon: TriangleAlert, needs: 'conflicts.read', component: lazy(() => import('./views/conflicts/Conflicts')) },
   { path: 'gates', title: 'Gates', icon: ShieldCheck, needs: 'gates.read', component: lazy(() => import('./views/gates/Gates')) },
   { path: 'deliveries', title: 'Deliveries', icon: Webhook, needs: 'deliveries.read', component: lazy(() => import('./views/deliveries/Deliveries')) },
   { path: 'tool-calls', title: 'Tool calls', icon: SquareTerminal, needs: 'audit.read', component: lazy(() => import('./views/tool-calls/ToolCalls')) },
