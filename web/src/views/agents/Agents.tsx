@@ -47,16 +47,19 @@ export default function Agents({ project }: ViewProps) {
   const quiet = lanes?.filter((lane) => lane.agent && isQuiet(lane)).length ?? 0;
   const shown = lanes?.filter((lane) => !isQuiet(lane) || (showsQuiet && lane.agent)) ?? [];
   const isEmpty = lanes?.length === 0;
+  const hasLanes = lanes !== undefined && !isEmpty;
 
   return (
     <div class="agents">
       <ViewHead title="Agents" about={history.agents.length > 0 ? told(history.agents) : undefined}>
-        <div class="chips" role="group" aria-label="Show as">
-          <button type="button" class="chip" aria-pressed={!isList} onClick={() => show('chart')}>Lanes</button>
-          <button type="button" class="chip" aria-pressed={isList} onClick={() => show('list')}>List</button>
-        </div>
+        {hasLanes && (
+          <div class="chips" role="group" aria-label="Show as">
+            <button type="button" class="chip" aria-pressed={!isList} onClick={() => show('chart')}>Lanes</button>
+            <button type="button" class="chip" aria-pressed={isList} onClick={() => show('list')}>List</button>
+          </div>
+        )}
       </ViewHead>
-      {!isEmpty && (
+      {hasLanes && (
         <div class="agents-tools">
           <div class="chips" role="group" aria-label="Length of time">
             {LENGTHS.map(({ key, title }) => (
@@ -87,7 +90,7 @@ export default function Agents({ project }: ViewProps) {
           An agent shows up here with its first call of a tool, its first push, or its first run.
         </EmptyState>
       )}
-      {lanes && !isEmpty && (
+      {hasLanes && (
         <>
           {isList ? <List lanes={shown} span={span} /> : (
             <>

@@ -24,6 +24,7 @@ const COUNT_ROOM = 84;
 
 export function Bar({ block, id, now, isStop, isPointed, onPoint, onHover, onLeave, onMany }: BarProps) {
   const element = useRef<HTMLElement>(null);
+  const wasPointed = useRef(false);
   const { x, top, width, height, pieces } = block;
   useLayoutEffect(() => {
     const style = element.current?.style;
@@ -44,6 +45,8 @@ export function Bar({ block, id, now, isStop, isPointed, onPoint, onHover, onLea
     tabIndex: isStop ? 0 : -1, 'aria-label': sentenceOf(pieces, now), draggable: false,
     onFocus: (event: JSX.TargetedFocusEvent<HTMLElement>) => onPoint(event.currentTarget),
     onBlur: onLeave,
+    // A touch gives the focus before it clicks.
+    onPointerDown: () => { wasPointed.current = isPointed; },
     onMouseEnter: (event: JSX.TargetedMouseEvent<HTMLElement>) => onHover(event.currentTarget),
     onMouseLeave: onLeave,
   };
@@ -61,7 +64,7 @@ export function Bar({ block, id, now, isStop, isPointed, onPoint, onHover, onLea
   const out = isOutside(piece.href) ? { target: '_blank', rel: 'noreferrer' } : {};
   // A finger has no way to hover: its first touch tells what this is, the second one follows.
   const touch = (event: JSX.TargetedMouseEvent<HTMLElement>) => {
-    if ((event as unknown as PointerEvent).pointerType !== 'touch' || isPointed) return;
+    if ((event as unknown as PointerEvent).pointerType !== 'touch' || wasPointed.current) return;
     event.preventDefault();
     event.stopPropagation();
     onPoint(event.currentTarget);

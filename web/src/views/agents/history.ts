@@ -82,7 +82,8 @@ export function useHistory(project: Project, from: number): History {
   return {
     lanes,
     agents: agents.value ?? [],
-    problem: log.problem ?? agents.problem ?? runs.problem,
+    // Who may not see the list of runs still sees in the log what became of them.
+    problem: log.problem ?? agents.problem ?? (runs.problem?.isForbidden ? undefined : runs.problem),
     knownFrom,
     isReading: wants || wantsRuns,
     isCutOff,

@@ -89,7 +89,7 @@ export default function Conflicts({ project }: ViewProps) {
 
   return (
     <div class="conflicts">
-      <ViewHead title="Conflicts" about={isLoading ? undefined : about(open, reservations)}>
+      <ViewHead title="Conflicts" about={isLoading || problem ? undefined : about(open, reservations)}>
         {may('conflicts.write') && (
           <button type="button" class="button" aria-disabled={detect.isRunning} onClick={() => void look()}>
             <RefreshCw size={15} aria-hidden="true" /> Look again

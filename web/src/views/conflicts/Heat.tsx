@@ -15,7 +15,7 @@ const ORDER: CellState[] = ['exclusive', 'shared', 'touched', 'clash', 'violated
 
 /** Rows and columns that are shown; more of them nobody can read. */
 const MOST_ROWS = 60;
-const MOST_COLUMNS = 40;
+const MOST_COLUMNS = 80;
 
 interface HeatProps {
   of: ConflictMap;

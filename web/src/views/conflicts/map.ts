@@ -43,8 +43,8 @@ export const DOCUMENTS = 'documents';
 /** Rows that a map has before patterns are folded into their folders. */
 const MOST_ROWS = 24;
 const DEEPEST = 4;
-/** Rows up to which each is compared with each pattern. */
-const COMPARED = 400;
+/** Rows that folders are to have at least, if going deeper gives more of them. */
+const LEAST_ROWS = 6;
 
 interface Party {
   id: string;
@@ -65,6 +65,42 @@ export function editOf({ edit }: Conflict): Edit | undefined {
 
 const plain = (path: string): string => path.replace(/^\//, '');
 
+/** What is reserved, by the folder that each pattern is about: a path has to be compared with few of them. */
+class Reserved {
+  private readonly holders = new Map<string, Reservation[]>();
+  private readonly byFolder = new Map<string, string[]>();
+
+  constructor(reservations: readonly Reservation[]) {
+    for (const reservation of reservations) {
+      for (const path of new Set(reservation.paths)) {
+        const known = this.holders.get(path);
+        if (known) known.push(reservation);
+        else {
+          this.holders.set(path, [reservation]);
+          // A name without a slash is meant in every folder.
+          const folder = /\/./.test(path) ? folderOf(path, Infinity) : '';
+          this.byFolder.set(folder, [...(this.byFolder.get(folder) ?? []), path]);
+        }
+      }
+    }
+  }
+
+  patterns(): Iterable<string> {
+    return this.holders.keys();
+  }
+
+  by(pattern: string): Reservation[] {
+    return this.holders.get(pattern) ?? [];
+  }
+
+  /** The patterns that cover a path, or are that very text. */
+  covering(path: string): string[] {
+    const parts = plain(path).split('/');
+    const folders = parts.map((_, depth) => parts.slice(0, depth).join('/'));
+    return folders.flatMap((folder) => (this.byFolder.get(folder) ?? []).filter((pattern) => pattern === path || covers(pattern, path)));
+  }
+}
+
 export function mapOf(reservations: readonly Reservation[], conflicts: readonly Conflict[]): ConflictMap {
   const columns = new Map<string, string>();
   const places = new Map<string, Place>();
@@ -73,16 +109,13 @@ export function mapOf(reservations: readonly Reservation[], conflicts: readonly 
     places.set(path, known);
     return known;
   };
-  for (const { paths } of reservations) for (const path of paths) placeOf(plain(path));
-  const reserved = [...places.keys()];
-  const isComparable = reserved.length <= COMPARED;
-
-  for (const reservation of reservations) {
-    columns.set(reservation.holderId, reservation.holderName);
-    const own = new Set(reservation.paths.map(plain));
-    const isHere = (path: string) => own.has(path) || (isComparable && reservation.paths.some((pattern) => covers(pattern, path)));
-    for (const path of isComparable ? reserved.filter(isHere) : own) {
-      put(placeOf(path), reservation.holderId, reservation.mode === 'shared' ? 'shared' : 'exclusive', { reservation });
+  const reserved = new Reserved(reservations);
+  for (const path of reserved.patterns()) {
+    for (const pattern of reserved.covering(path)) {
+      for (const reservation of reserved.by(pattern)) {
+        columns.set(reservation.holderId, reservation.holderName);
+        put(placeOf(path), reservation.holderId, reservation.mode === 'shared' ? 'shared' : 'exclusive', { reservation });
+      }
     }
   }
   for (const conflict of conflicts) {
@@ -94,8 +127,10 @@ export function mapOf(reservations: readonly Reservation[], conflicts: readonly 
     }
     const paths = edit.paths.length > 0 ? edit.paths : [conflict.artifactPath];
     // A file that somebody reserved shows up at what they reserved.
-    const at = (path: string) => reserved.filter((pattern) => pattern === path || covers(pattern, path));
-    const here = new Set(paths.map(plain).flatMap((path) => { const known = at(path); return known.length > 0 ? known : [path]; }));
+    const here = new Set(paths.flatMap((path) => {
+      const known = reserved.covering(path);
+      return known.length > 0 ? known : [plain(path)];
+    }));
     for (const path of here) {
       edit.parties.forEach(({ id, name }, index) => {
         columns.set(id, name);
@@ -129,12 +164,17 @@ function fold(places: Place[]): { shown: Place[]; isFolded: boolean } {
   if (places.length <= MOST_ROWS) return { shown: places, isFolded: false };
   let folded = new Map<string, Place[]>();
   for (let depth = DEEPEST; depth >= 1; depth--) {
+    const deeper = folded;
     folded = new Map();
     for (const place of places) {
       const folder = folderOf(place.path, depth);
-      folded.set(folder, [...(folded.get(folder) ?? []), place]);
+      const known = folded.get(folder);
+      if (known) known.push(place);
+      else folded.set(folder, [place]);
     }
-    if (folded.size <= MOST_ROWS) break;
+    // Two rows tell nothing; rather too many, of which those that clash come first.
+    if (folded.size < LEAST_ROWS && deeper.size > 0) folded = deeper;
+    if (folded === deeper || folded.size <= MOST_ROWS) break;
   }
   const shown = [...folded].map(([folder, all]): Place => {
     const [only] = all;
