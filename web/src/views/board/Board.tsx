@@ -12,7 +12,7 @@ import { ItemDialog } from './ItemDialog';
 import { LaneColumn } from './LaneColumn';
 import { TakeAway } from './TakeAway';
 import { useGates } from './gates';
-import { byLane, isFiltered, isOrdered, isSamePlace, laneTitle, lanesOf, matches, rankBetween, type Filter, type Item, type Place } from './items';
+import { byLane, isFiltered, isSamePlace, laneTitle, lanesOf, matches, rankBetween, type Filter, type Item, type Place } from './items';
 import { useBoard } from './store';
 import './board.css';
 
@@ -42,7 +42,6 @@ export default function Board({ project }: ViewProps) {
     if (!isFiltered(filter)) return all;
     return new Map([...all].map(([lane, theirs]) => [lane, theirs.filter((item) => matches(item, filter))]));
   }, [all, filter.text, filter.role, filter.holder]);
-  const hasPlaces = useMemo(() => isOrdered(items.values()), [items]);
   const mayWrite = may('work.write');
 
   const addressOf = (changes: Record<string, string>) => {
@@ -62,7 +61,7 @@ export default function Board({ project }: ViewProps) {
   const carryOut = async ({ item, place, isByKeyboard }: Wish) => {
     const lane = all.get(place.lane) ?? [];
     setRefusal(undefined);
-    const rank = hasPlaces ? rankBetween(lane, item.id, place.beforeId) : undefined;
+    const rank = rankBetween(lane, item.id, place.beforeId);
     if (isByKeyboard) setTimeout(() => focusCard(frame.current, item.id), 60);
     try {
       await board.move(item, place, rank);
@@ -75,8 +74,7 @@ export default function Board({ project }: ViewProps) {
     }
   };
   const ask = (item: Item, place: Place, isByKeyboard = false) => {
-    const isPlaced = hasPlaces && item.lane !== 'done';
-    if (isSamePlace(all.get(item.lane) ?? [], item, place, isPlaced)) return;
+    if (isSamePlace(all.get(item.lane) ?? [], item, place, item.lane !== 'done')) return;
     const next = { item, place, isByKeyboard };
     // To another lane it goes without its holder: that is asked first.
     if (item.claim && place.lane !== item.lane) setWish(next);
@@ -124,7 +122,7 @@ export default function Board({ project }: ViewProps) {
               {lanes.map((lane) => (
                 <LaneColumn key={lane.name} lane={lane} lanes={lanes} all={all.get(lane.name) ?? []} shown={shown.get(lane.name) ?? []}
                   gates={gates} fresh={board.fresh} isReading={lane.name === 'done' && board.isReadingDone}
-                  isPlaced={hasPlaces && lane.name !== 'done'} mayMove={mayWrite} hrefOf={hrefOf} onMove={ask}
+                  isPlaced={lane.name !== 'done'} mayMove={mayWrite} hrefOf={hrefOf} onMove={ask}
                   onOpen={(item) => route(hrefOf(item))} onCreate={setNewIn} />
               ))}
             </div>

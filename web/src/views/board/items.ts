@@ -4,8 +4,7 @@ import type { Project } from '../../api/projects';
 import type { Event } from '../../live/socket';
 import { words, type Tone } from '../../parts';
 
-/** `rank` is the place in its lane, smaller ones first; services that do not tell it are shown by urgency and age. */
-export type Item = Schema<'WorkItem'> & { rank?: number };
+export type Item = Schema<'WorkItem'>;
 export type Claim = NonNullable<Item['claim']>;
 export type Priority = Schema<'Priority'>;
 export type Lane = Schema<'Lane'>;
@@ -30,8 +29,6 @@ export const PRIORITIES: { value: Priority; label: string; tone: Tone }[] = [
   { value: 'low', label: 'Low', tone: 'plain' },
 ];
 
-const urgency = ({ priority }: Item): number => PRIORITIES.findIndex(({ value }) => value === priority);
-
 export const lanesOf = (project: Project): Lane[] =>
   project.config.lanes ?? ['backlog', 'ready', 'doing', 'review', 'done'].map((name) => ({ name }));
 
@@ -41,20 +38,13 @@ export function laneTitle(name: string): string {
   return title.charAt(0).toUpperCase() + title.slice(1);
 }
 
-/** Whether the service tells places, so that an item can be put between two others. */
-export const isOrdered = (items: Iterable<Item>): boolean => {
-  for (const { rank } of items) return rank !== undefined;
-  return false;
-};
-
 /** In `done` what was done last comes first; elsewhere what comes next. */
 function compare(one: Item, other: Item): number {
   if (one.lane === 'done') {
     const [a, b] = [one.finishedAt ?? one.updatedAt, other.finishedAt ?? other.updatedAt];
     return a === b ? other.id.localeCompare(one.id) : a < b ? 1 : -1;
   }
-  const place = one.rank !== undefined && other.rank !== undefined ? one.rank - other.rank : urgency(one) - urgency(other);
-  return place || (one.id < other.id ? -1 : 1);
+  return one.rank - other.rank || (one.id < other.id ? -1 : 1);
 }
 
 /** The items of each lane, in their order. */
@@ -75,7 +65,7 @@ export function matches(item: Item, { text, role, holder }: Filter): boolean {
 }
 
 /** A rank that puts an item where it was let go, until the service has given it one. */
-export function rankBetween(lane: readonly Item[], id: string, beforeId: string | undefined): number | undefined {
+export function rankBetween(lane: readonly Item[], id: string, beforeId: string | undefined): number {
   const others = lane.filter((item) => item.id !== id);
   const at = beforeId === undefined ? others.length : others.findIndex((item) => item.id === beforeId);
   const [previous, next] = [others[at - 1]?.rank, others[at]?.rank];
@@ -127,7 +117,7 @@ export function newsOf({ event, payload, timestamp }: Event): News | undefined {
       title: string(it['title']) ?? item.title,
       lane: lane ?? item.lane,
       // Its place in a lane that it comes to is not told: until it is read it stands at the end.
-      rank: lane === undefined || lane === item.lane || item.rank === undefined ? item.rank : Number.MAX_SAFE_INTEGER,
+      rank: lane === undefined || lane === item.lane ? item.rank : Number.MAX_SAFE_INTEGER,
       finishedAt: lane === 'done' ? (item.finishedAt ?? timestamp) : lane ? undefined : item.finishedAt,
       priority: (string(it['priority']) as Priority | undefined) ?? item.priority,
       role: 'role' in it ? (string(it['role']) ?? null) : item.role,

@@ -34,7 +34,7 @@ export interface Board {
   fresh: ReadonlyMap<string, string>;
   refresh: () => Promise<void>;
   /** Moves an item; throws the refusal, and the item is back where it was. */
-  move: (item: Item, place: Place, rank: number | undefined) => Promise<void>;
+  move: (item: Item, place: Place, rank: number) => Promise<void>;
   /** Takes in what a write answered. */
   put: (item: Item) => void;
   /** Forgets an item that was deleted. */
@@ -211,7 +211,7 @@ export function useBoard(project: Project): Board {
 
   const queues = useRef(new Map<string, Promise<unknown>>());
   const move = useCallback(
-    (item: Item, { lane, beforeId }: Place, rank: number | undefined) => {
+    (item: Item, { lane, beforeId }: Place, rank: number) => {
       const go = async () => {
         const before = known.current.get(item.id) ?? item;
         const header = { 'If-Match': `"${before.version}"` };
@@ -232,7 +232,7 @@ export function useBoard(project: Project): Board {
           publish();
         }
       };
-      moves.current.set(item.id, { lane, ...(rank !== undefined && { rank }) });
+      moves.current.set(item.id, { lane, rank });
       publish();
       // A second move of the same item follows upon the first one's version.
       const last = (queues.current.get(item.id) ?? Promise.resolve()).catch(() => undefined).then(go);
