@@ -12,6 +12,7 @@ import { useHistory } from './history';
 import type { Agent, Lane, Piece } from './pieces';
 import { LENGTHS, spanOf, useNow, useShown, type Span } from './span';
 import './agents.css';
+import './lines.css';
 
 /** The share of what is shown by which it moves at a press. */
 const PAN = 0.5;

@@ -25,7 +25,7 @@ export function LaneHead({ lane, onOpen }: { lane: Lane; onOpen: (lane: Lane) =>
           </p>
         </>
       ) : (
-        <p class="faint small">{lane.about ?? 'Not at work any more'}</p>
+        <p class="faint small">{lane.about ?? 'Not among the agents'}</p>
       )}
     </div>
   );

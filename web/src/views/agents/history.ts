@@ -60,8 +60,9 @@ export function useHistory(project: Project, from: number): History {
   const isCutOff = isShort && read >= MOST_EVENTS;
   const wants = isShort && !isCutOff && !log.problem;
   useEffect(() => {
-    if (wants) void log.older();
-  }, [wants, read]);
+    // What was read while the log began anew is dropped, and read again.
+    if (wants && !log.isReadingOlder) void log.older();
+  }, [wants, read, log.isReadingOlder]);
 
   const last = runs.items.at(-1);
   const lastBegan = Date.parse(last?.startedAt ?? last?.finishedAt ?? '');
