@@ -1,6 +1,7 @@
 /** What to do where there is nothing yet. */
 import { useState } from 'preact/hooks';
 import { Bot, FolderGit2, Sparkles } from 'lucide-preact';
+import { api, need } from '../../api/client';
 import { Problem } from '../../api/problem';
 import { readProjects } from '../../api/projects';
 import { may } from '../../api/scopes';
@@ -39,14 +40,15 @@ export function FirstRun() {
   );
 }
 
-/** The route is newer than the committed specification. */
+/** If it is there already, what is wanted is so. */
 async function loadDemo(key: string): Promise<void> {
-  const headers = { 'content-type': 'application/json', 'Idempotency-Key': key };
-  const response = await fetch('/api/v1/demo-data', { method: 'POST', credentials: 'same-origin', headers, body: '{}' }).catch((cause: unknown) => {
-    throw Problem.unreachable(cause);
-  });
-  // It is there already: what is wanted is so.
-  if (!response.ok && response.status !== 409) throw Problem.of(response, await response.json().catch(() => undefined));
+  const loaded = api.POST('/api/v1/demo-data', { params: { header: { 'Idempotency-Key': key } }, body: {} });
+  try {
+    await need(loaded);
+  } catch (thrown) {
+    const problem = Problem.from(thrown);
+    if (problem.status !== 409) throw problem;
+  }
 }
 
 function Demo() {
@@ -57,9 +59,9 @@ function Demo() {
       await loadDemo(key);
     } catch (thrown) {
       const problem = Problem.from(thrown);
-      if (!problem.isMissing && !problem.isForbidden) throw problem;
+      if (!problem.isForbidden) throw problem;
       setGone(true);
-      toast('This service has no demo data to load.', 'bad');
+      toast('Loading demo data takes an owner or admin.', 'bad');
       return;
     }
     toast('The demo data is being loaded: projects, documents and agents at work.');

@@ -11,7 +11,7 @@ interface FiguresProps {
   hasMore: boolean;
   isFiltered: boolean;
   /** Null where the service sums nothing up; undefined until that is known. */
-  summary: Summary | null | undefined;
+  summary: Summary | undefined;
   onTool: (tool: string) => void;
 }
 

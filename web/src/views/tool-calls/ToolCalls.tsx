@@ -40,7 +40,7 @@ export default function ToolCalls({ project }: ViewProps) {
     }))), FRESH_ROWS);
   const summary = useResource(`tool-calls-summary/${project.id}`, (signal) => readSummary(project.id, signal));
   usePoll(async () => {
-    await Promise.all([calls.refresh(), summary.value !== null && summary.refresh()]);
+    await Promise.all([calls.refresh(), summary.refresh()]);
   }, EVERY_MS, !calls.problem?.isForbidden);
 
   const { actors, tools } = useSeen(calls.items, summary.value?.byTool.map((one) => one.tool));

@@ -34,7 +34,7 @@ export function byTool(calls: readonly ToolCall[]): ToolFigures[] {
 export function histogram(calls: readonly ToolCall[]): Bin[] {
   const bins: Bin[] = [...BOUNDS, null].map((upToUs) => ({ upToUs, calls: 0 }));
   for (const { durationUs } of calls) {
-    const bin = bins.find(({ upToUs }) => upToUs === null || durationUs <= upToUs);
+    const bin = bins.find(({ upToUs }) => durationUs <= (upToUs ?? Infinity));
     if (bin) bin.calls += 1;
   }
   return bins;
@@ -53,8 +53,9 @@ export function spans(bins: readonly Bin[]): Span[] {
   const sorted = [...bins].sort((one, other) => (one.upToUs ?? Infinity) - (other.upToUs ?? Infinity));
   const all = sorted.map(({ upToUs, calls }, index) => {
     const from = sorted[index - 1]?.upToUs ?? 0;
-    const label = upToUs === null ? `more than ${latency(from)}` : from === 0 ? `up to ${latency(upToUs)}` : `${latency(from)} to ${latency(upToUs)}`;
-    return { label, mark: upToUs === null ? 'more' : latency(upToUs), calls };
+    const isLast = upToUs === null || upToUs === undefined;
+    const label = isLast ? `more than ${latency(from)}` : from === 0 ? `up to ${latency(upToUs)}` : `${latency(from)} to ${latency(upToUs)}`;
+    return { label, mark: isLast ? 'more' : latency(upToUs), calls };
   });
   const first = all.findIndex(({ calls }) => calls > 0);
   const last = all.findLastIndex(({ calls }) => calls > 0);
