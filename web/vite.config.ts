@@ -1,5 +1,7 @@
 // How the page is built: one entry, a file per view, and each file beside itself in a compressed form, so that the
 // service that carries them has nothing to compress.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import preact from '@preact/preset-vite';
 import { defineConfig, type Plugin } from 'vite';
@@ -8,19 +10,19 @@ import { defineConfig, type Plugin } from 'vite';
 const COMPRESSIBLE = /\.(js|css|html|svg|json)$/;
 const SMALLEST = 1024;
 
+/** Compresses what was written: before that, what other plugins put into files may not be there yet. */
 function precompress(): Plugin {
   return {
     name: 'precompress',
     apply: 'build',
-    enforce: 'post',
-    generateBundle(_, bundle) {
-      for (const file of Object.values(bundle)) {
-        const source = file.type === 'chunk' ? file.code : file.source;
-        const bytes = Buffer.from(source);
-        if (!COMPRESSIBLE.test(file.fileName) || bytes.length < SMALLEST) continue;
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle)) {
+        const path = join(dir ?? '', name);
+        const bytes = readFileSync(path);
+        if (!COMPRESSIBLE.test(name) || bytes.length < SMALLEST) continue;
         const params = { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY };
-        this.emitFile({ type: 'asset', fileName: `${file.fileName}.br`, source: brotliCompressSync(bytes, { params }) });
-        this.emitFile({ type: 'asset', fileName: `${file.fileName}.gz`, source: gzipSync(bytes, { level: 9 }) });
+        writeFileSync(`${path}.br`, brotliCompressSync(bytes, { params }));
+        writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
       }
     },
   };

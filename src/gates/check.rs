@@ -205,12 +205,13 @@ fn tests_passing(facts: &Facts, gate: &Gate, item: Option<&Brief>) -> Outcome {
     let failed: Vec<_> =
         newest.iter().filter(|(_, is_success)| !**is_success).map(|(name, _)| name.as_str()).collect();
     let place = if commit.is_some() { "this commit" } else { "the tracked branch" };
+    let runs = |count: usize| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
     match (newest.len(), failed.len()) {
         (0, _) => outcome(GateStatus::Pending, format!("no such run of {place} has ended yet")),
-        (runs, 0) => outcome(GateStatus::Passed, format!("{runs} runs of {place} ended well")),
+        (all, 0) => outcome(GateStatus::Passed, format!("{} of {place} ended well", runs(all))),
         (_, bad) => {
             let named = failed[..bad.min(NAMED)].join(", ");
-            outcome(GateStatus::Failed, format!("{bad} runs of {place} failed: {named}"))
+            outcome(GateStatus::Failed, format!("{} of {place} failed: {named}", runs(bad)))
         }
     }
 }

@@ -107,10 +107,11 @@ impl Keeper {
             format!("`{}` {}: {}", red.gate.config.name, red.outcome.status.told(), red.outcome.message)
         });
         let shown = shown.collect::<Vec<_>>().join("; ");
+        let hold =
+            if red.len() == 1 { "a gate holds".to_owned() } else { format!("{} gates hold", red.len()) };
         let detail = format!(
-            "{} gates hold this back from done: {shown}; see to them, or finish it to a lane before done, where somebody \
-             else can review it",
-            red.len()
+            "{hold} this back from done: {shown}; see to that, or finish it to a lane before done, where somebody else can \
+             review it"
         );
         // What the project asks for from a later lane on is in no list yet.
         let is_listed = red.iter().any(|red| !red.gate.id.0.is_nil());

@@ -72,6 +72,7 @@ example!(WorkItemOut, {
     "title": "Sign in with a passkey",
     "description": null,
     "lane": "ready",
+    "rank": 65536,
     "priority": "high",
     "role": null,
     "artifactId": null,

@@ -85,7 +85,8 @@ async fn the_page_catches_up_by_itself_with_a_service_that_was_killed_and_starte
 #[tokio::test]
 async fn every_view_of_sample_data_is_open_to_everybody_in_both_themes_and_on_a_telephone() {
     let folder = Scratch::new();
-    let process = Process::serve(folder.path(), free_port(), &OWNER, &[]).await;
+    let reads = [OWNER[0], OWNER[1], ("TRACKSIDE_SCANS", "true")];
+    let process = Process::serve(folder.path(), free_port(), &reads, &[]).await;
     let client = owner(&process, folder.path());
     let made = client.post("/api/v1/demo-data", json!({"seconds": 0})).await.expect(202).json;
     let project = text(&made["projects"][0]["id"]);

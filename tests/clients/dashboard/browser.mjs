@@ -42,11 +42,16 @@ export async function barriers(page) {
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html }) => html).join(' ')}`);
 }
 
-/** Does what a script is there for, and ends. */
+/** Does what a script is there for, and ends; where it goes wrong, what the windows show then is told too. */
 export async function run(script) {
   try {
     await script();
     if (troubles.length > 0) throw new Error(troubles.join('\n'));
+  } catch (wrong) {
+    for (const page of browser.contexts().flatMap((context) => context.pages())) {
+      console.error(`${page.url()} shows:\n${(await page.innerText('body')).slice(0, 2000)}`);
+    }
+    throw wrong;
   } finally {
     await browser.close();
   }

@@ -96,7 +96,7 @@ async fn tests_pass_when_the_newest_run_of_each_name_on_the_tracked_branch_does(
     let failed = project.gate("tests").await;
     assert_eq!(
         (&failed["status"], &failed["message"]),
-        (&json!("failed"), &json!("1 runs of the tracked branch failed: lint"))
+        (&json!("failed"), &json!("1 run of the tracked branch failed: lint"))
     );
     deliver(3, "lint", "success").await;
     assert_eq!(project.stands("tests").await, "passed");
