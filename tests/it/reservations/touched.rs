@@ -188,3 +188,29 @@ async fn what_is_reserved_after_a_push_is_compared_when_its_pull_request_is_open
     project.settled().await;
     assert_eq!(open(&project).await, Vec::<Value>::new(), "the branch was merged");
 }
+
+#[tokio::test]
+async fn a_revert_and_a_force_push_neither_tell_a_violation_twice_nor_settle_it() {
+    let server = Server::start().await;
+    let project = server.project().await;
+    let ada = agent(&server, &project, "ada").await;
+    agent(&server, &project, PUSHER).await;
+    ada.get("reserve_paths", asking(&project, &["src/signin/**"], long())).await;
+    push(&project, "d-1", "feature", PUSHER, &["src/signin/mod.rs"]).await;
+    let first = open(&project).await.remove(0);
+    push(&project, "the revert", "feature", PUSHER, &["src/signin/mod.rs"]).await;
+    let elsewhere = Commit { modified: &["src/main.rs"], author: PUSHER, ..Commit::default() };
+    let mut forced = Repository::new("acme/rocket", dawn()).push("feature", &[elsewhere]);
+    forced.body["forced"] = json!(true);
+    project.deliver("d-3", &forced).await.expect(202);
+    project.settled().await;
+    let kept = open(&project).await;
+    assert_eq!((kept.len(), &kept[0]["id"]), (1, &first["id"]), "nobody has agreed on anything: {kept:?}");
+    assert_eq!(told(&project, "conflict_detected").await, 1);
+    forced = Repository::new("acme/rocket", dawn())
+        .push("feature", &[Commit { modified: &["src/signin/key.rs"], author: "ada", ..Commit::default() }]);
+    forced.body["forced"] = json!(true);
+    project.deliver("d-4", &forced).await.expect(202);
+    project.settled().await;
+    assert_eq!(open(&project).await.len(), 1, "the holder may do as she likes");
+}

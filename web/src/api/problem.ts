@@ -70,6 +70,11 @@ export class Problem extends Error {
   get isMissing(): boolean {
     return this.status === 404;
   }
+
+  /** Whether it is about the service rather than about what was asked, so that asking again later may do. */
+  get isPassing(): boolean {
+    return this.code === 'unreachable' || [502, 503, 504].includes(this.status);
+  }
 }
 
 /** What the service says, as a sentence. */

@@ -11,6 +11,9 @@ export const projectsProblem = signal<Problem | undefined>(undefined);
 /** The organisation. */
 export const tenant = signal<Schema<'Tenant'> | undefined>(undefined);
 
+/** When a service that was away is asked again. */
+const AGAIN_MS = 3_000;
+
 let reading: Promise<void> | undefined;
 
 /** Reads all projects; whoever asks meanwhile gets the same answer. */
@@ -33,7 +36,8 @@ async function readAll(): Promise<void> {
     projects.value = found.sort((one, other) => one.name.localeCompare(other.name));
     projectsProblem.value = undefined;
   } catch (thrown) {
-    projectsProblem.value = Problem.from(thrown);
+    const problem = (projectsProblem.value = Problem.from(thrown));
+    if (problem.isPassing) setTimeout(() => void readProjects(), AGAIN_MS);
   }
 }
 

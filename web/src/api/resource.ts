@@ -2,7 +2,8 @@
  * Hooks that hold what the service knows: one thing (`useResource`), or a list that is read page by page (`usePages`).
  *
  * Both keep showing what they have while they read again, so that a live view never flickers; both forget an answer
- * that comes late for something that is not asked for any more. `refresh` is what `useLive` calls.
+ * that comes late for something that is not asked for any more. What could not be read because the service was away is
+ * read once it is back. `refresh` is what `useLive` calls.
  */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Problem } from './problem';
@@ -24,6 +25,10 @@ interface State<T> {
   problem: Problem | undefined;
   isLoading: boolean;
 }
+
+/** Between two attempts to reach a service that is away. */
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 15_000;
 
 /** One thing. `key` says which: another key means another thing; an empty one means that nothing is asked for. */
 export function useResource<T>(key: string, read: (signal: AbortSignal) => Promise<T>): Resource<T> {
@@ -55,6 +60,17 @@ export function useResource<T>(key: string, read: (signal: AbortSignal) => Promi
     void refresh();
     return () => running.current?.abort();
   }, [refresh]);
+
+  const failures = useRef(0);
+  const { problem, isLoading } = shown;
+  useEffect(() => {
+    if (isLoading) return;
+    if (!problem) failures.current = 0;
+    if (!problem?.isPassing) return;
+    const timer = setTimeout(() => void refresh(), Math.min(FIRST_WAIT_MS * 2 ** failures.current, LONGEST_WAIT_MS));
+    failures.current += 1;
+    return () => clearTimeout(timer);
+  }, [problem, isLoading, refresh]);
 
   const set = useCallback(
     (change: (value: T | undefined) => T | undefined) =>
