@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     app::App,
+    config::Config,
     database::TenantId,
     error::{Code, Error, Result},
     rest::Tag,
@@ -287,14 +288,15 @@ pub struct AccountsApi;
 impl AccountsApi {
     /// Show the tenant
     ///
-    /// The organisation that the key belongs to.
+    /// The organisation that the key belongs to, and for how long the service keeps things.
     #[oai(path = "/tenant", method = "get", operation_id = "get_tenant")]
     async fn get_tenant(
         &self,
         app: Data<&Arc<App>>,
         caller: Caller<scope::StatusRead>,
     ) -> Result<Json<TenantOut>> {
-        Ok(Json(super::get_tenant(&app, &caller.principal).await?.into()))
+        let tenant = super::get_tenant(&app, &caller.principal).await?;
+        Ok(Json(TenantOut::new(tenant, &app.config)))
     }
 
     /// Show who you are
@@ -324,12 +326,31 @@ struct TenantOut {
     name: String,
     /// When it was made.
     created_at: Timestamp,
+    /// For how long the service keeps things.
+    retention: RetentionOut,
 }
 
-impl From<Tenant> for TenantOut {
-    fn from(tenant: Tenant) -> Self {
-        Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at.into() }
+impl TenantOut {
+    fn new(tenant: Tenant, config: &Config) -> Self {
+        let retention = RetentionOut {
+            payload_days: config.payload_retention.num_days(),
+            tool_call_days: config.audit_retention.num_days(),
+            security_event_days: config.security_retention.num_days(),
+        };
+        Self { id: tenant.id, name: tenant.name, created_at: tenant.created_at.into(), retention }
     }
+}
+
+/// For how long a service keeps things, which its operator sets. Events, documents and work items are kept for good.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", rename = "Retention")]
+struct RetentionOut {
+    /// Days that bodies of deliveries are kept; what they caused stays.
+    payload_days: i64,
+    /// Days that records of tool calls are kept.
+    tool_call_days: i64,
+    /// Days that security events are kept.
+    security_event_days: i64,
 }
 
 /// Who is asking, and what they may do.

@@ -163,13 +163,7 @@ impl<D: Doors> Scene<'_, D> {
             }
             16 => self.update(rust, &desks.rust, "Adds a test of the empty case", None).await,
             17 => self.decide(qa, &desks.rust, "passed", "All cases are tested now.").await,
-            _ => {
-                self.finish(rust, &mut desks.rust, chapter.title, Some(commit)).await?;
-                for held in std::mem::take(&mut desks.rust.paths) {
-                    self.release(rust, Some(held)).await?;
-                }
-                Ok(())
-            }
+            _ => self.finish(rust, &mut desks.rust, chapter.title, Some(commit)).await,
         }
     }
 
@@ -180,13 +174,7 @@ impl<D: Doors> Scene<'_, D> {
                 self.update(web, &desks.web, "Waits for the review", Some("review")).await?;
                 self.decide(qa, &desks.web, "passed", "It works with the keyboard alone.").await
             }
-            20 => {
-                self.finish(web, &mut desks.web, "Its page", Some(commit)).await?;
-                for held in std::mem::take(&mut desks.web.paths) {
-                    self.release(web, Some(held)).await?;
-                }
-                Ok(())
-            }
+            20 => self.finish(web, &mut desks.web, "Its page", Some(commit)).await,
             21 => {
                 // The next thing to do, whatever that is.
                 let next = json!({});
@@ -285,7 +273,8 @@ impl<D: Doors> Scene<'_, D> {
             said["commit"] = commit.into();
         }
         if self.act(agent, "finish_work", summary, said).await?.is_some() {
-            desk.work = None;
+            // What was reserved for it goes with it.
+            *desk = Desk::default();
         }
         Ok(())
     }

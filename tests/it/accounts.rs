@@ -41,7 +41,9 @@ async fn a_key_is_shown_once_and_then_known_by_its_first_sixteen_characters() {
     let names: Vec<_> =
         principals["items"].as_array().unwrap().iter().map(|who| text(&who["name"])).collect();
     assert_eq!(names, ["owner", "ci"]);
-    assert_eq!(acme.client.get("/api/v1/tenant").await.expect(200).json["name"], "Acme");
+    let tenant = acme.client.get("/api/v1/tenant").await.expect(200).json;
+    let kept = json!({"payloadDays": 30, "toolCallDays": 90, "securityEventDays": 400});
+    assert_eq!((&tenant["name"], &tenant["retention"]), (&json!("Acme"), &kept));
 }
 
 #[tokio::test]

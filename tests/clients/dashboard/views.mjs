@@ -8,12 +8,13 @@ import { barriers, open, run, submit } from './browser.mjs';
 const { PROJECT_ID: projectId, EMAIL: email, PASSWORD: password, PICTURES: pictures } = process.env;
 
 const IN_A_PROJECT = ['board', 'agents', 'documents', 'conflicts', 'gates', 'deliveries', 'tool-calls', 'timeline'];
+const SETTINGS = ['people', 'keys', 'repositories', 'security', 'sessions', 'appearance', 'service'];
 const VIEWS = {
   projects: '/',
   ...Object.fromEntries(IN_A_PROJECT.map((view) => [view, `/projects/${projectId}/${view}`])),
   'connect-agent': '/connect/agent',
   'connect-repository': '/connect/repository',
-  settings: '/settings',
+  ...Object.fromEntries(SETTINGS.map((page) => [`settings-${page}`, `/settings/${page}`])),
 };
 const WINDOWS = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 860 } },

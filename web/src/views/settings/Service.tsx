@@ -1,12 +1,18 @@
-/** What the service says of itself. How long things are kept, and such, are its operator's settings. */
-import { api, need } from '../../api/client';
+/** What the service says of itself, and for how long it keeps things, which its operator sets. */
+import { api, need, type Schema } from '../../api/client';
 import { usePoll } from '../../api/poll';
 import { tenant } from '../../api/projects';
 import { useResource } from '../../api/resource';
-import { Shown, Status, Time, ViewHead } from '../../parts';
+import { Shown, Status, Time, ViewHead, count } from '../../parts';
 
 const EVERY_MS = 5_000;
 const STORES: Record<string, string> = { sqlite: 'SQLite', postgres: 'PostgreSQL' };
+
+function Retention({ of }: { of: Schema<'Retention'> }) {
+  const kept = [`bodies of deliveries ${count(of.payloadDays, 'day')}`, `records of tool calls ${count(of.toolCallDays, 'day')}`,
+    `security events ${count(of.securityEventDays, 'day')}`];
+  return <div><dt>Kept for</dt><dd>{kept.join(', ')}; events, documents and work items for good</dd></div>;
+}
 
 export function Service() {
   const health = useResource('health', (signal) => need(api.GET('/health', { signal })));
@@ -36,6 +42,7 @@ export function Service() {
                 </dd>
               </div>
             )}
+            {tenant.value && <Retention of={tenant.value.retention} />}
             <div><dt>Routes, to read and try</dt><dd><a href="/docs">API documentation</a></dd></div>
           </dl>
         )}
