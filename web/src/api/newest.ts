@@ -5,14 +5,8 @@
  * scrolled. The rows that it reads take the place of what was known of them; older ones stay as they are. Ids are in
  * the order of time (UUID version 7), so that they can be compared.
  */
-import { useCallback, useRef, useState } from 'preact/hooks';
-import { Problem } from './problem';
-import { PAGE_ROWS, useResource, type Page, type Pages } from './resource';
-
-export interface Rows<T> {
-  items: T[];
-  cursor: string | undefined;
-}
+import { useRef } from 'preact/hooks';
+import { PAGE_ROWS, useMore, useResource, type Page, type Pages, type Rows } from './resource';
 
 export interface Part {
   cursor: string | undefined;
@@ -38,8 +32,6 @@ export function useNewest<T extends { id: string }>(
   read: (part: Part, signal: AbortSignal) => Promise<Page<T>>,
   freshRows = MOST_ROWS,
 ): Pages<T> {
-  const reader = useRef(read);
-  reader.current = read;
   const rows = useRef<Rows<T>>();
   const first = useResource<Rows<T>>(key, async (signal) => {
     const newest = rows.current?.items[0];
@@ -48,7 +40,7 @@ export function useNewest<T extends { id: string }>(
     let pages = 0;
     do {
       const limit = newest ? (pages === 0 ? freshRows : MOST_ROWS) : PAGE_ROWS;
-      const page = await reader.current({ cursor, limit }, signal);
+      const page = await read({ cursor, limit }, signal);
       fresh.push(...page.items);
       cursor = page.nextCursor ?? undefined;
       pages += 1;
@@ -56,42 +48,6 @@ export function useNewest<T extends { id: string }>(
     return merge(rows.current, fresh, cursor);
   });
   rows.current = first.value;
-  const [isLoadingMore, setLoadingMore] = useState(false);
-  const [problem, setProblem] = useState<Problem>();
-  const loading = useRef(false);
-
-  const more = useCallback(async () => {
-    const known = rows.current;
-    if (!known?.cursor || loading.current) return;
-    loading.current = true;
-    setLoadingMore(true);
-    try {
-      const page = await reader.current({ cursor: known.cursor, limit: PAGE_ROWS }, new AbortController().signal);
-      setProblem(undefined);
-      // A refresh meanwhile changes the head; this page goes behind the same last row.
-      first.set((now) =>
-        now && now.cursor === known.cursor ? { items: [...now.items, ...page.items], cursor: page.nextCursor ?? undefined } : now,
-      );
-    } catch (thrown) {
-      setProblem(Problem.from(thrown));
-    } finally {
-      loading.current = false;
-      setLoadingMore(false);
-    }
-  }, [first.set]);
-
-  const set = useCallback(
-    (change: (items: T[]) => T[]) => first.set((now) => now && { ...now, items: change(now.items) }),
-    [first.set],
-  );
-  return {
-    items: first.value?.items ?? [],
-    problem: first.problem ?? problem,
-    isLoading: first.isLoading && !first.value,
-    isLoadingMore,
-    hasMore: Boolean(first.value?.cursor),
-    more,
-    refresh: first.refresh,
-    set,
-  };
+  // A refresh meanwhile changes the head; the page goes behind the same last row.
+  return useMore(first, (cursor, signal) => read({ cursor, limit: PAGE_ROWS }, signal), (now, known) => now.cursor === known.cursor);
 }

@@ -104,44 +104,38 @@ export const PAGE_ROWS = 100;
 /** Rows that a refresh reads again at most; behind them the list is cut, and read on when it is scrolled to. */
 const REFRESHED_ROWS = 1_000;
 
-/** A list of the service. `read` asks for the page behind `cursor`; another `key` means another list. */
-export function usePages<T>(
-  key: string,
-  read: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>,
+/** The rows of a list that are known, and where it goes on. */
+export interface Rows<T> {
+  items: T[];
+  cursor: string | undefined;
+}
+
+/**
+ * What a list is for those who show it: its rows, and the way to the next page. `read` asks for that; it is added unless
+ * a refresh has made it belong elsewhere meanwhile, which `fits` says.
+ */
+export function useMore<T>(
+  first: Resource<Rows<T>>,
+  read: (cursor: string, signal: AbortSignal) => Promise<Page<T>>,
+  fits: (now: Rows<T>, known: Rows<T>) => boolean,
 ): Pages<T> {
-  interface Rows {
-    items: T[];
-    cursor: string | undefined;
-  }
-  const reader = useRef(read);
-  reader.current = read;
-  const first = useResource<Rows>(key, async (signal) => {
-    const wanted = Math.min(rows.current?.items.length ?? 0, REFRESHED_ROWS);
-    const items: T[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await reader.current(cursor, signal);
-      items.push(...page.items);
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor && items.length < wanted);
-    return { items, cursor };
-  });
-  const rows = useRef<Rows>();
-  rows.current = first.value;
+  const now = useRef({ rows: first.value, read, fits });
+  now.current = { rows: first.value, read, fits };
   const [isLoadingMore, setLoadingMore] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const loading = useRef(false);
 
   const more = useCallback(async () => {
-    const known = rows.current;
+    const { rows: known, read, fits } = now.current;
     if (!known?.cursor || loading.current) return;
     loading.current = true;
     setLoadingMore(true);
     try {
-      const page = await reader.current(known.cursor, new AbortController().signal);
+      const page = await read(known.cursor, new AbortController().signal);
       setProblem(undefined);
-      // A refresh may have been faster; its rows stand, and this page is read again when it is scrolled to.
-      first.set((now) => (now === known ? { items: [...known.items, ...page.items], cursor: page.nextCursor ?? undefined } : now));
+      first.set((rows) =>
+        rows && fits(rows, known) ? { items: [...rows.items, ...page.items], cursor: page.nextCursor ?? undefined } : rows,
+      );
     } catch (thrown) {
       setProblem(Problem.from(thrown));
     } finally {
@@ -151,7 +145,7 @@ export function usePages<T>(
   }, [first.set]);
 
   const set = useCallback(
-    (change: (items: T[]) => T[]) => first.set((now) => now && { ...now, items: change(now.items) }),
+    (change: (items: T[]) => T[]) => first.set((rows) => rows && { ...rows, items: change(rows.items) }),
     [first.set],
   );
   return {
@@ -164,4 +158,26 @@ export function usePages<T>(
     refresh: first.refresh,
     set,
   };
+}
+
+/** A list of the service. `read` asks for the page behind `cursor`; another `key` means another list. */
+export function usePages<T>(
+  key: string,
+  read: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>,
+): Pages<T> {
+  const rows = useRef<Rows<T>>();
+  const first = useResource<Rows<T>>(key, async (signal) => {
+    const wanted = Math.min(rows.current?.items.length ?? 0, REFRESHED_ROWS);
+    const items: T[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await read(cursor, signal);
+      items.push(...page.items);
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor && items.length < wanted);
+    return { items, cursor };
+  });
+  rows.current = first.value;
+  // A refresh may have been faster; its rows stand, and the page is read again when it is scrolled to.
+  return useMore(first, read, (now, known) => now === known);
 }
