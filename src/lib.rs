@@ -34,7 +34,7 @@
 //! [`config`] → [`installation`] → [`app`] → [`service`] put the service together; [`database`] holds
 //! tenant-scoped transactions and the one writer; [`recent`] keeps what was read a moment ago;
 //! [`redis`] is what several instances share; [`jobs`] does what
-//! was promised, with its table in [`worker`]; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts, and
+//! was promised, with its table in [`worker`], and [`due`] looks after what ends by itself; [`vault`] seals secrets, under the [`master_key`]; [`fetch`] asks other hosts, and
 //! [`git`] reads repositories; [`error`] says what
 //! can go wrong and [`problem`] how that looks over HTTP; [`wire`] how values look, [`rest`] what all routes share, and
 //! [`pages`] what all pages do that are rendered here, and [`dashboard`] hosts the one that is built from `web/`;
@@ -64,6 +64,7 @@ pub mod conflicts;
 pub mod dashboard;
 pub mod database;
 pub mod demo;
+pub mod due;
 pub mod error;
 pub mod events;
 pub mod fetch;

@@ -13,6 +13,7 @@
 
 mod bulk;
 pub mod copy;
+mod due;
 mod error;
 mod group_commit;
 mod lane;
@@ -32,6 +33,7 @@ use sea_orm::{
 use tokio::time::timeout;
 
 pub use self::{
+    due::{BATCH, Due, Place, PlaceColumns},
     group_commit::{Gathering, GroupCommit},
     lane::LANES,
     tx::{Batch, DoorTx, Tx},

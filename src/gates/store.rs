@@ -2,14 +2,13 @@
 
 use entity::gate::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
-use super::{Gate, GateConfig, GateFilter, GateId, GateStatus, Outcome, Phase, Ruling, Seen, worker::Due};
+use super::{Gate, GateConfig, GateFilter, GateId, GateStatus, Outcome, Phase, Ruling, Seen};
 use crate::{
     clock::Time,
-    database::{DoorTx, TenantId, Tx},
+    database::{DoorTx, Due, PlaceColumns, Tx},
     error::{Error, Result},
     projects::ProjectId,
     wire::{Found, Page},
@@ -142,34 +141,10 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
     tx.delete_some::<Entity>(Column::Id, Column::ProjectId.eq(project.0), limit).await
 }
 
-/// Up to `limit` gates that are due, behind one of them, whoever they belong to; the longest due first.
-pub(super) async fn due(
-    tx: &DoorTx<'_>,
-    now: Time,
-    behind: Option<(Time, GateId)>,
-    limit: u64,
-) -> Result<Vec<Due>> {
-    let mut query = Entity::find().filter(Column::DueAt.lte(now));
-    if let Some((at, GateId(id))) = behind {
-        let beside = Condition::all().add(Column::DueAt.eq(at)).add(Column::Id.gt(id));
-        query = query.filter(Condition::any().add(Column::DueAt.gt(at)).add(beside));
-    }
-    let rows: Vec<(Time, Uuid, Uuid, Uuid)> = query
-        .order_by_asc(Column::DueAt)
-        .order_by_asc(Column::Id)
-        .select_only()
-        .columns([Column::DueAt, Column::TenantId, Column::ProjectId, Column::Id])
-        .limit(limit)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    let due = |(at, tenant, project, id)| Due {
-        at,
-        tenant: TenantId(tenant),
-        project: ProjectId(project),
-        id: GateId(id),
-    };
-    Ok(rows.into_iter().map(due).collect())
+/// Gates that are due, whoever they belong to.
+pub(super) async fn due(tx: &DoorTx<'_>, now: Time, behind: Option<Due>) -> Result<Vec<Due>> {
+    let place = PlaceColumns { tenant: Column::TenantId, project: Column::ProjectId, id: Column::Id };
+    tx.due(Entity::find(), Column::DueAt, place, now, behind).await
 }
 
 fn to_json(ruling: Option<&Ruling>) -> Result<Option<Json>> {

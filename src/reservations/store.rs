@@ -1,7 +1,7 @@
 //! The rows of reservations, of where their patterns lie, of what branches change, and of who changed which documents just
 //! now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use entity::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     accounts::{Credential, PrincipalId},
     clock::Time,
-    database::{DoorTx, TenantId, Tx},
+    database::{DoorTx, Due, Place, PlaceColumns, Tx},
     error::{Error, Result},
     projects::ProjectId,
     wire::{Found, Page},
@@ -349,73 +349,24 @@ fn to_reservation(row: Model) -> Result<Reservation> {
     })
 }
 
-/// Reservations of many tenants, by the project that they are in.
-pub(super) type Seen = BTreeMap<(TenantId, ProjectId), Vec<ReservationId>>;
+/// Where reservations are.
+const PLACE: PlaceColumns<Column> =
+    PlaceColumns { tenant: Column::TenantId, project: Column::ProjectId, id: Column::Id };
 
-fn seen(rows: Vec<(Uuid, Uuid, Uuid)>) -> Seen {
-    let mut seen = Seen::new();
-    for (tenant, project, id) in rows {
-        seen.entry((TenantId(tenant), ProjectId(project))).or_default().push(ReservationId(id));
-    }
-    seen
+/// Reservations that have run out.
+pub(super) async fn expired(tx: &DoorTx<'_>, now: Time, behind: Option<Due>) -> Result<Vec<Due>> {
+    tx.due(Entity::find(), Column::ExpiresAt, PLACE, now, behind).await
 }
 
-/// Reservations that ran out before a time, up to `limit`, behind one of them: the longest over first. Gives the last one,
-/// too, and how many there are.
-pub(super) async fn expired(
-    tx: &DoorTx<'_>,
-    now: Time,
-    behind: Option<(Time, Uuid)>,
-    limit: u64,
-) -> Result<(Seen, Option<(Time, Uuid)>, u64)> {
-    let mut query = Entity::find().filter(Column::ExpiresAt.lte(now));
-    if let Some((at, id)) = behind {
-        let later = Condition::all().add(Column::ExpiresAt.eq(at)).add(Column::Id.gt(id));
-        query = query.filter(Condition::any().add(Column::ExpiresAt.gt(at)).add(later));
-    }
-    let rows: Vec<(Time, Uuid, Uuid, Uuid)> = query
-        .order_by_asc(Column::ExpiresAt)
-        .order_by_asc(Column::Id)
-        .select_only()
-        .columns([Column::ExpiresAt, Column::TenantId, Column::ProjectId, Column::Id])
-        .limit(limit)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    let (last, count) = (rows.last().map(|(at, _, _, id)| (*at, *id)), rows.len() as u64);
-    Ok((seen(rows.into_iter().map(|(_, tenant, project, id)| (tenant, project, id)).collect()), last, count))
-}
-
-/// What holders came with, up to `limit`, behind one of them in their order.
-pub(super) async fn credentials(
-    tx: &DoorTx<'_>,
-    behind: Option<Credential>,
-    limit: u64,
-) -> Result<Vec<Credential>> {
-    let mut query = Entity::find().filter(Column::Credential.is_not_null());
-    if let Some(behind) = behind {
-        query = query.filter(Column::Credential.gt(behind.to_string()));
-    }
-    let rows: Vec<String> = query
-        .order_by_asc(Column::Credential)
-        .select_only()
-        .column(Column::Credential)
-        .distinct()
-        .limit(limit)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    rows.iter().map(|row| row.parse().map_err(Error::internal)).collect()
+/// What holders came with, behind one of them in their order.
+pub(super) async fn credentials(tx: &DoorTx<'_>, behind: Option<Credential>) -> Result<Vec<Credential>> {
+    let behind = behind.map(|behind| behind.to_string());
+    let texts = tx.texts(Entity::find(), Column::Credential, behind).await?;
+    texts.iter().map(|text| text.parse().map_err(Error::internal)).collect()
 }
 
 /// The reservations of those who came with something.
-pub(super) async fn held_with(tx: &DoorTx<'_>, credentials: &[Credential]) -> Result<Seen> {
-    let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
-        .filter(Column::Credential.is_in(credentials.iter().map(Credential::to_string)))
-        .select_only()
-        .columns([Column::TenantId, Column::ProjectId, Column::Id])
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(seen(rows))
+pub(super) async fn held_with(tx: &DoorTx<'_>, credentials: &[Credential]) -> Result<Vec<Place>> {
+    let theirs = Column::Credential.is_in(credentials.iter().map(Credential::to_string));
+    tx.places(Entity::find().filter(theirs), PLACE).await
 }

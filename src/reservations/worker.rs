@@ -2,38 +2,40 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::{Reservation, ReservationId, end, store};
 use crate::{
-    accounts::{self, Credential, PrincipalId},
+    accounts::{Credential, PrincipalId},
     app::App,
-    database::{Door, Tx},
-    error::{Code, Result, chain},
+    database::{Door, TenantId, Tx},
+    due,
+    error::Result,
     events::{self, NewEvent},
     projects::{self, ProjectId},
-    work::{WorkItemId, lease::Reason, worker::Heard},
+    work::{
+        WorkItemId,
+        lease::Reason,
+        revoked::{self, Leases},
+        worker::Heard,
+    },
 };
 
-/// Reservations, and what their holders came with, that are looked at in one go.
-const BATCH: u64 = 200;
+/// What is logged of a project in which none could be ended.
+const TROUBLE: &str = "reservations could not be ended";
 
 /// Ends the reservations of all tenants that have run out: their files are free at that moment, and told of now.
 ///
 /// # Errors
 /// The database's; what is left is ended the next time.
 pub async fn end_expired(app: &Arc<App>) -> Result<()> {
-    let (database, now, mut behind) = (app.database.in_background(), app.clock.now(), None);
-    while !app.shutdown.is_cancelled() {
-        let (seen, last, count) = database
-            .read_through(Door::Leases, move |tx| Box::pin(store::expired(tx, now, behind, BATCH)))
-            .await?;
-        // Onwards from here, so that what cannot be ended is not in the way of the rest.
-        behind = last;
-        end_all(app, seen, Reason::Expired, move |reservation| !reservation.is_live(now)).await?;
-        if count < BATCH {
-            break;
-        }
-    }
-    Ok(())
+    let now = app.clock.now();
+    let find: due::Find = |tx, now, behind| Box::pin(store::expired(tx, now, behind));
+    let end = |tenant, project, ids| {
+        let is_over = move |reservation: &Reservation| !reservation.is_live(now);
+        end_of(app, tenant, project, ids, Reason::Expired, is_over)
+    };
+    due::look_after(app, Door::Leases, now, find, TROUBLE, end).await
 }
 
 /// Ends the reservations of all tenants whose holders cannot come back with what they came with, such as a key that was
@@ -42,52 +44,34 @@ pub async fn end_expired(app: &Arc<App>) -> Result<()> {
 /// # Errors
 /// The database's; what is left is ended the next time.
 pub async fn end_revoked(app: &Arc<App>) -> Result<()> {
-    let (database, mut behind) = (app.database.in_background(), None);
-    while !app.shutdown.is_cancelled() {
-        let held = database
-            .read_through(Door::Leases, move |tx| Box::pin(store::credentials(tx, behind, BATCH)))
-            .await?;
-        let is_last = (held.len() as u64) < BATCH;
-        behind = held.last().copied();
-        let over: Arc<[Credential]> = accounts::over(app, held).await?.into();
-        if !over.is_empty() {
-            let with = Arc::clone(&over);
-            let read = database.read_through(Door::Leases, move |tx| {
-                Box::pin(async move { store::held_with(tx, &with).await })
-            });
-            let rests_on_it = move |reservation: &Reservation| {
-                reservation.holder.credential.is_some_and(|credential| over.contains(&credential))
-            };
-            end_all(app, read.await?, Reason::Revoked, rests_on_it).await?;
-        }
-        if is_last {
-            break;
-        }
-    }
-    Ok(())
+    let leases = Leases {
+        credentials: |tx, behind| Box::pin(store::credentials(tx, behind)),
+        held_with: |tx, over| Box::pin(async move { store::held_with(tx, &over).await }),
+    };
+    let end = |tenant, project, ids, over: Arc<[Credential]>| {
+        let rests_on_it = move |reservation: &Reservation| {
+            reservation.holder.credential.is_some_and(|credential| over.contains(&credential))
+        };
+        end_of(app, tenant, project, ids, Reason::Revoked, rests_on_it)
+    };
+    revoked::end_revoked(app, leases, TROUBLE, end).await
 }
 
-/// Ends those of some reservations to which a reason applies still, project by project.
-async fn end_all(
+/// Ends those of some reservations of a project to which a reason applies still.
+async fn end_of(
     app: &Arc<App>,
-    seen: store::Seen,
+    tenant: TenantId,
+    project: ProjectId,
+    ids: Vec<Uuid>,
     reason: Reason,
-    applies: impl Fn(&Reservation) -> bool + Clone + Send + Sync + 'static,
+    applies: impl Fn(&Reservation) -> bool + Send + Sync + 'static,
 ) -> Result<()> {
-    for ((tenant, project), ids) in seen {
-        let (context, applies) = (Arc::clone(app), applies.clone());
-        let write = app.database.in_background();
-        let write = write.write(tenant, move |tx| {
-            Box::pin(async move { end_in(&context, tx, project, ids, reason, applies).await })
-        });
-        match write.await {
-            Err(error) if error.code != Code::Unavailable => {
-                tracing::warn!(%project, error = %chain(&error), "reservations could not be ended");
-            }
-            outcome => outcome?,
-        }
-    }
-    Ok(())
+    let (context, database) = (Arc::clone(app), app.database.in_background());
+    let ids = ids.into_iter().map(ReservationId).collect();
+    let write = database.write(tenant, move |tx| {
+        Box::pin(async move { end_in(&context, tx, project, ids, reason, applies).await })
+    });
+    write.await
 }
 
 async fn end_in(

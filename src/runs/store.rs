@@ -2,18 +2,14 @@
 
 use entity::run;
 use sea_orm::{
-    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
-use super::{
-    AgentRun, Ended, Marks, Run, RunFilter, RunId, RunKind, RunState, RunStatus, Runner, Spent,
-    worker::DueRun,
-};
+use super::{AgentRun, Ended, Marks, Run, RunFilter, RunId, RunKind, RunState, RunStatus, Runner, Spent};
 use crate::{
     accounts::PrincipalId,
     clock::{Time, oldest_id_of},
-    database::{DoorTx, TenantId, Tx},
+    database::{DoorTx, Due, PlaceColumns, Tx},
     error::{Error, Result},
     projects::ProjectId,
     webhooks::Source,
@@ -57,31 +53,11 @@ fn by_id(tx: &Tx<'_>, project: ProjectId, id: RunId) -> Select<run::Entity> {
     tx.find::<run::Entity>().filter(run::Column::ProjectId.eq(project.0)).filter(run::Column::Id.eq(id.0))
 }
 
-/// Up to `limit` runs whose deadline has passed, behind one of them, whoever they belong to; the longest due first.
-pub(super) async fn due(
-    tx: &DoorTx<'_>,
-    now: Time,
-    behind: Option<(Time, RunId)>,
-    limit: u64,
-) -> Result<Vec<DueRun>> {
-    let mut due = run::Entity::find()
-        .select_only()
-        .columns([run::Column::Id, run::Column::TenantId, run::Column::ProjectId, run::Column::DeadlineAt])
-        .filter(run::Column::DeadlineAt.lte(now));
-    if let Some((deadline_at, RunId(id))) = behind {
-        let beside =
-            Condition::all().add(run::Column::DeadlineAt.eq(deadline_at)).add(run::Column::Id.gt(id));
-        due = due.filter(Condition::any().add(run::Column::DeadlineAt.gt(deadline_at)).add(beside));
-    }
-    let due = due.order_by_asc(run::Column::DeadlineAt).order_by_asc(run::Column::Id).limit(limit);
-    let rows: Vec<(Uuid, Uuid, Uuid, Time)> = due.into_tuple().all(tx.conn()).await?;
-    let due = |(id, tenant, project, deadline_at)| DueRun {
-        id: RunId(id),
-        tenant: TenantId(tenant),
-        project: ProjectId(project),
-        deadline_at,
-    };
-    Ok(rows.into_iter().map(due).collect())
+/// Runs whose deadline has passed, whoever they belong to.
+pub(super) async fn due(tx: &DoorTx<'_>, now: Time, behind: Option<Due>) -> Result<Vec<Due>> {
+    use run::Column;
+    let place = PlaceColumns { tenant: Column::TenantId, project: Column::ProjectId, id: Column::Id };
+    tx.due(run::Entity::find(), Column::DeadlineAt, place, now, behind).await
 }
 
 /// Those of some runs whose deadline has passed still, in the order of their ids; nobody else changes them until the

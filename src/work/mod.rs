@@ -18,6 +18,7 @@ pub mod lanes;
 pub mod lease;
 pub mod notice;
 mod out;
+pub mod revoked;
 mod round;
 mod show;
 mod store;

@@ -1,54 +1,45 @@
 //! What nobody asks for: claims that end by themselves, and signs of life that come from elsewhere.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
 use super::{
     WorkItem, WorkItemId,
     lease::{Lease, Reason, SignOfLife},
+    revoked::{self, Leases},
     round::Round,
-    store::{self, Seen},
+    store,
 };
 use crate::{
-    accounts::{self, Credential, PrincipalId},
+    accounts::{Credential, PrincipalId},
     agents,
     app::App,
     clock::Time,
     database::{Door, TenantId, Tx},
-    error::{Code, Result, chain},
+    due,
+    error::Result,
     events::NewEvent,
     gates,
     projects::ProjectId,
     reservations,
 };
 
-/// Claims, and what their holders came with, that are looked at in one go.
-const BATCH: u64 = 200;
+/// What is logged of a project in which none could be ended.
+const TROUBLE: &str = "claims could not be ended";
 
 /// Ends the claims of all tenants that have run out: their items are free at that moment, and told of now.
 ///
 /// # Errors
 /// The database's; what is left is ended the next time.
 pub async fn end_expired(app: &Arc<App>) -> Result<()> {
-    let (database, now, mut behind) = (app.database.in_background(), app.clock.now(), None);
-    while !app.shutdown.is_cancelled() {
-        let expired = database
-            .read_through(Door::Leases, move |tx| Box::pin(store::expired(tx, now, behind, BATCH)))
-            .await?;
-        let is_last = (expired.len() as u64) < BATCH;
-        // Onwards from here, so that what cannot be ended is not in the way of the rest.
-        behind = expired.last().map(|(at, (_, _, item))| (*at, *item));
+    let now = app.clock.now();
+    let find: due::Find = |tx, now, behind| Box::pin(store::expired(tx, now, behind));
+    let end = |tenant, project, ids| {
         let is_over = move |item: &WorkItem| item.claim.live(now).is_none();
-        end_all(app, expired.into_iter().map(|(_, seen)| seen).collect(), Reason::Expired, is_over).await?;
-        if is_last {
-            break;
-        }
-    }
-    Ok(())
+        end_of(app, tenant, project, ids, Reason::Expired, is_over)
+    };
+    due::look_after(app, Door::Leases, now, find, TROUBLE, end).await
 }
 
 /// Ends the claims of all tenants whose holders cannot come back with what they came with, such as a key that was revoked.
@@ -56,57 +47,35 @@ pub async fn end_expired(app: &Arc<App>) -> Result<()> {
 /// # Errors
 /// The database's; what is left is ended the next time.
 pub async fn end_revoked(app: &Arc<App>) -> Result<()> {
-    let (database, mut behind) = (app.database.in_background(), None);
-    while !app.shutdown.is_cancelled() {
-        let held = database
-            .read_through(Door::Leases, move |tx| Box::pin(store::credentials(tx, behind, BATCH)))
-            .await?;
-        let is_last = (held.len() as u64) < BATCH;
-        behind = held.last().copied();
-        let over: Arc<[Credential]> = accounts::over(app, held).await?.into();
-        if !over.is_empty() {
-            let with = Arc::clone(&over);
-            let read = database.read_through(Door::Leases, move |tx| {
-                Box::pin(async move { store::held_with(tx, &with).await })
-            });
-            let rests_on_it = move |item: &WorkItem| {
-                let credential = item.claim.lease.as_ref().and_then(|lease| lease.holder.credential);
-                credential.is_some_and(|credential| over.contains(&credential))
-            };
-            end_all(app, read.await?, Reason::Revoked, rests_on_it).await?;
-        }
-        if is_last {
-            break;
-        }
-    }
-    Ok(())
+    let leases = Leases {
+        credentials: |tx, behind| Box::pin(store::credentials(tx, behind)),
+        held_with: |tx, over| Box::pin(async move { store::held_with(tx, &over).await }),
+    };
+    let end = |tenant, project, ids, over: Arc<[Credential]>| {
+        let rests_on_it = move |item: &WorkItem| {
+            let credential = item.claim.lease.as_ref().and_then(|lease| lease.holder.credential);
+            credential.is_some_and(|credential| over.contains(&credential))
+        };
+        end_of(app, tenant, project, ids, Reason::Revoked, rests_on_it)
+    };
+    revoked::end_revoked(app, leases, TROUBLE, end).await
 }
 
-/// Ends those of some claims to which a reason applies still, project by project.
-async fn end_all(
+/// Ends those of some claims of a project to which a reason applies still.
+async fn end_of(
     app: &Arc<App>,
-    claims: Vec<Seen>,
+    tenant: TenantId,
+    project: ProjectId,
+    ids: Vec<Uuid>,
     reason: Reason,
-    applies: impl Fn(&WorkItem) -> bool + Clone + Send + Sync + 'static,
+    applies: impl Fn(&WorkItem) -> bool + Send + Sync + 'static,
 ) -> Result<()> {
-    let mut projects: BTreeMap<(TenantId, ProjectId), Vec<WorkItemId>> = BTreeMap::new();
-    for (tenant, project, item) in claims {
-        projects.entry((tenant, project)).or_default().push(item);
-    }
-    for ((tenant, project), ids) in projects {
-        let (context, applies) = (Arc::clone(app), applies.clone());
-        let write = app.database.in_background();
-        let write = write.write(tenant, move |tx| {
-            Box::pin(async move { end(&context, tx, project, ids, reason, applies).await })
-        });
-        match write.await {
-            Err(error) if error.code != Code::Unavailable => {
-                tracing::warn!(%project, error = %chain(&error), "claims could not be ended");
-            }
-            outcome => outcome?,
-        }
-    }
-    Ok(())
+    let (context, database) = (Arc::clone(app), app.database.in_background());
+    let ids = ids.into_iter().map(WorkItemId).collect();
+    let write = database.write(tenant, move |tx| {
+        Box::pin(async move { end(&context, tx, project, ids, reason, applies).await })
+    });
+    write.await
 }
 
 async fn end(

@@ -22,7 +22,7 @@ use crate::{
     accounts::{Credential, PrincipalId},
     artifacts::ArtifactId,
     clock::Time,
-    database::{DoorTx, TenantId, Tx},
+    database::{DoorTx, Due, Place, PlaceColumns, Tx},
     error::{Error, Result},
     projects::ProjectId,
     wire::{Found, Page},
@@ -253,67 +253,29 @@ pub(super) async fn purge(tx: &Tx<'_>, project: ProjectId, limit: u64) -> Result
     Ok(others + tx.delete_some::<Entity>(Column::Id, Column::ProjectId.eq(project.0), limit).await?)
 }
 
-/// A claim, as whoever looks after those of all tenants sees it.
-pub(super) type Seen = (TenantId, ProjectId, WorkItemId);
+/// Where claims are.
+const PLACE: PlaceColumns<Column> =
+    PlaceColumns { tenant: Column::TenantId, project: Column::ProjectId, id: Column::Id };
 
-/// Claims that ran out before a time, up to `limit`, behind one of them: the longest over first.
-pub(super) async fn expired(
-    tx: &DoorTx<'_>,
-    now: Time,
-    behind: Option<(Time, WorkItemId)>,
-    limit: u64,
-) -> Result<Vec<(Time, Seen)>> {
-    let mut query = Entity::find().filter(Column::LeaseId.is_not_null()).filter(Column::ExpiresAt.lte(now));
-    if let Some((at, WorkItemId(id))) = behind {
-        let later = Condition::all().add(Column::ExpiresAt.eq(at)).add(Column::Id.gt(id));
-        query = query.filter(Condition::any().add(Column::ExpiresAt.gt(at)).add(later));
-    }
-    let rows: Vec<(Time, Uuid, Uuid, Uuid)> = query
-        .order_by_asc(Column::ExpiresAt)
-        .order_by_asc(Column::Id)
-        .select_only()
-        .columns([Column::ExpiresAt, Column::TenantId, Column::ProjectId, Column::Id])
-        .limit(limit)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    let claim = |(at, tenant, project, id)| (at, (TenantId(tenant), ProjectId(project), WorkItemId(id)));
-    Ok(rows.into_iter().map(claim).collect())
+/// Items that are claimed, whoever they belong to.
+fn claimed() -> Select<Entity> {
+    Entity::find().filter(Column::LeaseId.is_not_null())
 }
 
-/// What holders came with, up to `limit`, behind one of them in their order.
-pub(super) async fn credentials(
-    tx: &DoorTx<'_>,
-    behind: Option<Credential>,
-    limit: u64,
-) -> Result<Vec<Credential>> {
-    let mut query = Entity::find().filter(Column::LeaseId.is_not_null());
-    if let Some(behind) = behind {
-        query = query.filter(Column::Credential.gt(behind.to_string()));
-    }
-    let rows: Vec<String> = query
-        .filter(Column::Credential.is_not_null())
-        .order_by_asc(Column::Credential)
-        .select_only()
-        .column(Column::Credential)
-        .distinct()
-        .limit(limit)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    rows.iter().map(|row| row.parse().map_err(Error::internal)).collect()
+/// Claims that have run out.
+pub(super) async fn expired(tx: &DoorTx<'_>, now: Time, behind: Option<Due>) -> Result<Vec<Due>> {
+    tx.due(claimed(), Column::ExpiresAt, PLACE, now, behind).await
+}
+
+/// What holders came with, behind one of them in their order.
+pub(super) async fn credentials(tx: &DoorTx<'_>, behind: Option<Credential>) -> Result<Vec<Credential>> {
+    let behind = behind.map(|behind| behind.to_string());
+    let texts = tx.texts(claimed(), Column::Credential, behind).await?;
+    texts.iter().map(|text| text.parse().map_err(Error::internal)).collect()
 }
 
 /// The claims of those who came with something.
-pub(super) async fn held_with(tx: &DoorTx<'_>, credentials: &[Credential]) -> Result<Vec<Seen>> {
-    let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
-        .filter(Column::LeaseId.is_not_null())
-        .filter(Column::Credential.is_in(credentials.iter().map(Credential::to_string)))
-        .select_only()
-        .columns([Column::TenantId, Column::ProjectId, Column::Id])
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    let claim = |(tenant, project, id)| (TenantId(tenant), ProjectId(project), WorkItemId(id));
-    Ok(rows.into_iter().map(claim).collect())
+pub(super) async fn held_with(tx: &DoorTx<'_>, credentials: &[Credential]) -> Result<Vec<Place>> {
+    let theirs = Column::Credential.is_in(credentials.iter().map(Credential::to_string));
+    tx.places(claimed().filter(theirs), PLACE).await
 }
