@@ -185,6 +185,9 @@ pub struct Touch {
     pub author: Option<String>,
 }
 
+/// Bytes of the longest path of a document.
+pub const PATH_BYTES: usize = 1_000;
+
 /// A project's path patterns, compiled.
 pub struct Patterns {
     sets: Vec<(ArtifactKind, GlobSet)>,
@@ -217,9 +220,11 @@ impl Patterns {
         Ok(Self { sets: compiled, folders })
     }
 
-    /// The kind of a path, if it is one that the project tracks.
+    /// The kind of a path, if it is one that the project tracks. One of more than 1,000 bytes is none: nothing could be
+    /// said to build on it.
     pub fn kind_of(&self, path: &str) -> Option<ArtifactKind> {
-        self.sets.iter().find(|(_, set)| set.is_match(path)).map(|(kind, _)| *kind)
+        let sets = if path.len() > PATH_BYTES { &[] } else { &*self.sets };
+        sets.iter().find(|(_, set)| set.is_match(path)).map(|(kind, _)| *kind)
     }
 
     /// The folders and files below which everything is that the patterns find; none if that may be anywhere.

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::text::Text;
 use crate::{
@@ -24,6 +25,51 @@ pub(super) enum Change {
     PullRequest(PullRequestLog),
     /// Something to be logged that changes no state of ours.
     Note(EventName, Value),
+}
+
+/// Bytes of the longest name that is kept as it is: PostgreSQL's indexes take 2,700 in all, and some have two of them.
+const NAME: usize = 1_000;
+
+impl Change {
+    /// The same with names that can be looked up: one that no index takes is its beginning, with a digest of all of it in
+    /// place of the rest.
+    pub(super) fn with_fitting_names(mut self) -> Self {
+        let fit_any = |name: &mut Option<String>| name.iter_mut().for_each(fit);
+        match &mut self {
+            Self::Push(Push { by, touches, log, .. }) => {
+                by.iter_mut().for_each(fit);
+                fit_any(&mut log.branch);
+                fit_any(&mut log.tag);
+                log.after.iter_mut().for_each(Text::fit);
+                touches.iter_mut().flat_map(|touch| [&mut touch.path, &mut touch.commit]).for_each(fit);
+            }
+            Self::Run(run) => {
+                fit(&mut run.external_id);
+                fit_any(&mut run.branch);
+                fit_any(&mut run.commit);
+            }
+            Self::PullRequest(log) => log.branch.fit(),
+            Self::Note(..) => {}
+        }
+        self
+    }
+}
+
+fn fit(name: &mut String) {
+    if name.len() > NAME {
+        let digest = hex::encode(Sha256::digest(name.as_bytes()));
+        name.truncate(name.floor_char_boundary(NAME - digest.len() - '…'.len_utf8()));
+        name.push('…');
+        name.push_str(&digest);
+    }
+}
+
+impl Text {
+    fn fit(&mut self) {
+        let mut name = std::mem::take(self).into_string();
+        fit(&mut name);
+        *self = Self::from(&*name);
+    }
 }
 
 /// A push to a branch or tag.
@@ -144,5 +190,23 @@ pub(super) struct ReleaseLog {
 impl From<ReleaseLog> for Change {
     fn from(log: ReleaseLog) -> Self {
         Self::Note(EventName::ReleasePublished, json!(log))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_index_takes_become_others_that_are_as_different() {
+        let name = |length: usize, end: &str| {
+            let mut name = "ü".repeat(length) + end;
+            fit(&mut name);
+            name
+        };
+        assert_eq!(name(500, ""), "ü".repeat(500));
+        let (one, another) = (name(5_000, "a"), name(5_000, "b"));
+        assert!(one.len() <= NAME && one.starts_with("üüü") && one != another, "{one} {another}");
+        assert_eq!(one, name(5_000, "a"));
     }
 }

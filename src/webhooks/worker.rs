@@ -248,7 +248,8 @@ fn read(delivery: &Delivery) -> Result<Vec<Change>> {
     let host = delivery.source.host();
     let content_type = delivery.headers.iter().find(|(name, _)| name == "content-type");
     let content_type = content_type.map_or("", |(_, value)| value.as_str());
-    host.changes(&delivery.event_type, &host.json(content_type, delivery.body()?)?)
+    let changes = host.changes(&delivery.event_type, &host.json(content_type, delivery.body()?)?)?;
+    Ok(changes.into_iter().map(Change::with_fitting_names).collect())
 }
 
 async fn apply_change(

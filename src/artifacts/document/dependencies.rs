@@ -8,12 +8,10 @@ use super::{
     warnings::Warnings,
     yaml::Node,
 };
+use crate::artifacts::PATH_BYTES;
 
 /// How many a document may have.
 const MOST: usize = 200;
-
-/// The longest path, in bytes.
-const PATH_BYTES: usize = 1000;
 
 /// The dependencies of the document at `path`, which are a list or a single one.
 pub(super) fn read(value: &Node, path: &str, warnings: &mut Warnings) -> Vec<Dependency> {

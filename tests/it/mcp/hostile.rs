@@ -61,6 +61,8 @@ fn hostile() -> impl Strategy<Value = String> {
         Just(HALF.to_string()),
         (select(vec!["x", "\u{301}", "🏴", "\u{200b}", "\\", "\"", "<", "\n"]), 100_usize..30_000)
             .prop_map(|(unit, times)| unit.repeat(times)),
+        // Longer than any index takes, and of no pattern that would make it shorter.
+        "[!-~]{3000,6000}",
         any::<String>(),
     ];
     vec(piece, 1..5).prop_map(|pieces| format!("{MARK} {}", pieces.concat()))
