@@ -22,7 +22,7 @@ use crate::{
 /// A push, as far as it is evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct Pushed<'a> {
-    /// Whose it is, as [`pushers`] tells.
+    /// Whose it is, as [`Known`] tells.
     pub whose: &'a BTreeSet<PrincipalId>,
     /// The branch or tag.
     pub to: &'a str,
@@ -34,12 +34,23 @@ pub struct Pushed<'a> {
     pub at: Time,
 }
 
-/// Whose a push is, by what its host calls those who made it.
-///
-/// # Errors
-/// The database's.
-pub async fn pushers(tx: &Tx<'_>, project: ProjectId, names: &[String]) -> Result<BTreeSet<PrincipalId>> {
-    Ok(meant(project, names, members::by_names(tx, names).await?))
+/// Those who have some names, of which hosts speak.
+#[derive(Debug)]
+pub struct Known(Vec<PrincipalRecord>);
+
+impl Known {
+    /// Those who have these names.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn by(tx: &Tx<'_>, names: &[String]) -> Result<Self> {
+        Ok(Self(members::by_names(tx, names).await?))
+    }
+
+    /// Whose a push is, by what its host calls those who made it: some of these names.
+    pub fn pushers(&self, project: ProjectId, names: &[String]) -> BTreeSet<PrincipalId> {
+        meant(project, names, &self.0)
+    }
 }
 
 /// Takes in that somebody pushed, in the transaction of the delivery; gives the events that this causes. A push that is
@@ -74,8 +85,8 @@ pub async fn note_push(
 }
 
 /// Those of `known` who are meant by names, in their order: none by a name that several have.
-fn meant(project: ProjectId, names: &[String], known: Vec<PrincipalRecord>) -> BTreeSet<PrincipalId> {
-    let mut by_name = BTreeMap::<String, Vec<PrincipalRecord>>::new();
+fn meant(project: ProjectId, names: &[String], known: &[PrincipalRecord]) -> BTreeSet<PrincipalId> {
+    let mut by_name = BTreeMap::<String, Vec<&PrincipalRecord>>::new();
     for principal in known {
         by_name.entry(principal.name.to_lowercase()).or_default().push(principal);
     }
@@ -162,7 +173,7 @@ mod tests {
     }
 
     fn meant_by(name: &str, known: Vec<PrincipalRecord>) -> Vec<u128> {
-        meant(PROJECT, &[name.to_owned()], known).into_iter().map(|id| id.0.as_u128()).collect()
+        meant(PROJECT, &[name.to_owned()], &known).into_iter().map(|id| id.0.as_u128()).collect()
     }
 
     #[test]

@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 pub use self::{
     api::AgentsApi,
-    attribution::{Pushed, Ran, note_push, note_run, pushers},
+    attribution::{Known, Pushed, Ran, note_push, note_run},
     evidence::{Activity, ActivityOutcome, Evidence, Presence},
     signs::{Signs, Task, is_at, seen},
     tools::ListAgents,

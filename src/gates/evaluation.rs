@@ -339,7 +339,7 @@ fn is_of_files(gate: &GateConfig) -> bool {
     gate.check == CheckKind::CodeExists
 }
 
-/// Notes what a push did to files that gates ask for, where nobody reads the repository. Pushes count in the order in which
+/// Notes what pushes did to files that gates ask for, where nobody reads the repository. Pushes count in the order in which
 /// they are worked through: that there is such a file at all hardly ever depends on it, and the next push sets it right.
 ///
 /// # Errors

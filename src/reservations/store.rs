@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     projects::ProjectId,
     wire::{Found, Page},
-    work::{WorkItemId, lease::Holder},
+    work::{WorkItemId, lease::Holder, worker::Heard},
 };
 
 /// A project's reservations.
@@ -77,16 +77,18 @@ pub(super) async fn count(tx: &Tx<'_>, project: ProjectId, now: Time) -> Result<
     Ok(of(tx, project).filter(Column::ExpiresAt.gt(now)).count(tx.conn()).await?)
 }
 
-/// Those that are held on a branch, or by some principals.
+/// Those that are held on the branches, or by the principals, that were heard of.
 pub(super) async fn held_on(
     tx: &Tx<'_>,
     project: ProjectId,
-    branch: Option<&str>,
-    whose: &BTreeSet<PrincipalId>,
+    heard: &[Heard<'_>],
 ) -> Result<Vec<Reservation>> {
-    let on_it = branch.map(|branch| Column::Branch.eq(branch));
-    let theirs = tx.one_of(Column::HolderId, whose.iter().map(|principal| principal.0));
-    reservations(tx, of(tx, project).filter(Condition::any().add_option(on_it).add(theirs))).await
+    let branches: BTreeSet<_> = heard.iter().filter_map(|heard| heard.branch).collect();
+    let whose: BTreeSet<_> =
+        heard.iter().flat_map(|heard| heard.whose).map(|principal| principal.0).collect();
+    let there = tx.one_of(Column::Branch, branches.into_iter().map(str::to_owned));
+    let theirs = Condition::any().add(there).add(tx.one_of(Column::HolderId, whose));
+    reservations(tx, of(tx, project).filter(theirs)).await
 }
 
 /// Those that some principals hold for items of work.

@@ -69,6 +69,30 @@ pub struct Files<'a> {
     pub at: Time,
 }
 
+/// The live reservations that some files are in, each with the files that are.
+#[derive(Debug)]
+pub struct Around(Vec<(Reservation, BTreeSet<String>)>);
+
+impl Around {
+    /// Reads them for as many files as many pushes touch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn read(app: &App, tx: &Tx<'_>, project: ProjectId, paths: &BTreeSet<&str>) -> Result<Self> {
+        let (now, paths): (_, Vec<_>) = (app.clock.now(), paths.iter().copied().collect());
+        let mut around: BTreeMap<ReservationId, (Reservation, BTreeSet<String>)> = BTreeMap::new();
+        for some in paths.chunks(BATCH) {
+            let exact: Vec<_> = some.iter().map(|path| Pattern::file(path)).collect();
+            for (reservation, places) in meeting(tx, project, now, &exact).await? {
+                let (_, files) =
+                    around.entry(reservation.id).or_insert_with(|| (reservation, BTreeSet::new()));
+                files.extend(places.into_iter().map(|at| some[at].to_owned()));
+            }
+        }
+        Ok(Self(around.into_values().collect()))
+    }
+}
+
 /// Looks what a push touched that it should not have, while the project is held; gives what the log is to be told.
 ///
 /// # Errors
@@ -78,13 +102,14 @@ pub async fn touched(
     tx: &Tx<'_>,
     project: &Project,
     documents: &Patterns,
+    around: &Around,
     files: Files<'_>,
 ) -> Result<Vec<NewEvent>> {
     if files.paths.is_empty() {
         return Ok(Vec::new());
     }
     let pushers = parties(tx, files.whose).await?;
-    let mut clashes = violations(app, tx, project, &pushers, files).await?;
+    let mut clashes = violations(project, &pushers, around, files)?;
     clashes.extend(at_once(app, tx, project, documents, &pushers, files).await?);
     edits::found(app, tx, project.id, clashes).await
 }
@@ -131,11 +156,12 @@ pub async fn proposed(
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let whose = agents::pushers(tx, project.id, by).await?;
+    let whose = agents::Known::by(tx, by).await?.pushers(project.id, by);
     let paths = files.iter().map(String::as_str).collect();
+    let around = Around::read(app, tx, project.id, &paths).await?;
     let files = Files { paths: &paths, by, whose: &whose, branch: Some(branch), at };
     let pushers = parties(tx, &whose).await?;
-    let clashes = violations(app, tx, project, &pushers, files).await?;
+    let clashes = violations(project, &pushers, &around, files)?;
     edits::found(app, tx, project.id, clashes).await
 }
 
@@ -146,28 +172,20 @@ async fn parties(tx: &Tx<'_>, whose: &BTreeSet<PrincipalId>) -> Result<Vec<Party
 }
 
 /// The reservations of others that files of a push are in.
-async fn violations(
-    app: &App,
-    tx: &Tx<'_>,
+fn violations(
     project: &Project,
     pushers: &[Party],
+    Around(around): &Around,
     files: Files<'_>,
 ) -> Result<Vec<edits::Clash>> {
-    let now = app.clock.now();
     let heard = Heard { by: SignOfLife::Push, whose: files.whose, branch: files.branch, at: files.at };
-    let mut violated: BTreeMap<ReservationId, (Reservation, Vec<String>)> = BTreeMap::new();
-    let paths: Vec<_> = files.paths.iter().copied().collect();
-    for some in paths.chunks(BATCH) {
-        let exact: Vec<_> = some.iter().map(|path| Pattern::file(path)).collect();
-        for (reservation, places) in meeting(tx, project.id, now, &exact).await? {
-            let is_own = heard.is_of(reservation.holder.id, reservation.branch.as_deref());
-            if reservation.mode == ReservationMode::Exclusive && !is_own {
-                let (_, touched) =
-                    violated.entry(reservation.id).or_insert_with(|| (reservation, Vec::new()));
-                touched.extend(places.into_iter().map(|at| some[at].to_owned()));
-            }
-        }
-    }
+    let is_own = |it: &Reservation| heard.is_of(it.holder.id, it.branch.as_deref());
+    let violated = around.iter().filter(|(it, _)| it.mode == ReservationMode::Exclusive && !is_own(it));
+    let violated = violated.map(|(reservation, theirs)| {
+        let touched = theirs.iter().filter(|path| files.paths.contains(path.as_str()));
+        (reservation, touched.cloned().collect::<Vec<_>>())
+    });
+    let violated: Vec<_> = violated.filter(|(_, touched)| !touched.is_empty()).collect();
     if violated.is_empty() {
         return Ok(Vec::new());
     }
@@ -176,15 +194,15 @@ async fn violations(
     let stranger =
         || Party { id: None, name: files.by.first().cloned().unwrap_or_else(|| "somebody".into()) };
     let pushers = if pushers.is_empty() { vec![stranger()] } else { pushers.to_vec() };
-    let clash = |(reservation, touched): (Reservation, Vec<String>)| {
+    let clash = |(reservation, touched): (&Reservation, Vec<String>)| {
         let is_soft = touched.iter().all(|path| soft.iter().any(|pattern| pattern.matches(path)));
         let severity = match is_soft || files.whose.is_empty() {
             true => Severity::Warning,
             false => Severity::Critical,
         };
-        edits::violation(&reservation, &pushers, touched, files.branch, severity)
+        edits::violation(reservation, &pushers, touched, files.branch, severity)
     };
-    Ok(violated.into_values().map(clash).collect())
+    Ok(violated.into_iter().map(clash).collect())
 }
 
 /// The documents of a push that somebody else changed just before; notes that they were changed.

@@ -119,11 +119,16 @@ pub async fn leave(
 ///
 /// # Errors
 /// The database's.
-pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: Heard<'_>) -> Result<()> {
+pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: &[Heard<'_>]) -> Result<()> {
     let now = app.clock.now();
-    let mut held = store::held_on(tx, project, heard.branch, heard.whose).await?;
-    held.retain(|it| it.is_live(now) && heard.is_of(it.holder.id, it.branch.as_deref()));
-    // An instance whose clock is ahead may have received it.
-    held.iter_mut().for_each(|it| it.renew(heard.by, heard.at.min(now), now));
+    let mut held = store::held_on(tx, project, heard).await?;
+    held.retain_mut(|it| {
+        let (holder, branch) = (it.holder.id, it.branch.clone());
+        let its = heard.iter().filter(|heard| it.is_live(now) && heard.is_of(holder, branch.as_deref()));
+        // An instance whose clock is ahead may have received it.
+        let at: Vec<_> = its.map(|heard| (heard.by, heard.at.min(now))).collect();
+        at.iter().for_each(|(by, at)| it.renew(*by, *at, now));
+        !at.is_empty()
+    });
     store::save(tx, project, &held).await
 }

@@ -286,7 +286,7 @@ async fn prolong(app: &App, tx: &Tx<'_>, project: ProjectId, run: &Run, heard_at
     let Some(ran) = run.as_evidence(heard_at) else { return Ok(()) };
     let whose = run.agent.iter().map(|agent| agent.by.id).collect();
     let heard = Heard { by: SignOfLife::Run, whose: &whose, branch: ran.branch, at: heard_at };
-    work::worker::heard_of(app, tx, project, heard).await
+    work::worker::heard_of(app, tx, project, &[heard]).await
 }
 
 fn payload(run: &Run) -> serde_json::Value {

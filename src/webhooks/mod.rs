@@ -14,6 +14,7 @@ mod api;
 mod bitbucket;
 mod change;
 mod codec;
+mod effects;
 mod gitea;
 mod github;
 mod gitlab;

@@ -1,7 +1,7 @@
 //! Processing: from a stored delivery to changes of the domain and events, in one transaction.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -10,31 +10,15 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    Delivery, WebhookEventId,
-    change::{Change, PullRequestLog, Push},
-    payload::is_nothing,
-    store,
-};
+use super::{Delivery, WebhookEventId, change::Change, effects, store};
 use crate::{
-    accounts::PrincipalId,
-    agents::{self, Pushed},
     app::App,
-    artifacts::{
-        self, Patterns,
-        scan::{self, Wanted},
-    },
-    clock::Time,
-    conflicts::edits::{self, Gone},
+    artifacts::{Patterns, scan},
     database::{TenantId, Tx},
     error::{Code, Error, Result},
     events::{self, EventName, NewEvent},
-    gates::{self, Changed},
     jobs::{self, Job},
     projects::{self, Project, ProjectId},
-    reservations::touched::{self, Files},
-    runs,
-    work::{self, lease::SignOfLife, worker::Heard},
 };
 
 /// When a delivery is tried again that met an outage.
@@ -60,27 +44,19 @@ impl Arguments {
 }
 
 /// A project as deliveries of a batch meet it.
-struct Met {
-    project: Project,
-    patterns: Patterns,
+pub(super) struct Met {
+    pub(super) project: Project,
+    pub(super) patterns: Patterns,
     /// Whether its repository tells by itself what it holds, so that pushes need not.
-    is_read: bool,
+    pub(super) is_read: bool,
 }
 
 /// What a delivery is about to cause.
-struct Work {
-    project: Arc<Met>,
-    delivery: Delivery,
-    changes: Vec<Change>,
-    replay: bool,
-}
-
-impl Work {
-    /// Whether there is something new to be read.
-    fn is_tracked_push(&self) -> bool {
-        let branch = self.project.project.config.branch.as_deref();
-        self.changes.iter().any(|change| matches!(change, Change::Push(push) if push.is_tracked(branch)))
-    }
+pub(super) struct Work {
+    pub(super) project: Arc<Met>,
+    pub(super) delivery: Delivery,
+    pub(super) changes: Vec<Change>,
+    pub(super) replay: bool,
 }
 
 /// Turns deliveries of one tenant into their effects. They are read and understood together, and share a
@@ -169,60 +145,28 @@ async fn apply_all(
     jobs: Vec<Job>,
     works: Vec<Result<Option<Work>>>,
 ) -> Result<Vec<Result<()>>> {
-    let (mut done, mut told) = (Vec::new(), BTreeMap::<ProjectId, Vec<_>>::new());
-    let mut outcomes = Vec::with_capacity(jobs.len());
-    // In one order for all, so that no two batches wait for each other.
-    let projects: BTreeSet<_> =
-        works.iter().flatten().flatten().map(|work| work.project.project.id).collect();
-    for project in projects {
-        tx.lock(project.0).await?;
-    }
-    let mut pushed = BTreeSet::new();
+    let mut of_projects = BTreeMap::<_, Vec<_>>::new();
+    let (mut done, mut outcomes) = (Vec::new(), Vec::with_capacity(jobs.len()));
     for (job, work) in jobs.into_iter().zip(works) {
         match work {
-            Ok(Some(work)) => {
-                let (project, cause) = (work.project.project.id, Some(job.id.0));
-                if work.is_tracked_push() {
-                    pushed.insert(project);
-                }
-                let events = apply(app, tx, work).await?.into_iter().map(|event| (cause, event));
-                told.entry(project).or_default().extend(events);
+            Ok(work) => {
+                let work = work.into_iter();
+                work.for_each(|work| of_projects.entry(work.project.project.id).or_default().push(work));
+                done.push(job);
+                outcomes.push(Ok(()));
             }
-            Ok(None) => {}
-            Err(error) => {
-                outcomes.push(Err(error));
-                continue;
-            }
+            Err(error) => outcomes.push(Err(error)),
         }
-        outcomes.push(Ok(()));
-        done.push(job);
+    }
+    // In one order for all, so that no two batches wait for each other.
+    for project in of_projects.keys() {
+        tx.lock(project.0).await?;
     }
     jobs::finish(tx, &done).await?;
-    for project in pushed {
-        scan::want(app, tx, project, Wanted::ByPush).await?;
-    }
-    for (project, mut events) in told {
-        let changed = Changed::by(events.iter().map(|(_, event)| event));
-        if !changed.is_nothing() {
-            let turned = gates::evaluate(app, tx, project, &changed).await?;
-            events.extend(turned.into_iter().map(|event| (None, event)));
-        }
-        events::append(app, tx, project, events).await?;
+    for works in of_projects.into_values() {
+        effects::apply(app, tx, works).await?;
     }
     Ok(outcomes)
-}
-
-/// One delivery's effect; gives the events that the log is to be told.
-async fn apply(app: &App, tx: &Tx<'_>, work: Work) -> Result<Vec<NewEvent>> {
-    let Work { project, delivery, changes, replay } = work;
-    let mut events = vec![received(&delivery)];
-    for change in changes {
-        events.extend(apply_change(app, tx, &project, &delivery, change, replay).await?);
-    }
-    if replay {
-        drop_known(tx, project.project.id, delivery.id, &mut events).await?;
-    }
-    Ok(events)
 }
 
 /// Tells the log that a delivery has failed for good.
@@ -252,106 +196,8 @@ fn read(delivery: &Delivery) -> Result<Vec<Change>> {
     Ok(changes.into_iter().map(Change::with_fitting_names).collect())
 }
 
-async fn apply_change(
-    app: &App,
-    tx: &Tx<'_>,
-    met: &Met,
-    delivery: &Delivery,
-    change: Change,
-    replay: bool,
-) -> Result<Vec<NewEvent>> {
-    match change {
-        Change::Note(name, payload) => Ok(vec![NewEvent { name, payload }]),
-        Change::PullRequest(log) => apply_pull_request(app, tx, met, delivery, &log, replay).await,
-        Change::Run(state) => runs::apply_state(app, tx, met.project.id, state, delivery.received_at).await,
-        Change::Push(push) => apply_push(app, tx, met, delivery, push, replay).await,
-    }
-}
-
-async fn apply_pull_request(
-    app: &App,
-    tx: &Tx<'_>,
-    met: &Met,
-    delivery: &Delivery,
-    log: &PullRequestLog,
-    replay: bool,
-) -> Result<Vec<NewEvent>> {
-    let (mut events, project) = (vec![log.event()], &met.project);
-    match &*log.state {
-        "merged" => events.extend(leave_branch(app, tx, project.id, &log.branch).await?),
-        "open" if !replay => {
-            let by: Vec<_> = log.author.iter().map(|name| name.to_string()).collect();
-            let at = delivery.received_at;
-            events.extend(touched::proposed(app, tx, project, &log.branch, &by, at).await?);
-        }
-        _ => {}
-    }
-    Ok(events)
-}
-
-/// A branch was merged or deleted: what was about it is over.
-async fn leave_branch(app: &App, tx: &Tx<'_>, project: ProjectId, branch: &str) -> Result<Vec<NewEvent>> {
-    touched::forget(tx, project, branch).await?;
-    edits::settle(app, tx, project, Gone::Branch(branch)).await
-}
-
-async fn apply_push(
-    app: &App,
-    tx: &Tx<'_>,
-    met: &Met,
-    delivery: &Delivery,
-    push: Push,
-    replay: bool,
-) -> Result<Vec<NewEvent>> {
-    let mut events = vec![push.event()];
-    let Met { project, patterns, is_read } = met;
-    if !is_read && push.is_tracked(project.config.branch.as_deref()) {
-        let pushed_at = push.pushed_at.unwrap_or(delivery.received_at);
-        events.extend(
-            artifacts::apply_push(tx, &app.ids, project.id, patterns, &push.touches, pushed_at).await?,
-        );
-        gates::see_files(tx, project.id, &push.touches).await?;
-    }
-    let whose = agents::pushers(tx, project.id, &push.by).await?;
-    let pushed = pushed(&push, &whose, delivery.received_at);
-    let heard =
-        Heard { by: SignOfLife::Push, whose: &whose, branch: pushed.branch, at: delivery.received_at };
-    work::worker::heard_of(app, tx, project.id, heard).await?;
-    events.extend(agents::note_push(app, tx, project.id, pushed).await?);
-    if push.log.deleted
-        && let Some(branch) = pushed.branch
-    {
-        events.extend(leave_branch(app, tx, project.id, branch).await?);
-    }
-    // What happened some time ago says nothing of who edits what now.
-    if !replay {
-        let paths: BTreeSet<_> = push.touches.iter().map(|touch| &*touch.path).collect();
-        let branch = pushed.branch.filter(|_| !push.is_tracked(project.config.branch.as_deref()));
-        if let Some(branch) = branch {
-            touched::remember(tx, project.id, branch, &paths, delivery.received_at).await?;
-        }
-        let files = Files {
-            paths: &paths,
-            by: &push.by,
-            whose: &whose,
-            branch: pushed.branch,
-            at: delivery.received_at,
-        };
-        events.extend(touched::touched(app, tx, project, patterns, files).await?);
-    }
-    Ok(events)
-}
-
-/// A push as evidence of who is at work. When it happened is when it came here: hosts' clocks are not ours.
-fn pushed<'a>(push: &'a Push, whose: &'a BTreeSet<PrincipalId>, at: Time) -> Pushed<'a> {
-    let branch = push.log.branch.as_deref();
-    let to = branch.or(push.log.tag.as_deref()).unwrap_or_default();
-    let commit = push.log.after.as_deref().filter(|commit| !is_nothing(commit));
-    Pushed { whose, to, branch, commit, at }
-}
-
 /// Leaves out what an earlier run of the same delivery has told the log already.
-async fn drop_known(
+pub(super) async fn drop_known(
     tx: &Tx<'_>,
     project: ProjectId,
     id: WebhookEventId,
@@ -362,7 +208,7 @@ async fn drop_known(
     Ok(())
 }
 
-fn received(delivery: &Delivery) -> NewEvent {
+pub(super) fn received(delivery: &Delivery) -> NewEvent {
     NewEvent { name: EventName::DeliveryReceived, payload: describe(delivery) }
 }
 

@@ -129,13 +129,20 @@ impl Heard<'_> {
 ///
 /// # Errors
 /// The database's.
-pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: Heard<'_>) -> Result<()> {
+pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: &[Heard<'_>]) -> Result<()> {
+    if heard.is_empty() {
+        return Ok(());
+    }
     let now = app.clock.now();
-    let mut items = store::held_on(tx, project, heard.branch, heard.whose).await?;
-    let is_its = |lease: &Lease| heard.is_of(lease.holder.id, lease.branch.as_deref());
-    items.retain(|item| item.claim.live(now).is_some_and(is_its));
-    // An instance whose clock is ahead may have received it.
-    items.iter_mut().for_each(|item| item.claim.renew(heard.by, heard.at.min(now), now));
+    let mut items = store::held_on(tx, project, heard).await?;
+    items.retain_mut(|item| {
+        let Some(lease) = item.claim.live(now).cloned() else { return false };
+        let its = heard.iter().filter(|heard| heard.is_of(lease.holder.id, lease.branch.as_deref()));
+        let its: Vec<_> = its.collect();
+        // An instance whose clock is ahead may have received it.
+        its.iter().for_each(|heard| item.claim.renew(heard.by, heard.at.min(now), now));
+        !its.is_empty()
+    });
     store::save(tx, project, &items).await?;
     reservations::worker::heard_of(app, tx, project, heard).await
 }

@@ -17,7 +17,7 @@ pub(super) use self::{
     comments::{comments, insert_comment, newest_comments},
     dependencies::{blockers, blocks, replace_blockers, waiting_for},
 };
-use super::{Brief, WorkItem, WorkItemFilter, WorkItemId, lanes::Lane};
+use super::{Brief, WorkItem, WorkItemFilter, WorkItemId, lanes::Lane, worker::Heard};
 use crate::{
     accounts::{Credential, PrincipalId},
     artifacts::ArtifactId,
@@ -154,17 +154,14 @@ pub(super) async fn held_by(tx: &Tx<'_>, project: ProjectId, who: PrincipalId) -
     items(tx, held.order_by_asc(Column::Id)).await
 }
 
-/// The items that are held on a branch, or by some principals.
-pub(super) async fn held_on(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    branch: Option<&str>,
-    whose: &BTreeSet<PrincipalId>,
-) -> Result<Vec<WorkItem>> {
-    let on_it = branch.map(|branch| Column::Branch.eq(branch));
-    let theirs = tx.one_of(Column::HolderId, whose.iter().map(|principal| principal.0));
-    let query = of(tx, project).filter(Column::LeaseId.is_not_null());
-    items(tx, query.filter(Condition::any().add_option(on_it).add(theirs))).await
+/// The items that are held on the branches, or by the principals, that were heard of.
+pub(super) async fn held_on(tx: &Tx<'_>, project: ProjectId, heard: &[Heard<'_>]) -> Result<Vec<WorkItem>> {
+    let branches: BTreeSet<_> = heard.iter().filter_map(|heard| heard.branch).collect();
+    let whose: BTreeSet<_> =
+        heard.iter().flat_map(|heard| heard.whose).map(|principal| principal.0).collect();
+    let there = tx.one_of(Column::Branch, branches.into_iter().map(str::to_owned));
+    let theirs = Condition::any().add(there).add(tx.one_of(Column::HolderId, whose));
+    items(tx, of(tx, project).filter(Column::LeaseId.is_not_null()).filter(theirs)).await
 }
 
 /// The places of some lanes: that of the first item and of the last of each, where there are any.
