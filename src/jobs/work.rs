@@ -20,10 +20,9 @@ use crate::{
 
 /// How often a job is tried before it is parked.
 pub const TRIES: i32 = 3;
-/// Jobs claimed at once.
+/// Jobs that are claimed at once, and may share a transaction: few enough that deliveries that arrive meanwhile wait a few
+/// milliseconds only.
 const BATCH: usize = 64;
-/// Jobs that share a transaction: few enough that deliveries that arrive meanwhile wait a few milliseconds only.
-const TOGETHER: usize = 16;
 /// How long an idle worker waits before it looks for jobs that nobody told it of.
 const LOOK: TimeDelta = TimeDelta::seconds(1);
 /// How long it waits, when a job could not be put back, before it tries that again.
@@ -167,24 +166,21 @@ struct Worker<C> {
 impl<C: Send + Sync + 'static> Worker<C> {
     /// Runs jobs of one kind and one tenant, and puts back or parks those that failed.
     async fn run(self: Arc<Self>, kind: &'static Kind<C>, jobs: Vec<Job>) {
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for (done, some) in jobs.chunks(TOGETHER).enumerate() {
-            let context = Arc::clone(&self.context);
-            let work = match &kind.run {
-                Run::Together(run) => run(context, some[0].tenant, some.to_vec()),
-                Run::Alone(run) => {
-                    Box::pin(join_all(some.iter().cloned().map(|job| run(Arc::clone(&context), job))))
-                }
-            };
-            // A panic in a job is a failure like any other.
-            let work = AssertUnwindSafe(work).catch_unwind();
-            // Those that wait for their turn are held as well.
-            match self.jobs.holding(&self.database, &jobs[done * TOGETHER..], work).await {
-                Some(Ok(ended)) => outcomes.extend(ended),
-                Some(Err(_)) => outcomes.extend(some.iter().map(|_| Err(panicked()))),
-                None => outcomes.extend(some.iter().map(|_| Err(lost()))),
+        let Some(first) = jobs.first() else { return };
+        let context = Arc::clone(&self.context);
+        let work = match &kind.run {
+            Run::Together(run) => run(context, first.tenant, jobs.clone()),
+            Run::Alone(run) => {
+                Box::pin(join_all(jobs.iter().cloned().map(|job| run(Arc::clone(&context), job))))
             }
-        }
+        };
+        // A panic in a job is a failure like any other.
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let outcomes: Vec<_> = match self.jobs.holding(&self.database, &jobs, work).await {
+            Some(Ok(outcomes)) => outcomes,
+            Some(Err(_)) => jobs.iter().map(|_| Err(panicked())).collect(),
+            None => jobs.iter().map(|_| Err(lost())).collect(),
+        };
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             let Err(error) = outcome else { continue };
             if error.code == Code::Conflict {
