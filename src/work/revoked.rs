@@ -14,13 +14,16 @@ use crate::{
     projects::ProjectId,
 };
 
+/// What is read through a door.
+type Read<'t, T> = BoxFuture<'t, Result<Vec<T>>>;
+
 /// What the leases of a table rest on.
 #[derive(Clone, Copy)]
 pub struct Leases {
     /// Some of what their holders came with, behind one of them in their order.
-    pub credentials: for<'t> fn(&'t DoorTx<'t>, Option<Credential>) -> BoxFuture<'t, Result<Vec<Credential>>>,
+    pub credentials: for<'t> fn(&'t DoorTx<'t>, Option<Credential>) -> Read<'t, Credential>,
     /// Those of holders who came with something.
-    pub held_with: for<'t> fn(&'t DoorTx<'t>, Arc<[Credential]>) -> BoxFuture<'t, Result<Vec<Place>>>,
+    pub held_with: for<'t> fn(&'t DoorTx<'t>, Arc<[Credential]>) -> Read<'t, Place>,
 }
 
 /// Ends the leases of all tenants that rest on what is over: `end` is told those of a project, and on what.
