@@ -27,6 +27,7 @@ mod front_doors;
 mod gates;
 mod graphs;
 mod hosts;
+mod instructions;
 mod invitations;
 mod join;
 mod keys;
