@@ -8,11 +8,7 @@ use std::{
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 
-use crate::{
-    Result,
-    child::{Kind, Target},
-    load::Measured,
-};
+use crate::{Result, child::Target, load::Measured};
 
 /// The longest that the service is given to work through what is left.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Aftermath {
     /// Bytes of a stored body.
     pub(crate) body_bytes: Option<f64>,
-    /// What the service made of the deliveries; controls make nothing of them.
+    /// What the service made of the deliveries, where that was waited for; controls make nothing of them.
     pub(crate) work: Option<Work>,
 }
 
@@ -48,42 +44,43 @@ impl fmt::Display for Aftermath {
 }
 
 impl Aftermath {
-    /// Counts what is stored, and waits until the service is done with it.
+    /// Counts what is stored and, where that is `awaited`, waits until the service is done with it.
     ///
     /// Fails unless exactly what was acknowledged is there.
-    pub(crate) async fn of(target: &Target, measured: &Measured) -> Result<Self> {
+    pub(crate) async fn of(target: &Target, measured: &Measured, awaited: bool) -> Result<Self> {
         let Some(url) = target.database() else { return Ok(Self::default()) };
         let ended = Instant::now();
         let database = connect(&url).await?;
         let table = if target.kind.is_service() { "webhook_event" } else { "delivery" };
         let left =
             if target.kind.is_service() { number(&database, "SELECT count(*) FROM job").await? } else { 0 };
-        let stored = number(&database, &format!("SELECT count(*) FROM {table}")).await? - target.before();
+        let stored = number(&database, &format!("SELECT count(*) FROM {table}")).await?;
         if stored.unsigned_abs() != measured.acknowledged {
             return Err(format!("{} were acknowledged, {stored} are stored", measured.acknowledged).into());
         }
         let bytes =
             number(&database, &format!("SELECT CAST(avg(length(body)) AS bigint) FROM {table}")).await?;
-        let work = match target.kind {
-            Kind::Trackside | Kind::Beside | Kind::Full => {
-                while number(&database, "SELECT count(*) FROM (SELECT 1 FROM job LIMIT 1) AS left_over")
-                    .await?
-                    > 0
-                {
-                    if ended.elapsed() > PATIENCE {
-                        return Err("the service did not work through its deliveries in two minutes".into());
-                    }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                let took = measured.took + ended.elapsed();
-                let share = 1.0 - left as f64 / stored as f64;
-                Some(Work { share, rate: stored as f64 / took.as_secs_f64() })
-            }
-            Kind::Row | Kind::Verify | Kind::Web | Kind::Pgbench => None,
-        };
+        let mut work = None;
+        if awaited && target.kind.works() {
+            wait_for_the_work(&database, ended).await?;
+            let took = measured.took + ended.elapsed();
+            let share = 1.0 - left as f64 / stored as f64;
+            work = Some(Work { share, rate: stored as f64 / took.as_secs_f64() });
+        }
         database.close().await?;
         Ok(Self { body_bytes: Some(bytes as f64), work })
     }
+}
+
+/// Returns once no delivery is left over.
+async fn wait_for_the_work(database: &DatabaseConnection, ended: Instant) -> Result<()> {
+    while number(database, "SELECT count(*) FROM (SELECT 1 FROM job LIMIT 1) AS left_over").await? > 0 {
+        if ended.elapsed() > PATIENCE {
+            return Err("the service did not work through its deliveries in two minutes".into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// One connection to a database.

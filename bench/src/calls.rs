@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,27 +13,24 @@ use tokio::{
     time::sleep_until,
 };
 
-use crate::{Result, load::Measured};
+use crate::{
+    Result,
+    load::{LEAD, Measured},
+};
 
-/// Load that comes before what is counted.
-const LEAD: Duration = Duration::from_millis(500);
 /// Bytes of the largest answer.
 const ANSWER: usize = 128 * 1024;
 
 /// A revision of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revision {
-    /// The one before sessions were given up
-    #[value(name = "2025-11-25")]
+    /// The one before sessions were given up.
     Older,
-    /// The newest
-    #[value(name = "2026-07-28")]
+    /// The newest.
     Newest,
 }
 
 impl Revision {
-    pub(crate) const ALL: [Self; 2] = [Self::Newest, Self::Older];
-
     /// Its date.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -49,6 +45,8 @@ impl Revision {
 pub(crate) struct Call {
     port: u16,
     request: Arc<Vec<u8>>,
+    /// How the answer says why it is a refusal, where that is the good one.
+    refusal: Option<String>,
 }
 
 /// When a lane's first call is due, and the time between two.
@@ -79,14 +77,19 @@ impl Call {
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        Self { port, request: Arc::new(request.into_bytes()) }
+        Self { port, request: Arc::new(request.into_bytes()), refusal: None }
+    }
+
+    /// The same call, which is to be refused for a reason.
+    pub(crate) fn refused(self, code: &str) -> Self {
+        Self { refusal: Some(format!("\"code\":\"{code}\"")), ..self }
     }
 
     /// Calls once, to see whether it works.
     pub(crate) async fn once(&self) -> Result<()> {
         let mut stream = self.connect().await?;
         stream.write_all(&self.request).await?;
-        read_answer(&mut stream, &mut vec![0; ANSWER]).await
+        self.read_answer(&mut stream, &mut vec![0; ANSWER]).await
     }
 
     /// Calls for `time` and a little before, each connection as soon as it is answered or, all of them together,
@@ -139,33 +142,35 @@ impl Call {
                 break;
             }
             stream.write_all(&self.request).await?;
-            read_answer(&mut stream, &mut buffer).await?;
+            self.read_answer(&mut stream, &mut buffer).await?;
             answers.push((Instant::now(), begins.elapsed()));
         }
         Ok(answers)
     }
-}
 
-/// Reads one whole answer, which must be a tool's result.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        filled += read;
-        let text = String::from_utf8_lossy(&buffer[..filled]);
-        if read == 0 {
-            return Err(format!("the connection ended before the answer: {text}").into());
+    /// Reads one whole answer, which must be a tool's result, or the refusal that it is to be.
+    async fn read_answer(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        loop {
+            let read = stream.read(&mut buffer[filled..]).await?;
+            filled += read;
+            let text = String::from_utf8_lossy(&buffer[..filled]);
+            if read == 0 {
+                return Err(format!("the connection ended before the answer: {text}").into());
+            }
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let head = head.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if !length.map_or(body.ends_with("0\r\n\r\n"), |length: usize| body.len() >= length) {
+                continue;
+            }
+            let is_result = head.starts_with("http/1.1 200") && body.contains("\"result\"");
+            let is_refusal = body.contains("\"isError\":true");
+            let is_good = self.refusal.as_ref().map_or(!is_refusal, |why| is_refusal && body.contains(why));
+            if !is_result || !is_good {
+                return Err(format!("not the result: {text}").into());
+            }
+            return Ok(());
         }
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let head = head.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        if !length.map_or(body.ends_with("0\r\n\r\n"), |length: usize| body.len() >= length) {
-            continue;
-        }
-        let is_result = head.starts_with("http/1.1 200") && body.contains("\"result\"");
-        if !is_result || body.contains("\"isError\":true") {
-            return Err(format!("not a result: {text}").into());
-        }
-        return Ok(());
     }
 }

@@ -13,9 +13,14 @@ use scratch::free_port;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Result, disk::Disk, output, postgres::Postgres};
+use crate::{
+    Result,
+    disk::Disk,
+    output, peers,
+    postgres::{BATCH, Postgres},
+};
 
-/// What the controls' deliveries are signed with.
+/// What deliveries to the controls and the peers are signed with.
 pub(crate) const SECRET: &str = "whsec_control";
 
 /// The master key of services that share a server.
@@ -28,36 +33,57 @@ pub(crate) enum Kind {
     Trackside,
     /// Another build of it
     Beside,
+    /// The real binary, which leaves the work to others
+    Web,
     /// A handler that only verifies
     Verify,
     /// A handler that verifies and inserts one row per transaction
     Row,
-    /// The real binary, which leaves the work to others
-    Web,
-    /// The real binary, with a million deliveries stored before
-    Full,
     /// pgbench, which inserts one row per transaction
     Pgbench,
+    /// pgbench, which gathers rows
+    Batch,
+    /// Debian's `webhook`
+    Webhook,
+    /// Octokit's library on Node.js
+    Octokit,
 }
 
 impl Kind {
-    /// Whether it is the service, rather than a control.
+    /// Whether it is the service, rather than a control or a peer.
     pub(crate) fn is_service(self) -> bool {
-        matches!(self, Self::Trackside | Self::Beside | Self::Web | Self::Full)
+        matches!(self, Self::Trackside | Self::Beside | Self::Web)
+    }
+
+    /// Whether it works through what it stored.
+    pub(crate) fn works(self) -> bool {
+        matches!(self, Self::Trackside | Self::Beside)
+    }
+
+    /// Whether it stores what it takes.
+    pub(crate) fn stores(self) -> bool {
+        !matches!(self, Self::Verify | Self::Webhook | Self::Octokit)
+    }
+
+    /// Whether it is pgbench, which is no process that listens.
+    pub(crate) fn is_pgbench(self) -> bool {
+        matches!(self, Self::Pgbench | Self::Batch)
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trackside => "Trackside",
-            Self::Beside => "another build",
-            Self::Verify => "(a) verify only",
-            Self::Row => "(b) one row per transaction",
-            Self::Web => "Trackside, role `web`",
-            Self::Full => "Trackside, 1 M stored",
-            Self::Pgbench => "(c) pgbench, one row per transaction",
-        })
+        match self {
+            Self::Trackside => f.write_str("Trackside"),
+            Self::Beside => f.write_str("another build"),
+            Self::Web => f.write_str("Trackside, role `web`"),
+            Self::Verify => f.write_str("verify only"),
+            Self::Row => f.write_str("a handler, one row per commit"),
+            Self::Pgbench => f.write_str("pgbench, one row per commit"),
+            Self::Batch => write!(f, "pgbench, {BATCH} rows per commit"),
+            Self::Webhook => f.write_str("`webhook`"),
+            Self::Octokit => f.write_str("`@octokit/webhooks`"),
+        }
     }
 }
 
@@ -128,32 +154,24 @@ pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target
     let (kind, place, folder, port) = (*kind, place.clone(), TempDir::new()?, free_port()?);
     let (path, secret, key) = ("/".into(), SECRET.into(), String::new());
     let mut target = Target { kind, port, path, secret, key, place, database: None, running: None, folder };
-    if let Some(postgres) = &target.place.postgres {
+    if let (Some(postgres), true) = (&target.place.postgres, kind.stores()) {
         target.database = Some(postgres.database(kind).await?);
     }
-    if kind == Kind::Pgbench {
+    if kind.is_pgbench() {
         return Ok(target);
     }
     let mut command = target.command(binary);
-    match kind.to_possible_value() {
-        Some(name) if !kind.is_service() => {
-            command.args(["control", name.get_name(), &port.to_string()]).arg(target.folder.path())
-        }
-        _ => command.args(["serve", "--port", &port.to_string()]),
-    };
+    target.tell(&mut command)?;
     if target.place.postgres.is_none() {
         command.envs(target.place.disk.environment(target.folder.path())?);
     }
-    if kind == Kind::Web {
-        command.env("TRACKSIDE_ROLE", "web");
-    }
     target.running = Some(spawn(&mut command, target.folder.path())?);
-    wait_until_ready(port).await?;
+    match kind {
+        Kind::Webhook => wait_until_answered(port, "/").await?,
+        _ => wait_until_ready(port).await?,
+    }
     if kind.is_service() {
         target.set_up(binary).await?;
-    }
-    if let (Kind::Full, Some(postgres), Some(url)) = (kind, &target.place.postgres, &target.database) {
-        postgres.fill(url).await?;
     }
     Ok(target)
 }
@@ -171,6 +189,33 @@ impl Target {
         command.env("TRACKSIDE_SCANS", self.place.scans.to_string());
         command.env("TRACKSIDE_GIT_ALLOW", "file").env("TRACKSIDE_GIT_SECONDS", "600");
         command
+    }
+
+    /// Tells the command what to be, and where to listen.
+    fn tell(&mut self, command: &mut Command) -> Result<()> {
+        let port = self.port.to_string();
+        match self.kind {
+            Kind::Webhook => {
+                let hooks = self.folder.path().join("hooks.json");
+                std::fs::write(&hooks, hook().to_string())?;
+                HOOK.clone_into(&mut self.path);
+                command.args(["-ip", "127.0.0.1", "-port", &port, "-hooks"]).arg(hooks);
+            }
+            Kind::Octokit => {
+                command.arg(peers::file("octokit.mjs")).arg(port).env("WEBHOOK_SECRET", SECRET);
+            }
+            kind if kind.is_service() => {
+                command.args(["serve", "--port", &port]);
+                if kind == Kind::Web {
+                    command.env("TRACKSIDE_ROLE", "web");
+                }
+            }
+            kind => {
+                let name = kind.to_possible_value().ok_or("a control has a name")?;
+                command.args(["control", name.get_name(), &port]).arg(self.folder.path());
+            }
+        }
+        Ok(())
     }
 
     /// Another instance over the same database, which only answers.
@@ -220,16 +265,11 @@ impl Target {
     pub(crate) fn database(&self) -> Option<String> {
         let file = |name: &str| format!("sqlite://{}?mode=ro", self.folder.path().join(name).display());
         match self.kind {
-            Kind::Verify => None,
+            kind if !kind.stores() => None,
             _ if self.database.is_some() => self.database.clone(),
             Kind::Row => Some(file("control.db")),
             _ => Some(file("data/trackside.db")),
         }
-    }
-
-    /// Deliveries that were there before.
-    pub(crate) fn before(&self) -> i64 {
-        self.place.postgres.as_ref().map_or(0, |postgres| postgres.before(self.kind))
     }
 
     /// Syncs so far, where they are counted.
@@ -238,17 +278,19 @@ impl Target {
         self.place.disk.syncs(folder)
     }
 
-    fn id(&self) -> u32 {
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
         self.running.as_ref().map_or_else(std::process::id, |running| running.0.id())
     }
 
-    /// Processor time so far.
+    /// Processor time so far; `webhook`'s with that of the commands that it ran and that have ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         let fields = stat.rsplit_once(") ").ok_or("/proc/…/stat has another form")?.1;
-        // Ticks in user and in kernel mode; Linux tells every program that there are 100 in a second.
-        let ticks =
-            fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<std::result::Result<u64, _>>()?;
+        // Ticks in user and in kernel mode, its own and its children's; Linux tells every program that there are 100 in
+        // a second.
+        let ticks = fields.split(' ').skip(11).take(if self.kind == Kind::Webhook { 4 } else { 2 });
+        let ticks = ticks.map(str::parse::<u64>).sum::<std::result::Result<u64, _>>()?;
         Ok(Duration::from_millis(ticks * 10))
     }
 
@@ -281,12 +323,33 @@ pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Result<Running> {
     Ok(Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
 }
 
+/// Where `webhook` takes deliveries.
+const HOOK: &str = "/hooks/push";
+
+/// A hook as `webhook` is used: it runs a command for each delivery whose signature is right.
+fn hook() -> Value {
+    let signature = json!({"source": "header", "name": "X-Hub-Signature-256"});
+    let rule = json!({"type": "payload-hmac-sha256", "secret": SECRET, "parameter": signature});
+    json!([{
+        "id": "push",
+        "execute-command": "/bin/true",
+        "success-http-response-code": 202,
+        "response-message": "accepted",
+        "trigger-rule": {"match": rule},
+    }])
+}
+
 /// Returns once the process on a port says that it is ready.
 pub(crate) async fn wait_until_ready(port: u16) -> Result<()> {
+    wait_until_answered(port, "/health/ready").await
+}
+
+/// Returns once the process on a port answers a `GET` well.
+async fn wait_until_answered(port: u16, path: &str) -> Result<()> {
     let client = reqwest::Client::new();
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
-        let answer = client.get(format!("http://127.0.0.1:{port}/health/ready")).send().await;
+        let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await;
         if answer.is_ok_and(|answer| answer.status().is_success()) {
             return Ok(());
         }

@@ -1,7 +1,6 @@
 //! Claims: what it takes to be given the next thing to do when many want it, and to go on holding it.
 //!
-//! `bench claims` measures it over SQLite and PostgreSQL, on this machine's disk and on a slow one, and writes
-//! `bench/CLAIMS.md`. Contenders, each with a key and a connection of its own, claim and finish until nothing is left;
+//! It is measured over SQLite and PostgreSQL, on this machine's disk and on a slow one. Contenders, each with a key and a connection of its own, claim and finish until nothing is left;
 //! an item that is given twice ends the measurement. Then as many holders send heartbeats at a pace. What those cost
 //! stands beside the cost of a request that only reads, at the same pace: the difference is the heartbeat's own.
 
@@ -29,40 +28,42 @@ use tokio::{
 };
 
 use crate::{
-    Result, Store,
+    Plan, Result, Store,
+    answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
+    figures::Figures,
     load::within,
+    plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
-    report::{self, Figures},
 };
 
 /// Those who claim, and then hold.
-pub(crate) const AGENTS: usize = 64;
+const AGENTS: usize = 64;
 /// Items that are claimed and finished in a round.
-pub(crate) const CLAIMS: usize = 2_560;
+const CLAIMS: usize = 2_560;
 /// How often all of them ask at the same moment.
-pub(crate) const RUSHES: usize = 20;
+const RUSHES: usize = 20;
 /// Heartbeats, or reads, a second, of all holders together.
-pub(crate) const RATE: f64 = 1_000.0;
+const RATE: f64 = 1_000.0;
 
 /// Load that comes before what is counted.
 const LEAD: Duration = Duration::from_millis(500);
 /// Bytes of the largest answer.
 const ANSWER: usize = 64 * 1024;
 
-/// Measures everything, or what is on one disk, each load for some time; gives the report.
-pub(crate) async fn measure(rounds: usize, only: Option<Disk>, time: Duration) -> Result<String> {
+/// Measures everything, or what is on one disk, each load for some time.
+pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     let service = child::build()?;
-    let mut lines = Vec::new();
+    let (mut tables, mut comparisons, mut bars) = (Vec::new(), Vec::new(), Vec::new());
     for (store, name) in [(Store::Sqlite, "SQLite"), (Store::Postgres, "PostgreSQL")] {
         for disk in [Disk::AsIs, Disk::Slow] {
-            if only.is_some_and(|only| only != disk) {
+            if plan.disk.is_some_and(|only| only != disk) {
                 continue;
             }
             println!("{name}, {disk}");
-            let (scene, mut all) = (Scene::start(&service, store, disk, time).await?, Vec::new());
-            for round in 0..=rounds {
+            let (scene, mut all) = (Scene::start(&service, store, disk, plan.time).await?, Vec::new());
+            for round in 0..=plan.rounds {
                 let measured = scene.round().await?;
                 println!(
                     "  {}\n{}",
@@ -73,10 +74,64 @@ pub(crate) async fn measure(rounds: usize, only: Option<Disk>, time: Duration) -
                     all.push(measured);
                 }
             }
-            lines.push(format!("## {name}, {disk}\n\n{}", table(&all)));
+            tables.push(format!("### {name}, {disk}\n\n{}", table(&all)));
+            for row in [CLAIMS_ROW, RUSHES_ROW] {
+                let (figures, is_ours) = (column(&all, row, P95), true);
+                bars.push(Bar { name: format!("{row}, {name}, {disk}"), figures, is_ours });
+            }
+            if store == Store::Postgres {
+                comparisons.extend(compare(&all, disk));
+            }
         }
     }
-    report::claims(&lines, time)
+    let axis = Axis { name: "ms, 95 of 100 are faster".to_owned(), is_logarithmic: false };
+    let title = format!("Claims by {AGENTS} at once");
+    let chart = Chart { file: "claims".to_owned(), title, shape: Shape::Bars { axis, bars } };
+    let answer = Answer::new(text(&tables, plan.time))?;
+    Ok(Answer { comparisons, charts: vec![chart], ..answer })
+}
+
+/// What is wanted of PostgreSQL.
+fn compare(rounds: &[Round], disk: Disk) -> Vec<Comparison> {
+    let most = match disk {
+        Disk::AsIs => 15.0,
+        Disk::Slow => 40.0,
+    };
+    let p95 = |row| {
+        let what = format!("{row}, PostgreSQL, {disk}, p95");
+        Comparison::figure(what, column(rounds, row, P95), " ms").aim(Aim::AtMost(most), REASON)
+    };
+    let beats = format!("{BEATS_ROW}, PostgreSQL, {disk}: the service, of one core");
+    let beats = Comparison::figure(beats, column(rounds, BEATS_ROW, SERVICE), " %");
+    vec![p95(CLAIMS_ROW), p95(RUSHES_ROW), beats.aim(Aim::AtMost(10.0), "")]
+}
+
+/// Why a claim takes longer than it should.
+const REASON: &str = "Claims at once are gathered and written together, in one transaction after the other: what is asked \
+    while one is under way waits for it and for its own.";
+
+fn text(tables: &[String], time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!(
+        "\
+Everything goes by REST, over {AGENTS} kept-alive connections, each with an API key of its own. \"Claims\": each claims \
+the next of {CLAIMS} items that are ready, finishes what it was given, and asks again at once, until all are done. Only \
+the claims are timed and counted, but what is spent is spent on both. No item was given twice; one that is ends the \
+measurement. \"Claims at the same moment\": all {AGENTS} ask at once, finish what they were given, wait for each other, \
+and ask again, {RUSHES} times. \"Heartbeats\": each holds an item, and all of them together say {RATE:.0} times a second, evenly spread, \
+that they are still at it, and nothing else (`update_work`). \"Reads\" are `GET` of the project at the same pace: what \
+a connection, a key and an answer cost anyway. Both go on for {seconds} s after half a second that is not counted; a request \
+that is late because the one before it took long counts from when it was due.
+
+The last two columns are processor time, less what was spent at rest for as long. SQLite is in the service; PostgreSQL's \
+is that of all its processes, fsync and synchronous_commit are on, and it has segments of WAL to use again, as a server \
+that has run for a while has. The load generator shares the machine. Figures are medians over the rounds, ranges in \
+brackets, after a round that is not counted. Every fsync is made 2 ms slower by a shim in front of libc's `fsync`, \
+`fdatasync` and `sync_file_range`.
+
+{}",
+        tables.join("\n")
+    )
 }
 
 /// How long each of some requests took, how long all of them, and what was spent.
@@ -140,11 +195,11 @@ impl Scene {
         let (beaten, took, spent) = self.pace(beats).await?;
         let beating = less(spent, rest);
         Ok(vec![
-            ("claims", claims),
-            ("claims at the same moment", rushes),
+            (CLAIMS_ROW, claims),
+            (RUSHES_ROW, rushes),
             ("heartbeats", measured(beaten, took, beating)?),
             ("reads", reads),
-            ("heartbeats, less reads", only(less(beating, reading))),
+            (BEATS_ROW, only(less(beating, reading))),
             ("at rest", only(rest)),
         ])
     }
@@ -403,6 +458,19 @@ fn only([service, database]: Shares) -> Measured {
 /// What is left of shares when others are taken away.
 fn less(from: Shares, what: Shares) -> Shares {
     std::array::from_fn(|at| Some(from[at]? - what[at]?))
+}
+
+/// Rows and columns that something is wanted of.
+const CLAIMS_ROW: &str = "claims";
+const RUSHES_ROW: &str = "claims at the same moment";
+const BEATS_ROW: &str = "heartbeats, less reads";
+const P95: usize = 1;
+const SERVICE: usize = 4;
+
+/// A figure of a row, round by round.
+fn column(rounds: &[Round], row: &str, column: usize) -> Figures {
+    let rows = rounds.iter().flatten().filter(|(name, _)| *name == row);
+    rows.filter_map(|(_, measured)| measured[column]).collect::<Vec<_>>().into()
 }
 
 /// What was measured in one round, and what that is called.

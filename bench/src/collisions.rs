@@ -1,7 +1,7 @@
 //! Collisions: what it takes to see who else edits the same, to be told when somebody pushes it all the same, and to
 //! know which gates are red.
 //!
-//! `bench collisions` measures it over SQLite and PostgreSQL, and writes `bench/COLLISIONS.md`. One project has a
+//! It is measured over SQLite and PostgreSQL. One project has a
 //! repository of many documents and as many live reservations as a project may have, all made by REST; another has many
 //! work items, each with gates. After each time that something is done the project is read: what that takes is what the
 //! machine was like at that moment.
@@ -18,42 +18,44 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    Result, Store,
+    Plan, Result, Store,
+    answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     documents::{self, Client, Origin},
+    figures::Figures,
     load::within,
+    plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
-    report::{self, Figures},
 };
 
 /// Documents of the repository that is pushed to.
-pub(crate) const DOCUMENTS: usize = 500;
+const DOCUMENTS: usize = 500;
 /// Reservations that are live.
-pub(crate) const RESERVATIONS: usize = 10_000;
+const RESERVATIONS: usize = 10_000;
 /// Those who hold them, each as many.
-pub(crate) const HOLDERS: usize = 16;
+const HOLDERS: usize = 16;
 /// Paths that are looked at together.
-pub(crate) const PATHS: usize = 50;
+const PATHS: usize = 50;
 /// Work items of the project with gates, which is as many documents.
-pub(crate) const ITEMS: usize = 200;
+const ITEMS: usize = 200;
 /// Gates of each.
 const GATES: usize = 3;
 /// Files of a push, one of which somebody else has reserved.
-pub(crate) const FILES: usize = 21;
+const FILES: usize = 21;
 /// How often each is done in a round.
 const CHECKS: usize = 200;
 const PUSHES: usize = 40;
 const EVALUATIONS: usize = 40;
 
-/// Measures everything; gives the report.
-pub(crate) async fn measure(rounds: usize) -> Result<String> {
+/// Measures everything, on both engines.
+pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     let service = child::build()?;
-    let mut tables = Vec::new();
+    let (mut tables, mut comparisons, mut bars) = (Vec::new(), Vec::new(), Vec::new());
     for (store, name) in [(Store::Sqlite, "SQLite"), (Store::Postgres, "PostgreSQL")] {
         println!("{name}");
         let (scene, mut all) = (Scene::start(&service, store).await?, Vec::new());
-        for round in 0..=rounds {
+        for round in 0..=plan.rounds {
             let measured = scene.round(round).await?;
             let named = if round == 0 { "warm-up" } else { "round" };
             println!("  {named}\n{}", table(std::slice::from_ref(&measured)));
@@ -63,9 +65,45 @@ pub(crate) async fn measure(rounds: usize) -> Result<String> {
         }
         let set_up =
             format!("{RESERVATIONS} reservations were made in {:.0} s.", scene.reserved_in.as_secs_f64());
-        tables.push(format!("## {name}\n\n{}\n{set_up}\n", table(&all)));
+        tables.push(format!("### Collisions, {name}\n\n{}\n{set_up}\n", table(&all)));
+        for (row, most) in AIMS {
+            let (what, figures) = (format!("{row}, {name}"), column(&all, row, P95));
+            bars.push(Bar { name: what.clone(), figures: figures.clone(), is_ours: true });
+            let aim = Aim::AtMost(most);
+            comparisons.push(Comparison::figure(format!("{what}, p95"), figures, " ms").aim(aim, ""));
+        }
     }
-    report::collisions(&tables)
+    let axis = Axis { name: "ms, 95 of 100 are faster".to_owned(), is_logarithmic: true };
+    let title = "Who edits the same, and what is red".to_owned();
+    let chart = Chart { file: "collisions".to_owned(), title, shape: Shape::Bars { axis, bars } };
+    Ok(Answer { comparisons, charts: vec![chart], ..Answer::new(text(&tables))? })
+}
+
+fn text(tables: &[String]) -> String {
+    format!(
+        "\
+A project has a repository of {DOCUMENTS} documents and {RESERVATIONS} live reservations of {HOLDERS} holders, which is \
+as many as a project may have: files with their tests, folders, migrations, documents, settings, and 50 that mean a \
+kind of file wherever it is. \"A check\" is of {PATHS} paths by REST, of as many modules: files of which about half are \
+reserved, and patterns. A bare name, such as `Cargo.lock`, is meant in every folder, so whatever is reserved may be \
+near it. The aim is 10 ms at p95.
+
+A push is posted, stored and worked through before its event; the clock runs from the post to the first byte that a \
+subscriber has of `conflict_detected`. The first kind touches {FILES} files, of which somebody else has reserved one; \
+the second is committed to a folder of this machine, fetched, listed and read before it is seen that a document builds \
+on a version that is not there. Nothing waits before it tells: what is held back for 5 s is a cause that went away and \
+comes back. The aim is 500 ms at p95.
+
+\"An evaluation\" is `POST` of `gates/evaluate` in a project with {ITEMS} work items, each one thing with a document and \
+in review: CI of its commit, a document that has to be there, and somebody's review. The aim is 100 ms at p95.
+
+\"A read beside it\" is `GET` of the same project over the same kind of connection, once after each of the others. The \
+load generator shares the machine; PostgreSQL has fsync and synchronous_commit on. Figures are medians over the rounds, \
+ranges in brackets, after a round that is not counted.
+
+{}",
+        tables.join("\n")
+    )
 }
 
 /// A service over one store, and those who work in its projects.
@@ -121,11 +159,11 @@ impl Scene {
     /// Measures everything once.
     async fn round(&self, round: usize) -> Result<Round> {
         Ok(vec![
-            ("a check of 50 paths", self.check(&[]).await?),
+            (CHECK_ROW, self.check(&[]).await?),
             ("the same, one of them a bare name", self.check(&["Cargo.lock"]).await?),
-            ("from a push to `reservation_violated` at a subscriber", self.violate(round).await?),
-            ("from a push to `version_mismatch` at a subscriber", self.drift(round).await?),
-            ("an evaluation of the gates of 200 work items", self.evaluate().await?),
+            (VIOLATION_ROW, self.violate(round).await?),
+            (DRIFT_ROW, self.drift(round).await?),
+            (GATES_ROW, self.evaluate().await?),
         ])
     }
 
@@ -366,6 +404,21 @@ async fn beside(
     reads.sort();
     let ms = |sorted: &[Duration], share| within(sorted, share).map(|time| time.as_secs_f64() * 1e3);
     Ok([ms(&taken, 0.5)?, ms(&taken, 0.95)?, ms(&reads, 0.5)?, ms(&reads, 0.95)?])
+}
+
+/// Rows of which something is wanted, in milliseconds, and the column that it is about.
+const CHECK_ROW: &str = "a check of 50 paths";
+const VIOLATION_ROW: &str = "from a push to `reservation_violated` at a subscriber";
+const DRIFT_ROW: &str = "from a push to `version_mismatch` at a subscriber";
+const GATES_ROW: &str = "an evaluation of the gates of 200 work items";
+const AIMS: [(&str, f64); 4] =
+    [(CHECK_ROW, 10.0), (VIOLATION_ROW, 500.0), (DRIFT_ROW, 500.0), (GATES_ROW, 100.0)];
+const P95: usize = 1;
+
+/// A figure of a row, round by round.
+fn column(rounds: &[Round], row: &str, column: usize) -> Figures {
+    let rows = rounds.iter().flatten().filter(|(name, _)| *name == row);
+    rows.map(|(_, measured)| measured[column]).collect::<Vec<_>>().into()
 }
 
 /// What was measured in one round, and what that is called.

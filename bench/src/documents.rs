@@ -1,9 +1,9 @@
 //! Repositories: how long it takes from a push to its event, to read a large repository, and to find something in many
 //! documents.
 //!
-//! `bench documents` measures it with repositories that it makes with `git`, over SQLite and PostgreSQL, and writes
-//! `bench/DOCUMENTS.md`. A scan is measured by the service's own times, from its begin to its end, and beside what Git
-//! needs to list and print the same: both read the same objects, in turn, round after round.
+//! The repositories are made with `git`; it is measured over SQLite and PostgreSQL. A scan is measured by the service's
+//! own times, from its begin to its end, and beside what Git needs to list and print the same: both read the same
+//! objects, in turn, round after round.
 
 use std::{
     fs,
@@ -20,12 +20,14 @@ use tempfile::TempDir;
 use trackside::samples::sign;
 
 use crate::{
-    Result,
+    Plan, Result,
+    answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
+    figures::Figures,
     load::within,
+    plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
-    report,
 };
 
 /// Documents of the repository that is pushed to and read whole.
@@ -93,10 +95,10 @@ pub(crate) fn document(number: usize, version: usize) -> String {
     text
 }
 
-/// Measures everything, and gives the report.
-pub(crate) async fn measure(rounds: usize) -> Result<String> {
+/// Measures everything, on both engines.
+pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     let service = child::build()?;
-    let mut lines = Vec::new();
+    let (mut lines, mut comparisons, mut bars) = (vec![METHOD.to_owned()], Vec::new(), Vec::new());
     let (large, many) = (large()?, many()?);
     // Nothing of them is left to be written while something is measured.
     Command::new("sync").status()?;
@@ -108,14 +110,40 @@ pub(crate) async fn measure(rounds: usize) -> Result<String> {
         let place = Place { disk: Disk::AsIs, postgres, redis: None, scans: true };
         let target = child::start(&Contender::new(Kind::Trackside, &service), &place).await?;
         let client = Client::new(&target);
-        lines.push(format!("## {store}\n\n| | median | p95 | |\n|---|---|---|---|"));
-        lines.push(read_whole(&client, &large, rounds).await?);
-        lines.push(push(&client, &large).await?);
-        lines.push(search(&client, &many).await?);
-        lines.push(String::new());
+        lines.push(format!("\n### Documents, {store}\n\n| | median | p95 | |\n|---|---|---|---|"));
+        let (line, scans, gits) = read_whole(&client, &large, plan.rounds).await?;
+        lines.push(line);
+        let what = format!("a scan of {DOCUMENTS} documents among {FILES} files, {store}");
+        comparisons.push(Comparison::times(what, &scans, "Git", &gits).aim(Aim::AtMost(3.0), REASON));
+        for (name, figures, is_ours) in [("a scan", scans, true), ("Git", gits, false)] {
+            bars.push(Bar { name: format!("{name}, {store}"), figures, is_ours });
+        }
+        let (line, p95) = push(&client, &large).await?;
+        lines.push(line);
+        let what = format!("from a push to `artifact_updated`, {store}, p95");
+        comparisons.push(Comparison::figure(what, p95, " ms").aim(Aim::AtMost(500.0), ""));
+        let (line, p95) = search(&client, &many).await?;
+        lines.push(line);
+        let what = format!("a search in {MANY} documents, {store}, p95");
+        comparisons.push(Comparison::figure(what, p95, " ms").aim(Aim::AtMost(50.0), ""));
     }
-    report::documents(&lines)
+    let axis = Axis { name: "ms".to_owned(), is_logarithmic: false };
+    let title = format!("{DOCUMENTS} documents among {FILES} files");
+    let chart = Chart { file: "documents".to_owned(), title, shape: Shape::Bars { axis, bars } };
+    Ok(Answer { comparisons, charts: vec![chart], ..Answer::new(lines.join("\n"))? })
 }
+
+/// How all of it is measured.
+const METHOD: &str = "\
+Repositories are folders of this machine, which the service reads by `file`. A scan is a new project's first: it fetches, \
+lists, reads, stores and tells of every document; time is the service's own, from its begin to its end. Beside it stand \
+`git ls-tree -r HEAD` and `git cat-file --batch` of the same documents, run in turn with it. A push is committed, posted, \
+stored, worked through, fetched and read before its event; the clock runs from the post to the first byte that a \
+subscriber has of it. Searches go by REST, 20 results each with a snippet.";
+
+/// Why a scan takes longer than it should.
+const REASON: &str = "A scan fetches into a bare copy of its own and reads what changed, by several runs of Git, and stores \
+    and tells of every document besides.";
 
 fn large() -> Result<Origin> {
     let origin = Origin::new()?;
@@ -247,20 +275,25 @@ impl<'a> Client<'a> {
 }
 
 /// A whole repository is read by a project that is new.
-async fn read_whole(client: &Client<'_>, origin: &Origin, rounds: usize) -> Result<String> {
+async fn read_whole(
+    client: &Client<'_>,
+    origin: &Origin,
+    rounds: usize,
+) -> Result<(String, Figures, Figures)> {
     let (mut scans, mut gits) = (Vec::new(), Vec::new());
     for _ in 0..=rounds {
         let (project, _) = client.project(origin).await?;
         scans.push(client.scanned(&project).await?);
         gits.push(git(origin)?);
     }
-    let ratios = scans.iter().zip(&gits).skip(1).map(|(scan, git)| scan.as_secs_f64() / git.as_secs_f64());
-    let mut ratios: Vec<_> = ratios.collect();
-    ratios.sort_by(f64::total_cmp);
+    let milliseconds = |times: &[Duration]| {
+        times.iter().skip(1).map(|time| time.as_secs_f64() * 1e3).collect::<Vec<_>>().into()
+    };
+    let (ours, its): (Figures, Figures) = (milliseconds(&scans), milliseconds(&gits));
+    let beside = format!("{} of what Git takes", ours.over(&its).show(1, "×"));
     scans.sort();
-    let ratio = ratios[ratios.len() / 2];
-    let beside = format!("{ratio:.1}× ({:.1}–{:.1}) of what Git takes", ratios[0], ratios[ratios.len() - 1]);
-    line(&format!("a scan of {DOCUMENTS} documents among {FILES} files"), &scans, &beside)
+    let (line, _) = line(&format!("a scan of {DOCUMENTS} documents among {FILES} files"), &scans, &beside)?;
+    Ok((line, ours, its))
 }
 
 /// What Git takes to list all files and print the documents.
@@ -286,7 +319,7 @@ fn git(origin: &Origin) -> Result<Duration> {
 }
 
 /// From the post of a push to the event at whoever follows.
-async fn push(client: &Client<'_>, origin: &Origin) -> Result<String> {
+async fn push(client: &Client<'_>, origin: &Origin) -> Result<(String, f64)> {
     let project = client.project(origin).await?;
     client.scanned(&project.0).await?;
     let mut stream = client.follow(&project.0).await?;
@@ -305,7 +338,7 @@ async fn push(client: &Client<'_>, origin: &Origin) -> Result<String> {
 }
 
 /// Searches by REST.
-async fn search(client: &Client<'_>, origin: &Origin) -> Result<String> {
+async fn search(client: &Client<'_>, origin: &Origin) -> Result<(String, f64)> {
     let (project, _) = client.project(origin).await?;
     let read = client.scanned(&project).await?;
     let mut taken = Vec::new();
@@ -326,9 +359,11 @@ fn escaped(query: &str) -> String {
     query.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-fn line(name: &str, sorted: &[Duration], about: &str) -> Result<String> {
+/// A line of a table, and its p95 in milliseconds.
+fn line(name: &str, sorted: &[Duration], about: &str) -> Result<(String, f64)> {
     let ms = |share| within(sorted, share).map(|time| time.as_secs_f64() * 1e3);
-    let line = format!("| {name} | {:.1} ms | {:.1} ms | {about} |", ms(0.5)?, ms(0.95)?);
+    let p95 = ms(0.95)?;
+    let line = format!("| {name} | {:.1} ms | {p95:.1} ms | {about} |", ms(0.5)?);
     println!("  {line}");
-    Ok(line)
+    Ok((line, p95))
 }

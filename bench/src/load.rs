@@ -2,25 +2,34 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
 };
-use trackside::samples::{Repository, sign};
+use trackside::samples::{Commit, Repository, sign};
 
 use crate::{Result, child::Target};
 
 /// Bytes of a push, as JSON.
 pub(crate) const PUSH_BYTES: usize = 8_192;
-/// Different bodies, so that nobody measures a cache of one.
+/// Different bodies, so that nobody measures a cache of one; as many of them as fit into the memory.
 const BODIES: usize = 64;
+const MEMORY: usize = 4 << 20;
+/// Pushes of fewer bytes have no links.
+const LINKED: usize = 8_000;
+/// Loads so far.
+static LOADS: AtomicU64 = AtomicU64::new(0);
 /// Load that comes before what is counted: connections are made, statements prepared.
-const LEAD: Duration = Duration::from_millis(500);
+pub(crate) const LEAD: Duration = Duration::from_millis(500);
 
 /// What was measured in one run.
 #[derive(Clone, Copy)]
@@ -81,6 +90,51 @@ pub(crate) fn within(sorted: &[Duration], share: f64) -> Result<Duration> {
     Ok(sorted[(last as f64 * share) as usize])
 }
 
+/// Different pushes of one size.
+#[derive(Clone)]
+pub(crate) struct Bodies(Arc<[Vec<u8>]>);
+
+impl Bodies {
+    /// As many as fit, of about as many bytes.
+    pub(crate) fn of_size(bytes: usize) -> Self {
+        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+        // A repository that the dictionary of stored bodies does not know.
+        let mut repository = Repository::new("northwind/ledger", start);
+        let bodies = (0..(MEMORY / bytes).clamp(1, BODIES)).map(|_| match bytes {
+            ..LINKED => lean(&mut repository, bytes),
+            _ => repository.push_of_size("main", bytes).bytes(),
+        });
+        Self(bodies.collect())
+    }
+
+    /// Bytes of one, on average.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(Vec::len).sum::<usize>() / self.0.len()
+    }
+}
+
+/// A push with what says who pushed what to which repository, and no links, which are most of a small one.
+fn lean(repository: &mut Repository, bytes: usize) -> Vec<u8> {
+    let commit = Commit { modified: &["src/ledger.rs"], ..Commit::default() };
+    let mut body = repository.push("main", &[commit]).body;
+    let names = ["id", "name", "full_name", "private", "default_branch", "pushed_at"];
+    keep(&mut body["repository"], &names);
+    keep(&mut body["sender"], &["id", "login", "type"]);
+    body["organization"] = Value::Null;
+    body["repository"]["description"] = "".into();
+    let rest = bytes.saturating_sub(body.to_string().len());
+    let words = "Accounts, entries and what they add up to. ".chars().cycle();
+    body["repository"]["description"] = words.take(rest).collect::<String>().into();
+    body.to_string().into_bytes()
+}
+
+/// Leaves only the fields with these names.
+fn keep(object: &mut Value, names: &[&str]) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|name, _| names.contains(&name.as_str()));
+    }
+}
+
 /// One answer: when it came, and how long it took.
 type Answer = (Instant, Duration);
 
@@ -91,23 +145,20 @@ pub(crate) struct Load {
 }
 
 struct Requests {
+    /// The how manieth load this is, so that no two send the same deliveries.
+    number: u64,
     port: u16,
     path: String,
-    bodies: Vec<(Vec<u8>, String)>,
+    bodies: Bodies,
+    signatures: Vec<String>,
 }
 
 impl Load {
-    pub(crate) fn new(target: &Target, connections: usize) -> Self {
-        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
-        // A repository that the dictionary of stored bodies does not know.
-        let mut repository = Repository::new("northwind/ledger", start);
-        let bodies = (0..BODIES).map(|_| {
-            let body = repository.push_of_size("main", PUSH_BYTES).bytes();
-            let signature = sign(&target.secret, &body);
-            (body, signature)
-        });
-        let requests = Requests { port: target.port, path: target.path.clone(), bodies: bodies.collect() };
-        Self { requests: Arc::new(requests), connections }
+    pub(crate) fn new(target: &Target, bodies: &Bodies, connections: usize) -> Self {
+        let signatures = bodies.0.iter().map(|body| sign(&target.secret, body)).collect();
+        let (port, path, bodies) = (target.port, target.path.clone(), bodies.clone());
+        let number = LOADS.fetch_add(1, Ordering::Relaxed);
+        Self { requests: Arc::new(Requests { number, port, path, bodies, signatures }), connections }
     }
 
     /// Posts for `time` and a little before; every answer but 202 is an error.
@@ -155,14 +206,15 @@ impl Requests {
 
     /// A request as GitHub sends it.
     fn write(&self, request: &mut Vec<u8>, lane: u64, index: u64) {
-        let Self { port, path, bodies } = self;
-        let (body, signature) = &bodies[(lane * 7 + index) as usize % bodies.len()];
+        let Self { number: load, port, path, bodies: Bodies(bodies), signatures } = self;
+        let number = (lane * 7 + index) as usize % bodies.len();
+        let (body, signature) = (&bodies[number], &signatures[number]);
         // Unique by its end; its beginning jumps about as GitHub's does, which an index feels.
-        let jump = (lane << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let jump = (load << 48 | lane << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: GitHub-Hookshot/abcdef0\r\n\
              accept: */*\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-github-event: push\r\n\
-             x-github-delivery: {jump:08x}-cc78-11e3-{lane:04x}-{index:012x}\r\nx-github-hook-id: 292430182\r\n\
+             x-github-delivery: {jump:08x}-{load:04x}-11e3-{lane:04x}-{index:012x}\r\nx-github-hook-id: 292430182\r\n\
              x-github-hook-installation-target-id: 79929171\r\n\
              x-github-hook-installation-target-type: repository\r\n\
              x-hub-signature-256: {signature}\r\n\r\n",

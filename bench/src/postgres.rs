@@ -1,8 +1,8 @@
-//! A PostgreSQL server for what is measured, and pgbench as a limit: a client that only inserts.
+//! A PostgreSQL server for what is measured, and pgbench as a limit: clients that only insert.
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -11,10 +11,10 @@ use sea_orm::ConnectionTrait as _;
 
 use crate::{
     Result,
-    after::{connect, number},
+    after::connect,
     child::{Kind, Target},
     disk::Disk,
-    load::{Measured, PUSH_BYTES},
+    load::{LEAD, Measured},
 };
 
 /// What keeps the server's own chores out of the figures. Durability is as it comes: fsync and synchronous_commit on.
@@ -27,8 +27,12 @@ const OPTIONS: [&str; 5] = [
 ];
 /// Segments of WAL that a server keeps for later when it is seasoned: 640 MB.
 const SEGMENTS: usize = 40;
-/// Deliveries stored before, where growth is measured.
-const STORED: i64 = 1_000_000;
+/// Rows that pgbench inserts in one statement, where it gathers them.
+pub(crate) const BATCH: usize = 50;
+/// Bytes of a body in one variable of pgbench's: twice as many hexadecimal digits have to fit into an argument.
+const PIECE: usize = 60_000;
+/// What pgbench's log is called, before the number of its process.
+const LOG: &str = "latency";
 
 /// The controls' table.
 pub(crate) const SCHEMA: &str = "
@@ -45,31 +49,17 @@ pub(crate) const SCHEMA: &str = "
     );
     ALTER TABLE delivery ALTER COLUMN body SET STORAGE EXTERNAL;";
 
-/// Deliveries of a project that nobody posts to, as they are stored: about 900 bytes of compressed body.
-const FILL: &str = "
-    SET synchronous_commit = off;
-    WITH t AS (INSERT INTO tenant VALUES (gen_random_uuid(), 'full', now()) RETURNING id),
-         p AS (INSERT INTO project SELECT gen_random_uuid(), id, 'full', 'https://git.example/x', '{}', 1, now(), now() FROM t
-               RETURNING id, tenant_id)
-    INSERT INTO webhook_event (id, tenant_id, project_id, source, delivery_id, event_type, headers, codec, body_bytes, received_at, body)
-      SELECT (substr(at, 1, 8) || '-' || substr(at, 9, 4) || substr(gen_random_uuid()::text, 14))::uuid, tenant_id, id, 'github',
-             gen_random_uuid()::text, 'push', '[[\"content-type\", \"application/json\"]]', 0, 8192, now(),
-             decode(repeat(md5(n::text), 56), 'hex')
-      FROM p, generate_series(1, 1000000) n, lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 1000000 + n), 12, '0') at;
-    RESET synchronous_commit;
-    ANALYZE";
-
 /// A server under one disk.
 pub(crate) struct Postgres {
     server: PostgresServer,
     made: AtomicUsize,
-    stored: AtomicI64,
+    dropped: AtomicUsize,
 }
 
 impl Postgres {
     pub(crate) fn start(disk: Disk) -> Result<Self> {
         let server = PostgresServer::start_in(&OPTIONS, |folder| disk.environment(folder))?;
-        Ok(Self { server, made: AtomicUsize::new(0), stored: AtomicI64::new(0) })
+        Ok(Self { server, made: AtomicUsize::new(0), dropped: AtomicUsize::new(0) })
     }
 
     /// Leaves the server with segments of WAL to use again, as one that has run for a while: whoever waits for a commit
@@ -89,67 +79,53 @@ impl Postgres {
         self.server.folder()
     }
 
-    /// A database for what is measured: a new one or, where growth is measured, the full one.
+    /// A new database for what is measured.
     pub(crate) async fn database(&self, kind: Kind) -> Result<String> {
-        let name = match kind {
-            Kind::Full => "filled".to_owned(),
-            _ => format!("run_{}", self.made.fetch_add(1, Ordering::Relaxed)),
-        };
+        let name = format!("run_{}", self.made.fetch_add(1, Ordering::Relaxed));
         let url = self.server.url(&name);
-        if kind == Kind::Full && self.stored.load(Ordering::Relaxed) > 0 {
-            let database = connect(&url).await?;
-            let stored = number(&database, "SELECT count(*) FROM webhook_event").await?;
-            self.stored.store(stored, Ordering::Relaxed);
-            return Ok(url);
-        }
         connect(&self.server.url("postgres"))
             .await?
             .execute_unprepared(&format!("CREATE DATABASE {name}"))
             .await?;
         let database = connect(&url).await?;
-        if matches!(kind, Kind::Row | Kind::Pgbench) {
+        if matches!(kind, Kind::Row | Kind::Pgbench | Kind::Batch) {
             database.execute_unprepared(SCHEMA).await?;
         }
         database.close().await?;
         Ok(url)
     }
 
-    /// Fills a database whose schema is there, where growth is measured.
-    pub(crate) async fn fill(&self, url: &str) -> Result<()> {
-        if self.stored.load(Ordering::Relaxed) == 0 {
-            let database = connect(url).await?;
-            database.execute_unprepared(FILL).await?;
-            database.execute_unprepared("CHECKPOINT").await?;
-            database.close().await?;
-            self.stored.store(STORED, Ordering::Relaxed);
+    /// Drops all databases that were made, with whoever is still connected. That is a checkpoint, too: what comes next
+    /// meets a server that has nothing left to write.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let postgres = connect(&self.server.url("postgres")).await?;
+        let made = self.made.load(Ordering::Relaxed);
+        for number in self.dropped.swap(made, Ordering::Relaxed)..made {
+            postgres.execute_unprepared(&format!("DROP DATABASE run_{number} WITH (FORCE)")).await?;
         }
+        postgres.close().await?;
         Ok(())
-    }
-
-    /// Deliveries that were in a database before it was measured.
-    pub(crate) fn before(&self, kind: Kind) -> i64 {
-        if kind == Kind::Full { self.stored.load(Ordering::Relaxed) } else { 0 }
     }
 }
 
-/// Runs pgbench: each client inserts a row with a body of the same size, commits, and begins again.
-pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Result<Measured> {
+/// Runs pgbench, for whole seconds: each client inserts a row, or many in one statement, with bodies of so many bytes,
+/// commits, and begins again.
+pub(crate) fn pgbench(target: &Target, connections: usize, bytes: usize, time: Duration) -> Result<Measured> {
     let url = target.database().ok_or("pgbench needs a database")?;
+    let rows = if target.kind == Kind::Batch { BATCH } else { 1 };
     let folder = tempfile::TempDir::new()?;
     scratch::postgres::hand_over(folder.path())?;
     let script = folder.path().join("insert.sql");
-    std::fs::write(
-        &script,
-        "INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) \
-         VALUES (1, gen_random_uuid(), 'push', '[]', :body);",
-    )?;
-    let body = format!("body=\\x{}", "4a".repeat(PUSH_BYTES));
+    let (variables, body) = body(bytes);
+    std::fs::write(&script, insert(&body, rows))?;
+    let running = Duration::from_secs_f64(time.as_secs_f64().ceil().max(1.0));
     let syncs_before = target.syncs()?;
     let began = Instant::now();
     let status = program("pgbench")
         .args(["-n", "-M", "prepared", "-j", "2", "-c", &connections.to_string()])
-        .args(["-T", &time.as_secs().to_string(), "-D", &body, "-l", "--log-prefix"])
-        .arg(folder.path().join("latency"))
+        .args(["-T", &running.as_secs().to_string(), "-l", "--log-prefix"])
+        .arg(folder.path().join(LOG))
+        .args(variables.iter().flat_map(|variable| ["-D", variable.as_str()]))
         .arg("-f")
         .arg(&script)
         .arg(&url)
@@ -160,15 +136,55 @@ pub(crate) fn pgbench(target: &Target, connections: usize, time: Duration) -> Re
     if !status.success() {
         return Err("pgbench failed".into());
     }
-    let mut latencies = Vec::new();
-    for file in std::fs::read_dir(folder.path())? {
-        let path = file?.path();
-        if path != script {
-            for line in std::fs::read_to_string(&path)?.lines() {
-                let micros = line.split(' ').nth(2).ok_or("pgbench's log has another form")?.parse()?;
-                latencies.push(Duration::from_micros(micros));
-            }
+    let commits = commits(folder.path())?;
+    let begun = commits.iter().map(|(ended, took)| *ended - *took).min().ok_or("pgbench did nothing")?;
+    let counted = begun + LEAD..begun + running;
+    let latencies = commits.iter().filter(|(ended, _)| counted.contains(ended)).map(|(_, took)| *took);
+    let measured = Measured::of(latencies.collect(), running - LEAD, (None, None))?;
+    let stored = commits.len() * rows;
+    let syncs = syncs_before.zip(syncs).map(|(before, after)| after - before);
+    Ok(Measured {
+        rate: measured.rate * rows as f64,
+        per_sync: syncs.map(|syncs| stored as f64 / syncs as f64),
+        acknowledged: stored as u64,
+        took,
+        ..measured
+    })
+}
+
+/// A body of so many bytes: variables for pgbench's command line, and what its script says for them.
+fn body(bytes: usize) -> (Vec<String>, String) {
+    let pieces: Vec<_> = (0..bytes).step_by(PIECE).map(|from| PIECE.min(bytes - from)).collect();
+    let variable = |(number, bytes): (usize, &usize)| format!("body_{number}=\\x{}", "4a".repeat(*bytes));
+    let name = |number| format!(":body_{number}::bytea");
+    let variables = pieces.iter().enumerate().map(variable).collect();
+    (variables, (0..pieces.len()).map(name).collect::<Vec<_>>().join(" || "))
+}
+
+/// One statement, which is one commit.
+fn insert(body: &str, rows: usize) -> String {
+    let row = format!("(1, gen_random_uuid(), 'push', '[]', {body})");
+    let rows = vec![row; rows].join(", ");
+    format!("INSERT INTO delivery (project_id, delivery_id, event_type, headers, body) VALUES {rows};")
+}
+
+/// What pgbench's log tells of each commit: when it ended, since 1970, and how long it took.
+fn commits(folder: &Path) -> Result<Vec<(Duration, Duration)>> {
+    let mut commits = Vec::new();
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        if !file.file_name().to_string_lossy().starts_with(LOG) {
+            continue;
+        }
+        for line in std::fs::read_to_string(file.path())?.lines() {
+            let fields = line.split(' ').map(str::parse::<u64>);
+            let fields = fields.collect::<std::result::Result<Vec<_>, _>>()?;
+            let [_, _, took, _, seconds, micros, ..] = fields[..] else {
+                return Err("pgbench's log has another form".into());
+            };
+            let ended = Duration::from_secs(seconds) + Duration::from_micros(micros);
+            commits.push((ended, Duration::from_micros(took)));
         }
     }
-    Ok(Measured { took, ..Measured::of(latencies, time, (syncs_before, syncs))? })
+    Ok(commits)
 }

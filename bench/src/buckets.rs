@@ -15,14 +15,25 @@ use trackside::{
     redis::Redis,
 };
 
-use crate::{Result, output, report::Figures};
+use crate::{
+    Plan, Result,
+    answer::{Aim, Answer, Comparison},
+    figures::Figures,
+    output, peers,
+    plots::{Axis, Bar, Chart, Shape},
+};
 
 /// Those who ask at once.
 const CALLERS: usize = 32;
 
-/// Asks the tools' buckets as the service does, beside redis-benchmark with the same script, in turns; gives a line of
-/// the report.
-pub(crate) async fn measure_buckets(rounds: usize, time: Duration) -> Result<String> {
+/// Asks the tools' buckets as the service does, beside redis-benchmark with the same script, in turns.
+pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
+    if ["redis-server", "redis-benchmark"].iter().any(|program| peers::program(program).is_none()) {
+        let mut answer = Answer::new("Not measured: the buckets are in Redis.\n".to_owned())?;
+        answer.missing.push("Redis is not installed: run bench/peers/set-up".to_owned());
+        return Ok(answer);
+    }
+    let (rounds, time) = (plan.rounds, plan.time);
     let server = RedisServer::start(&[]).await?;
     let environment = [("REDIS_URL".to_owned(), server.url())].into();
     let config = Config::load(&Sources { environment, ..Sources::default() })?;
@@ -78,12 +89,45 @@ pub(crate) async fn measure_buckets(rounds: usize, time: Duration) -> Result<Str
             limit.push(theirs);
         }
     }
-    let ratio = ours.over(&limit);
-    Ok(format!(
-        "| bucket in Redis, {CALLERS} callers on one connection | {} per second; redis-benchmark with the same script and \
-         as many connections {}; {} |",
+    told(&ours, &limit)
+}
+
+/// What was measured, as an answer.
+fn told(ours: &Figures, limit: &Figures) -> Result<Answer> {
+    let text = format!(
+        "\
+### How it is measured
+
+A call of a tool takes a token from its caller's bucket, which is in Redis where there are several instances. {CALLERS} \
+callers ask at once, each as soon as it was answered, through the code of the service and its one connection. Beside it \
+`redis-benchmark` runs the same script of one bucket, over {CALLERS} connections. Nothing is on a disk: Redis keeps \
+buckets in memory only. Those who ask and Redis share the machine. Figures are medians over the rounds, ranges in \
+brackets, after a round that is not counted; ratios are taken within a round.
+
+### Buckets asked per second
+
+| | per second | the first is |
+|---|---|---|
+| Trackside | {} | |
+| `redis-benchmark` | {} | {} |
+",
         ours.show(0, ""),
         limit.show(0, ""),
-        ratio.show(2, "×"),
-    ))
+        ours.over(limit).show(2, "×"),
+    );
+    let mut answer = Answer::new(text)?;
+    let reason = "The client's tasks and its timers share the cores with Redis.";
+    let what = format!("buckets asked per second, {CALLERS} callers");
+    answer.comparisons =
+        vec![Comparison::times(what, ours, "`redis-benchmark`", limit).aim(Aim::AtLeast(0.5), reason)];
+    let bar = |name: &str, figures: &Figures, is_ours| Bar {
+        name: name.to_owned(),
+        figures: figures.clone(),
+        is_ours,
+    };
+    let bars = vec![bar("Trackside", ours, true), bar("redis-benchmark", limit, false)];
+    let axis = Axis { name: "buckets asked per second".to_owned(), is_logarithmic: false };
+    let title = "Buckets in Redis".to_owned();
+    answer.charts = vec![Chart { file: "buckets".to_owned(), title, shape: Shape::Bars { axis, bars } }];
+    Ok(answer)
 }

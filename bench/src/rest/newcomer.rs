@@ -16,7 +16,7 @@ use crate::Result;
 /// Clones this repository into a new folder, and runs the README's first command there until the first event.
 ///
 /// Only what is committed is cloned. Crates that cargo has fetched before are not fetched again.
-pub(crate) fn measure() -> Result<Newcomer> {
+pub(super) fn measure() -> Result<Newcomer> {
     let folder = TempDir::new()?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (clone, target) = (folder.path().join("trackside"), folder.path().join("target"));
@@ -43,23 +43,26 @@ pub(crate) fn measure() -> Result<Newcomer> {
 }
 
 /// How long a newcomer waits for what.
-pub(crate) struct Newcomer {
+pub(super) struct Newcomer {
     /// `git clone`, from a repository on the same disk.
-    pub(crate) cloned: Duration,
+    pub(super) cloned: Duration,
     /// `cargo build --release`, with the crates fetched.
-    pub(crate) built: Duration,
+    pub(super) built: Duration,
     /// `cargo run --release -- demo` to its first event.
-    pub(crate) shown: Duration,
+    pub(super) shown: Duration,
+}
+
+impl Newcomer {
+    /// All of it.
+    pub(super) fn all(&self) -> Duration {
+        self.cloned + self.built + self.shown
+    }
 }
 
 impl fmt::Display for Newcomer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cloned, built, shown } = self;
-        write!(
-            f,
-            "{:.0?} (clone {cloned:.1?}, build {built:.0?}, demo {shown:.1?})",
-            *cloned + *built + *shown
-        )
+        write!(f, "{:.0?} (clone {cloned:.1?}, build {built:.0?}, demo {shown:.1?})", self.all())
     }
 }
 
