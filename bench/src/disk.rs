@@ -2,7 +2,10 @@
 
 use std::{
     ffi::OsString,
-    fmt, io,
+    fmt,
+    fs::Permissions,
+    io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -34,10 +37,16 @@ impl Disk {
     pub(crate) fn environment(self, folder: &Path) -> io::Result<Vec<(String, OsString)>> {
         match self {
             Self::AsIs => Ok(Vec::new()),
-            Self::Slow => Ok(vec![
-                ("LD_PRELOAD".to_owned(), shim(folder)?.into()),
-                ("SLOW_FSYNC_COUNT".to_owned(), count(folder).into()),
-            ]),
+            Self::Slow => {
+                let (shim, count) = (shim(folder)?, count(folder));
+                std::fs::write(&count, [0; 8])?;
+                // Whoever starts PostgreSQL is somebody else than who runs it.
+                std::fs::set_permissions(&count, Permissions::from_mode(0o666))?;
+                Ok(vec![
+                    ("LD_PRELOAD".to_owned(), shim.into()),
+                    ("SLOW_FSYNC_COUNT".to_owned(), count.into()),
+                ])
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! One picture per question, drawn with plotters: `bench/plots/*.svg`.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
@@ -188,8 +188,9 @@ impl Axis {
 
     /// Draws the grid: this axis below, and the other one, if it has a meaning, at the left.
     fn mesh(&self, plane: &mut Plane<'_>, other: Option<&Self>) -> Drawn {
-        let below = |at: &f64| short(self.figure(*at));
-        let left = |at: &f64| other.map_or_else(String::new, |axis| short(axis.figure(*at)));
+        let (x, y) = (plane.x_range(), plane.y_range());
+        let below = |at: &f64| self.label(*at, &x);
+        let left = |at: &f64| other.map_or_else(String::new, |axis| axis.label(*at, &y));
         let mut mesh = plane.configure_mesh();
         mesh.light_line_style(TRANSPARENT)
             .bold_line_style(GRID)
@@ -204,6 +205,14 @@ impl Axis {
             None => mesh.disable_y_mesh().disable_y_axis().draw()?,
         }
         Ok(())
+    }
+
+    /// What is written at a place: of steps that are each ten times the one before, if two of them are in range, nothing
+    /// between them.
+    fn label(&self, place: f64, range: &Range<f64>) -> String {
+        let has_steps = self.is_logarithmic && range.end.floor() > range.start.ceil();
+        let is_between = (place - place.round()).abs() > 0.01;
+        if has_steps && is_between { String::new() } else { short(self.figure(place)) }
     }
 
     /// The figure that stands somewhere.

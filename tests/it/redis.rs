@@ -10,6 +10,7 @@ use trackside::{
     config::{Config, Sources},
     jobs::{Jobs, share_wakes},
     redis::Redis,
+    samples::Repository,
 };
 
 use crate::support::{
@@ -115,12 +116,10 @@ async fn an_outside_client_hears_each_event_and_where_to_read_a_large_one() {
     assert_eq!(message, pair.on_a.events().await[0], "the event as it is in the log");
     assert_eq!((&message["event"], &message["payload"]["name"]), (&json!("project_changed"), &json!(name)));
 
-    let branch = format!("refs/heads/{}", "x".repeat(10_000));
-    let push = json!({"ref": branch, "before": "0".repeat(40), "after": "1".repeat(40), "commits": [],
-        "repository": {"full_name": "acme/rocket"}, "pusher": {"name": "ada"}, "sender": {"login": "ada"}});
-    pair.on_b.deliver_bytes("d-1", "push", push.to_string().into_bytes()).await.expect(202);
+    let issue = Repository::new("acme/rocket", dawn()).issue("opened", 1, &"x".repeat(10_000));
+    pair.on_b.deliver("d-1", &issue).await.expect(202);
     let events = pair.on_a.events().await;
-    let large = events.iter().find(|event| event["event"] == "push").expect("a push");
+    let large = events.iter().find(|event| event["event"] == "issue_changed").expect("an issue");
     loop {
         let message: Value = serde_json::from_str(&messages.next().await).unwrap();
         if message["id"] == large["id"] {
