@@ -30,7 +30,7 @@ const CALLERS: usize = 32;
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     if ["redis-server", "redis-benchmark"].iter().any(|program| peers::program(program).is_none()) {
         let mut answer = Answer::new("Not measured: the buckets are in Redis.\n".to_owned())?;
-        answer.missing.push("Redis is not installed: run bench/peers/set-up".to_owned());
+        answer.missing.push(peers::missing("Redis"));
         return Ok(answer);
     }
     let (rounds, time) = (plan.rounds, plan.time);

@@ -108,10 +108,6 @@ impl Log {
         }
     }
 
-    fn project(&self) -> &str {
-        self.target.path.rsplit('/').next().unwrap_or_default()
-    }
-
     /// Follows the log from its beginning up to its head, again and again for some time.
     async fn stream(&self, time: Duration) -> Result<f64> {
         let (began, client, mut times) = (Instant::now(), Client::new(), 0.0);
@@ -124,7 +120,7 @@ impl Log {
 
     /// Reads everything once, as a subscriber does that has seen nothing yet.
     async fn catch_up(&self, client: &Client) -> Result<()> {
-        let (port, project) = (self.target.port, self.project());
+        let (port, project) = (self.target.port, self.target.project());
         let url = format!("http://127.0.0.1:{port}/api/v1/projects/{project}/events/stream");
         let stream = client.get(url).header("last-event-id", "0").bearer_auth(&self.target.key);
         let mut stream = stream.send().await?.error_for_status()?;
@@ -164,10 +160,14 @@ impl Log {
             Some(_) => Command::new(client),
         };
         match file {
-            None => command.args(["-X", "-A", "-t", "-c", &query(&format!("'{}'", self.project())), &url]),
-            Some(file) => {
-                command.args(["-readonly", file, &query(&format!("x'{}'", self.project().replace('-', "")))])
+            None => {
+                command.args(["-X", "-A", "-t", "-c", &query(&format!("'{}'", self.target.project())), &url])
             }
+            Some(file) => command.args([
+                "-readonly",
+                file,
+                &query(&format!("x'{}'", self.target.project().replace('-', ""))),
+            ]),
         };
         Ok(command)
     }

@@ -122,6 +122,18 @@ pub(crate) struct Endpoint {
     pub(crate) secret: String,
 }
 
+impl Endpoint {
+    /// The project's id.
+    pub(crate) fn project(&self) -> &str {
+        id_in(&self.path)
+    }
+}
+
+/// The project's id in the path to which its deliveries are posted.
+fn id_in(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 /// Where what is measured keeps its data.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -239,6 +251,11 @@ impl Target {
         let project = self.new_project().await?;
         (self.path, self.secret) = (project.path, project.secret);
         Ok(())
+    }
+
+    /// The id of the project that it was started with.
+    pub(crate) fn project(&self) -> &str {
+        id_in(&self.path)
     }
 
     /// Where deliveries are posted to the project that it was started with.

@@ -32,7 +32,7 @@ use crate::{
     answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::within,
     plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
@@ -171,8 +171,8 @@ impl Scene {
 
     /// Measures everything once, in a project of its own.
     async fn round(&self) -> Result<Round> {
-        let project = self.target.new_project().await?.path;
-        let project = project.rsplit('/').next().unwrap_or_default();
+        let endpoint = self.target.new_project().await?;
+        let project = endpoint.project();
         let agent =
             |key: &String| Agent { port: self.target.port, key: key.clone(), project: project.to_owned() };
         let agents: Vec<_> = self.keys.iter().map(agent).collect();
@@ -445,7 +445,7 @@ const COLUMNS: [(usize, &str); 6] = [(2, " ms"), (2, " ms"), (2, " ms"), (0, "")
 
 fn measured(mut latencies: Vec<Duration>, time: Duration, [service, database]: Shares) -> Result<Measured> {
     latencies.sort();
-    let ms = |share| within(&latencies, share).map(|latency| Some(latency.as_secs_f64() * 1e3));
+    let ms = |share| within(&latencies, share).map(milliseconds).map(Some);
     let rate = latencies.len() as f64 / time.as_secs_f64();
     Ok([ms(0.5)?, ms(0.95)?, ms(0.99)?, Some(rate), service, database])
 }

@@ -23,7 +23,7 @@ use crate::{
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     documents::{self, Client, Origin},
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::within,
     plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
@@ -402,7 +402,7 @@ async fn beside(
     }
     taken.sort();
     reads.sort();
-    let ms = |sorted: &[Duration], share| within(sorted, share).map(|time| time.as_secs_f64() * 1e3);
+    let ms = |sorted: &[Duration], share| within(sorted, share).map(milliseconds);
     Ok([ms(&taken, 0.5)?, ms(&taken, 0.95)?, ms(&reads, 0.5)?, ms(&reads, 0.95)?])
 }
 

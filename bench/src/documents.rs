@@ -24,7 +24,7 @@ use crate::{
     answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::within,
     plots::{Axis, Bar, Chart, Shape},
     postgres::Postgres,
@@ -286,10 +286,10 @@ async fn read_whole(
         scans.push(client.scanned(&project).await?);
         gits.push(git(origin)?);
     }
-    let milliseconds = |times: &[Duration]| {
-        times.iter().skip(1).map(|time| time.as_secs_f64() * 1e3).collect::<Vec<_>>().into()
+    let rounds = |times: &[Duration]| -> Figures {
+        times.iter().skip(1).copied().map(milliseconds).collect::<Vec<_>>().into()
     };
-    let (ours, its): (Figures, Figures) = (milliseconds(&scans), milliseconds(&gits));
+    let (ours, its) = (rounds(&scans), rounds(&gits));
     let beside = format!("{} of what Git takes", ours.over(&its).show(1, "×"));
     scans.sort();
     let (line, _) = line(&format!("a scan of {DOCUMENTS} documents among {FILES} files"), &scans, &beside)?;
@@ -361,7 +361,7 @@ fn escaped(query: &str) -> String {
 
 /// A line of a table, and its p95 in milliseconds.
 fn line(name: &str, sorted: &[Duration], about: &str) -> Result<(String, f64)> {
-    let ms = |share| within(sorted, share).map(|time| time.as_secs_f64() * 1e3);
+    let ms = |share| within(sorted, share).map(milliseconds);
     let p95 = ms(0.95)?;
     let line = format!("| {name} | {:.1} ms | {p95:.1} ms | {about} |", ms(0.5)?);
     println!("  {line}");

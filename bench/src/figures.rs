@@ -1,6 +1,13 @@
 //! One figure, measured once per round.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+/// A time as a figure.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
 
 /// What a figure was in each round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -113,7 +113,7 @@ impl Ingest {
                     self.beside.iter().map(|file| file.canonicalize()).collect::<io::Result<Vec<_>>>()?
                 }
                 Kind::Webhook => Vec::from_iter(peers::program("webhook")),
-                Kind::Octokit => Vec::from_iter(octokit()),
+                Kind::Octokit => Vec::from_iter(peers::node()),
                 kind if kind.is_service() => vec![service.to_owned()],
                 _ => vec![env::current_exe()?],
             };
@@ -135,16 +135,11 @@ fn beside(store: Store, disk: Disk) -> (&'static [usize], &'static [Kind]) {
     }
 }
 
-/// What runs Octokit's library, if both are there.
-fn octokit() -> Option<PathBuf> {
-    peers::node_modules().and_then(|_| peers::program("node"))
-}
-
 /// Peers that are not on this machine.
 fn missing() -> Vec<String> {
-    let peers = [("`webhook`", peers::program("webhook")), ("`@octokit/webhooks`", octokit())];
+    let peers = [("`webhook`", peers::program("webhook")), ("`@octokit/webhooks`", peers::node())];
     let missing = peers.into_iter().filter(|(_, found)| found.is_none());
-    missing.map(|(name, _)| format!("{name} is not installed: run `bench/peers/set-up`")).collect()
+    missing.map(|(name, _)| peers::missing(name)).collect()
 }
 
 /// Measures under all loads that share a store and a disk, round after round. The round that is not counted is short,

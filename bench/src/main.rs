@@ -24,6 +24,7 @@ mod growth;
 mod ingest;
 mod load;
 mod machine;
+mod nchan;
 mod peers;
 mod plots;
 mod postgres;
@@ -33,6 +34,7 @@ mod rest;
 mod results;
 mod stand_in;
 mod tools;
+mod tree;
 
 use std::{
     error::Error,

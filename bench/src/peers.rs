@@ -26,9 +26,33 @@ pub(crate) fn python() -> Option<PathBuf> {
     Some(file("../../tests/clients/venv/bin/python")).filter(|python| python.is_file())
 }
 
+/// A Node.js with the npm packages, if both are there.
+pub(crate) fn node() -> Option<PathBuf> {
+    node_modules().and_then(|_| program("node"))
+}
+
 /// The npm packages, if they were set up: `@octokit/webhooks`, and the TypeScript SDK of MCP.
 pub(crate) fn node_modules() -> Option<PathBuf> {
     Some(file("node_modules")).filter(|modules| modules.join(".package-lock.json").is_file())
+}
+
+/// What an answer says of a peer that is not on this machine.
+pub(crate) fn missing(name: &str) -> String {
+    format!("{name} is not installed: run `bench/peers/set-up`")
+}
+
+/// Of peers that were looked for, those that were found; and what an answer says of the others.
+pub(crate) fn sorted_out<T>(
+    looked_for: impl IntoIterator<Item = (&'static str, Option<T>)>,
+) -> (Vec<T>, Vec<String>) {
+    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    for (name, peer) in looked_for {
+        match peer {
+            Some(peer) => found.push(peer),
+            None => missed.push(missing(name)),
+        }
+    }
+    (found, missed)
 }
 
 /// Installs what is missing. What cannot be installed is missing in the answers, which say so.

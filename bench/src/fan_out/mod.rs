@@ -5,7 +5,6 @@
 //! process of the bench. Before what is counted, each project has one event that is not.
 
 mod bare;
-mod nchan;
 mod readers;
 mod servers;
 mod text;
@@ -19,7 +18,6 @@ use tokio::time::{interval, sleep};
 
 pub(crate) use self::bare::write;
 use self::{
-    nchan::Nginx,
     readers::Readers,
     servers::{Running, Teller},
 };
@@ -28,8 +26,9 @@ use crate::{
     answer::Answer,
     child::{self, Place},
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::within,
+    nchan::Nginx,
     peers,
     postgres::Postgres,
 };
@@ -170,7 +169,7 @@ impl Row {
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     if peers::program("redis-server").is_none() {
         let mut answer = Answer::new("Not measured: several instances need Redis.\n".to_owned())?;
-        answer.missing.push("Redis is not installed: run bench/peers/set-up".to_owned());
+        answer.missing.push(peers::missing("Redis"));
         return Ok(answer);
     }
     raise_open_files()?;
@@ -183,7 +182,7 @@ pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
         redis: Some(redis.url()),
         scans: false,
     };
-    let mut stage = Stage { service, place, nginx: Nginx::find() };
+    let mut stage = Stage { service, place, nginx: Nginx::find(FILES) };
     choose_workers(&mut stage).await?;
     let mut rows = Vec::new();
     for scene in &SCENES {
@@ -254,7 +253,7 @@ async fn measure(scene: &Scene, teller: Teller, stage: &Stage, time: Duration) -
         server.publish(index % scene.projects).await?;
     }
     let latencies = readers.finish().await?;
-    let ms = |share| within(&latencies, share).map(|latency| latency.as_secs_f64() * 1e3);
+    let ms = |share| within(&latencies, share).map(milliseconds);
     Ok(Measured {
         p50: ms(0.5)?,
         p99: ms(0.99)?,

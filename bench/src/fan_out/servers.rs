@@ -11,10 +11,11 @@ use trackside::{
     samples::{Repository, sign},
 };
 
-use super::{FRAME, Scene, Stage, bare::Bare, nchan::Nchan};
+use super::{FRAME, Scene, Stage, bare::Bare};
 use crate::{
     Result,
     child::{self, Contender, Endpoint, Kind, Target},
+    nchan::Nchan,
 };
 
 /// Bytes that nchan puts around an event: its id and `data`.
@@ -108,7 +109,7 @@ impl Running {
     pub(super) fn memory_kib(&self) -> Result<Option<u64>> {
         match self {
             Self::Trackside(trackside) => trackside.other.resident_kib().map(Some),
-            Self::Nchan(nchan, _) => nchan.memory_kib().map(Some),
+            Self::Nchan(nchan, _) => nchan.tree.memory_kib().map(Some),
             Self::Redis(_) | Self::Bare(..) => Ok(None),
         }
     }
@@ -150,7 +151,7 @@ impl Trackside {
     }
 
     fn request(&self, project: usize) -> String {
-        let project = self.projects[project].path.rsplit('/').next().unwrap_or_default();
+        let project = self.projects[project].project();
         let key = &self.source.key;
         format!(
             "GET /api/v1/projects/{project}/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{FRAME, FULL, OFTEN, Row, SCENES, Scene, TIME, TRIALS, nchan::Nginx, servers::Teller};
+use super::{FRAME, FULL, OFTEN, Row, SCENES, Scene, TIME, TRIALS, servers::Teller};
 use crate::{
     Result,
     answer::{Aim::AtMost, Answer, Comparison},
     figures::Figures,
+    nchan::Nginx,
+    peers,
     plots::{Axis, Chart, Line, Shape},
 };
 
@@ -24,8 +26,7 @@ pub(super) fn answer(rows: &[Row], nginx: Option<&Nginx>) -> Result<Answer> {
         ),
     ];
     if nginx.is_none() {
-        let missing = "nginx with nchan is not installed: run bench/peers/set-up";
-        answer.missing.push(missing.to_owned());
+        answer.missing.push(peers::missing("nginx with nchan"));
     }
     Ok(answer)
 }

@@ -11,7 +11,12 @@ use sea_orm::ConnectionTrait as _;
 use trackside::clock::Clock;
 
 use super::grouped;
-use crate::{Result, after::connect, child::Target, output};
+use crate::{
+    Result,
+    after::connect,
+    child::{Endpoint, Target},
+    output,
+};
 
 const DELIVERIES: &str = include_str!("deliveries.sql");
 const EVENTS: &str = include_str!("events.sql");
@@ -91,8 +96,7 @@ pub(super) async fn fill(target: &Target, deliveries: u64, repeats: u64) -> Resu
     while projects.len() < PROJECTS {
         projects.push(target.new_project().await?);
     }
-    let projects: Vec<_> =
-        projects.iter().map(|project| project.path.rsplit('/').next().unwrap_or_default()).collect();
+    let projects: Vec<_> = projects.iter().map(Endpoint::project).collect();
     let documents = (deliveries / PER_DOCUMENT).clamp(FEWEST_DOCUMENTS, MOST_DOCUMENTS);
     let start = Clock::system().now().timestamp_millis() - i64::try_from(deliveries)?;
     let array = format!("ARRAY['{}']::uuid[]", projects.join("', '"));

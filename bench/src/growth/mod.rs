@@ -25,7 +25,7 @@ use crate::{
     answer::{Aim, Answer, Comparison},
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::{Bodies, Load, Measured, PUSH_BYTES},
     plots::{Axis, Chart, Line, Shape},
     postgres::Postgres,
@@ -185,10 +185,6 @@ async fn checkpoint(target: &Target) -> Result<()> {
     let database = connect(&target.database().ok_or("there is no database")?).await?;
     database.execute_unprepared("CHECKPOINT").await?;
     Ok(database.close().await?)
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 /// A number as people write it.

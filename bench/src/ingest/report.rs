@@ -1,9 +1,6 @@
 //! What was measured of ingest: in words, in tables, in ratios, and in pictures.
 
-use std::{
-    fmt::{self, Write as _},
-    time::Duration,
-};
+use std::fmt::{self, Write as _};
 
 use super::{FEW, MANY, Row, Scene};
 use crate::{
@@ -11,7 +8,7 @@ use crate::{
     answer::{Aim, Comparison},
     child::Kind,
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::PUSH_BYTES,
     plots::{Axis, Bar, Chart, Line, Shape},
     postgres::BATCH,
@@ -173,14 +170,13 @@ const HEAD: &str = "\
 
 fn write_row(scene: &Scene, row: &Row, label: &str, text: &mut String) -> fmt::Result {
     let kind = row.contender.kind;
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
     let processor = row.each(|measured| measured.cpu.as_secs_f64() * 1e6);
     let per_sync: Vec<_> = row.measured.iter().filter_map(|measured| measured.per_sync).collect();
     let stored: Vec<_> = row.after.iter().filter_map(|after| after.body_bytes).collect();
     let figures = [
         show(&row.rates(), 0, ""),
-        show(&row.each(|measured| millis(measured.p50)), 2, " ms"),
-        show(&row.each(|measured| millis(measured.p99)), 2, " ms"),
+        show(&row.each(|measured| milliseconds(measured.p50)), 2, " ms"),
+        show(&row.each(|measured| milliseconds(measured.p99)), 2, " ms"),
         if kind.is_pgbench() { String::new() } else { show(&processor, 0, " µs") },
         if kind.stores() { show(&per_sync.into(), 1, "") } else { String::new() },
         show(&stored.into(), 0, " B"),

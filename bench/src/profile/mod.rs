@@ -26,7 +26,7 @@ use crate::{
     disk::Disk,
     figures::Figures,
     load::{Bodies, Load, PUSH_BYTES},
-    tools,
+    peers, tools,
 };
 
 /// Connections that post deliveries, while samples are taken.
@@ -98,14 +98,14 @@ pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     let flames = match Perf::find() {
         Some(perf) => take(&perf, &service, &bodies, &mut missing).await?,
         None => {
-            missing.push("`perf` is not installed: run `bench/peers/set-up`".to_owned());
+            missing.push(peers::missing("`perf`"));
             Vec::new()
         }
     };
     let counted = match Callgrind::find() {
         Some(callgrind) => count(&callgrind, &service, &bodies, plan.rounds.max(1)).await?,
         None => {
-            missing.push("`valgrind` is not installed: run `bench/peers/set-up`".to_owned());
+            missing.push(peers::missing("`valgrind`"));
             Vec::new()
         }
     };

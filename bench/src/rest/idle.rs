@@ -16,7 +16,7 @@ pub(super) async fn follow(binary: &Path) -> Result<(u64, u64)> {
     let place = Place { disk: Disk::AsIs, postgres: None, redis: None, scans: false };
     let target = child::start(&Contender::new(Kind::Trackside, binary), &place).await?;
     let alone = target.resident_kib()?;
-    let project = target.path.rsplit('/').next().unwrap_or_default();
+    let project = target.project();
     let url = format!("http://127.0.0.1:{}/api/v1/projects/{project}/events/stream", target.port);
     let client = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
     let mut open = Vec::new();

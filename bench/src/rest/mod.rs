@@ -19,7 +19,7 @@ use crate::{
     Plan, Result,
     answer::{Aim, Answer, Comparison},
     child,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     plots::{Axis, Bar, Chart, Shape},
 };
 
@@ -73,7 +73,7 @@ async fn look(rows: &mut [Row], counts: bool) -> Result<()> {
         let mib = kib as f64 / 1024.0;
         println!("  {}: ready after {took:.1?}, {mib:.1} MiB", server.name());
         if counts {
-            start.push(took.as_secs_f64() * 1e3);
+            start.push(milliseconds(took));
             memory.push(mib);
         }
     }

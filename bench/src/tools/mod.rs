@@ -23,7 +23,7 @@ use crate::{
     calls::Revision,
     child::{self, Place},
     disk::Disk,
-    figures::Figures,
+    figures::{Figures, milliseconds},
     load::Measured,
     postgres::Postgres,
 };
@@ -98,7 +98,6 @@ struct Rates {
 
 impl Rates {
     fn push(&mut self, measured: &Measured) {
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         self.rate.push(measured.rate);
         self.p50.push(milliseconds(measured.p50));
         self.p99.push(milliseconds(measured.p99));

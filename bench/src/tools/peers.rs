@@ -39,12 +39,7 @@ pub(super) enum Errand {
 
 /// A call of the service that reads, by the newest revision.
 pub(crate) fn reading(target: &Target) -> Call {
-    Call::new(target.port, &target.key, READ, json!({"projectId": project(target)}), Revision::Newest)
-}
-
-/// The project that a service was started with.
-fn project(target: &Target) -> &str {
-    target.path.rsplit('/').next().unwrap_or_default()
+    Call::new(target.port, &target.key, READ, json!({"projectId": target.project()}), Revision::Newest)
 }
 
 /// Who is measured.
@@ -71,19 +66,12 @@ impl fmt::Display for Peer {
 impl Peer {
     /// The service, and those of the others that are installed; and which are not, each with how to get it.
     pub(super) fn all(service: &Path) -> (Vec<Self>, Vec<String>) {
-        let node = peers::program("node").filter(|_| peers::node_modules().is_some());
-        let found = [
+        let (others, missing) = peers::sorted_out([
             ("FastMCP", peers::python().map(Self::FastMcp)),
-            ("the TypeScript SDK", node.map(Self::TypeScript)),
-        ];
+            ("the TypeScript SDK", peers::node().map(Self::TypeScript)),
+        ]);
         let mut all = vec![Self::Trackside(service.into()), Self::Limited(service.into()), Self::Rmcp];
-        let mut missing = Vec::new();
-        for (name, peer) in found {
-            match peer {
-                Some(peer) => all.push(peer),
-                None => missing.push(format!("{name} is not installed: run `bench/peers/set-up`")),
-            }
-        }
+        all.extend(others);
         (all, missing)
     }
 
@@ -145,7 +133,7 @@ impl Answering {
     /// The service, with something that can be written over and over: a reservation that is renewed.
     async fn serve(binary: &Path, place: &Place, folder: TempDir) -> Result<Self> {
         let target = child::start(&Contender::new(Kind::Trackside, binary), place).await?;
-        let (port, key, reads) = (target.port, target.key.clone(), json!({"projectId": project(&target)}));
+        let (port, key, reads) = (target.port, target.key.clone(), json!({"projectId": target.project()}));
         let writes = reserve(&target).await?;
         let service = Some(target);
         Ok(Self { port, key, reads, writes, made: 0, service, _running: None, _folder: folder })
@@ -190,7 +178,7 @@ impl Answering {
 
 /// Reserves paths; gives the arguments of a call that goes on with that.
 async fn reserve(target: &Target) -> Result<Value> {
-    let project = project(target);
+    let project = target.project();
     let made: Value = reqwest::Client::new()
         .post(format!("http://127.0.0.1:{}/api/v1/projects/{project}/reservations", target.port))
         .bearer_auth(&target.key)
