@@ -10,8 +10,7 @@ use entity::{
     reservation_head, reservation_path,
 };
 use sea_orm::{
-    ActiveValue::Set, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::*,
+    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
 };
 
 use super::{
@@ -24,7 +23,7 @@ use crate::{
     error::{Error, Result},
     projects::ProjectId,
     wire::{Found, Page},
-    work::{WorkItemId, lease::Holder, worker::Heard},
+    work::{WorkItemId, heard::Heard, lease::Holder},
 };
 
 /// A project's reservations.
@@ -83,11 +82,7 @@ pub(super) async fn held_on(
     project: ProjectId,
     heard: &[Heard<'_>],
 ) -> Result<Vec<Reservation>> {
-    let branches: BTreeSet<_> = heard.iter().filter_map(|heard| heard.branch).collect();
-    let whose: BTreeSet<_> =
-        heard.iter().flat_map(|heard| heard.whose).map(|principal| principal.0).collect();
-    let there = tx.one_of(Column::Branch, branches.into_iter().map(str::to_owned));
-    let theirs = Condition::any().add(there).add(tx.one_of(Column::HolderId, whose));
+    let theirs = Heard::about(heard, tx, (Column::HolderId, Column::Branch));
     reservations(tx, of(tx, project).filter(theirs)).await
 }
 

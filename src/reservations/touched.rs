@@ -29,7 +29,7 @@ use crate::{
     error::Result,
     events::NewEvent,
     projects::{Project, ProjectId},
-    work::{lease::SignOfLife, worker::Heard},
+    work::{heard::Heard, lease::SignOfLife},
 };
 
 /// Two changes of one document within this time are made at the same moment.

@@ -15,9 +15,9 @@ use crate::{
     projects::{self, ProjectId},
     work::{
         WorkItemId,
+        heard::Heard,
         lease::Reason,
         revoked::{self, Leases},
-        worker::Heard,
     },
 };
 
@@ -122,13 +122,11 @@ pub async fn leave(
 pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: &[Heard<'_>]) -> Result<()> {
     let now = app.clock.now();
     let mut held = store::held_on(tx, project, heard).await?;
+    held.retain(|it| it.is_live(now));
     held.retain_mut(|it| {
-        let (holder, branch) = (it.holder.id, it.branch.clone());
-        let its = heard.iter().filter(|heard| it.is_live(now) && heard.is_of(holder, branch.as_deref()));
-        // An instance whose clock is ahead may have received it.
-        let at: Vec<_> = its.map(|heard| (heard.by, heard.at.min(now))).collect();
-        at.iter().for_each(|(by, at)| it.renew(*by, *at, now));
-        !at.is_empty()
+        let signs = Heard::of(heard, it.holder.id, it.branch.as_deref(), now);
+        signs.iter().for_each(|(by, at)| it.renew(*by, *at, now));
+        !signs.is_empty()
     });
     store::save(tx, project, &held).await
 }

@@ -37,7 +37,7 @@ use crate::{
     projects::{self, ProjectId},
     webhooks::Source,
     wire::{Found, Page, id_type, wire_enum},
-    work::{self, lease::SignOfLife, worker::Heard},
+    work::{self, heard::Heard, lease::SignOfLife},
 };
 
 id_type! {

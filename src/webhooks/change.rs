@@ -4,9 +4,8 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::text::Text;
+use super::text::{Text, fit};
 use crate::{
     artifacts::Touch,
     clock::Time,
@@ -27,12 +26,8 @@ pub(super) enum Change {
     Note(EventName, Value),
 }
 
-/// Bytes of the longest name that is kept as it is: PostgreSQL's indexes take 2,700 in all, and some have two of them.
-const NAME: usize = 1_000;
-
 impl Change {
-    /// The same with names that can be looked up: one that no index takes is its beginning, with a digest of all of it in
-    /// place of the rest.
+    /// The same with names that can be looked up.
     pub(super) fn with_fitting_names(mut self) -> Self {
         let fit_any = |name: &mut Option<String>| name.iter_mut().for_each(fit);
         match &mut self {
@@ -52,23 +47,6 @@ impl Change {
             Self::Note(..) => {}
         }
         self
-    }
-}
-
-fn fit(name: &mut String) {
-    if name.len() > NAME {
-        let digest = hex::encode(Sha256::digest(name.as_bytes()));
-        name.truncate(name.floor_char_boundary(NAME - digest.len() - '…'.len_utf8()));
-        name.push('…');
-        name.push_str(&digest);
-    }
-}
-
-impl Text {
-    fn fit(&mut self) {
-        let mut name = std::mem::take(self).into_string();
-        fit(&mut name);
-        *self = Self::from(&*name);
     }
 }
 
@@ -190,23 +168,5 @@ pub(super) struct ReleaseLog {
 impl From<ReleaseLog> for Change {
     fn from(log: ReleaseLog) -> Self {
         Self::Note(EventName::ReleasePublished, json!(log))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_no_index_takes_become_others_that_are_as_different() {
-        let name = |length: usize, end: &str| {
-            let mut name = "ü".repeat(length) + end;
-            fit(&mut name);
-            name
-        };
-        assert_eq!(name(500, ""), "ü".repeat(500));
-        let (one, another) = (name(5_000, "a"), name(5_000, "b"));
-        assert!(one.len() <= NAME && one.starts_with("üüü") && one != another, "{one} {another}");
-        assert_eq!(one, name(5_000, "a"));
     }
 }

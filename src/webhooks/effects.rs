@@ -34,7 +34,7 @@ use crate::{
     projects::ProjectId,
     reservations::touched::{self, Around, Files},
     runs,
-    work::{self, lease::SignOfLife, worker::Heard},
+    work::{self, heard::Heard, lease::SignOfLife},
 };
 
 /// Does what deliveries of one project say, and tells its log.

@@ -1,11 +1,13 @@
 //! Text from outside, read so that nothing in it can stop a delivery.
 //!
 //! JSON may hold lone surrogates, which no Rust string can, and NUL, which PostgreSQL cannot store. Both become
-//! U+FFFD here, at the edge, rather than an error later. `null` where a text is expected is an empty one.
+//! U+FFFD here, at the edge, rather than an error later. `null` where a text is expected is an empty one. A name that no
+//! index takes becomes one that an index does.
 
 use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use sha2::{Digest as _, Sha256};
 
 /// A string that can be stored and shown anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,6 +21,25 @@ impl Text {
 
     pub(super) fn into_string(self) -> String {
         self.0
+    }
+
+    /// Makes a name of it that can be looked up: see [`fit`].
+    pub(super) fn fit(&mut self) {
+        fit(&mut self.0);
+    }
+}
+
+/// Bytes of the longest name that is kept as it is: PostgreSQL's indexes take 2,700 in all, and some have two of them.
+const NAME: usize = 1_000;
+
+/// Makes a name one that can be looked up: if no index takes it, its beginning, with a digest of all of it in place of the
+/// rest.
+pub(super) fn fit(name: &mut String) {
+    if name.len() > NAME {
+        let digest = hex::encode(Sha256::digest(name.as_bytes()));
+        name.truncate(name.floor_char_boundary(NAME - digest.len() - '…'.len_utf8()));
+        name.push('…');
+        name.push_str(&digest);
     }
 }
 
@@ -88,5 +109,18 @@ mod tests {
         assert_eq!(read(br#""a\u0000b""#), "a\u{fffd}b");
         assert!(read(br#""a\ud800b""#).contains('\u{fffd}'), "a lone surrogate");
         assert!(read(b"\"a\xffb\"").contains('\u{fffd}'), "not UTF-8");
+    }
+
+    #[test]
+    fn names_that_no_index_takes_become_others_that_are_as_different() {
+        let name = |length: usize, end: &str| {
+            let mut name = "ü".repeat(length) + end;
+            fit(&mut name);
+            name
+        };
+        assert_eq!(name(500, ""), "ü".repeat(500));
+        let (one, another) = (name(5_000, "a"), name(5_000, "b"));
+        assert!(one.len() <= NAME && one.starts_with("üüü") && one != another, "{one} {another}");
+        assert_eq!(one, name(5_000, "a"));
     }
 }

@@ -3,7 +3,7 @@
 //! An item is in a lane of its project's board ([`lanes`]), waits for others if it has to, and is one thing with a
 //! document if that is a story ([`documents`]). People move items as they like ([`items`]). Whoever works on one claims
 //! it ([`claims`]): a [`lease`] holds it for one principal at a time, for as long as that is seen to be alive, here or by
-//! what it pushes ([`worker`]). What is claimed, held or given back at the same moment shares a transaction.
+//! what it pushes ([`heard`]). What is claimed, held or given back at the same moment shares a transaction.
 //!
 //! Every change tells the project's log, with the generation of the claim that it is about, so that what comes late is
 //! known to be late.
@@ -13,6 +13,7 @@ mod board;
 pub mod claims;
 mod context;
 pub mod documents;
+pub mod heard;
 pub mod items;
 pub mod lanes;
 pub mod lease;

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{
     WorkItem, WorkItemId,
-    lease::{Lease, Reason, SignOfLife},
+    heard::Heard,
+    lease::{Lease, Reason},
     revoked::{self, Leases},
     round::Round,
     store,
@@ -102,28 +103,6 @@ async fn end(
     gates::tell(app, tx, project, events).await
 }
 
-/// A sign of life from elsewhere: a push, or a run that began or ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Heard<'a> {
-    /// What it was.
-    pub by: SignOfLife,
-    /// Whose it was, as far as that is known.
-    pub whose: &'a BTreeSet<PrincipalId>,
-    /// The branch on which it was.
-    pub branch: Option<&'a str>,
-    /// When it was given, by our clock.
-    pub at: Time,
-}
-
-impl Heard<'_> {
-    /// Whether it is a sign of life of somebody who holds something: one that is known to be theirs, or that might be, on
-    /// the branch that they named.
-    pub(crate) fn is_of(&self, holder: PrincipalId, branch: Option<&str>) -> bool {
-        let is_there = branch.is_some() && branch == self.branch;
-        self.whose.contains(&holder) || (self.whose.is_empty() && is_there)
-    }
-}
-
 /// Prolongs the claims and reservations of those who were heard of, in the transaction of what tells of it, while the
 /// project is held.
 ///
@@ -136,12 +115,10 @@ pub async fn heard_of(app: &App, tx: &Tx<'_>, project: ProjectId, heard: &[Heard
     let now = app.clock.now();
     let mut items = store::held_on(tx, project, heard).await?;
     items.retain_mut(|item| {
-        let Some(lease) = item.claim.live(now).cloned() else { return false };
-        let its = heard.iter().filter(|heard| heard.is_of(lease.holder.id, lease.branch.as_deref()));
-        let its: Vec<_> = its.collect();
-        // An instance whose clock is ahead may have received it.
-        its.iter().for_each(|heard| item.claim.renew(heard.by, heard.at.min(now), now));
-        !its.is_empty()
+        let Some(Lease { holder, branch, .. }) = item.claim.live(now).cloned() else { return false };
+        let signs = Heard::of(heard, holder.id, branch.as_deref(), now);
+        signs.iter().for_each(|(by, at)| item.claim.renew(*by, *at, now));
+        !signs.is_empty()
     });
     store::save(tx, project, &items).await?;
     reservations::worker::heard_of(app, tx, project, heard).await

@@ -4,7 +4,7 @@ mod comments;
 mod dependencies;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use entity::work_item::{Column, Entity};
 use sea_orm::{
@@ -17,7 +17,7 @@ pub(super) use self::{
     comments::{comments, insert_comment, newest_comments},
     dependencies::{blockers, blocks, replace_blockers, waiting_for},
 };
-use super::{Brief, WorkItem, WorkItemFilter, WorkItemId, lanes::Lane, worker::Heard};
+use super::{Brief, WorkItem, WorkItemFilter, WorkItemId, heard::Heard, lanes::Lane};
 use crate::{
     accounts::{Credential, PrincipalId},
     artifacts::ArtifactId,
@@ -156,11 +156,7 @@ pub(super) async fn held_by(tx: &Tx<'_>, project: ProjectId, who: PrincipalId) -
 
 /// The items that are held on the branches, or by the principals, that were heard of.
 pub(super) async fn held_on(tx: &Tx<'_>, project: ProjectId, heard: &[Heard<'_>]) -> Result<Vec<WorkItem>> {
-    let branches: BTreeSet<_> = heard.iter().filter_map(|heard| heard.branch).collect();
-    let whose: BTreeSet<_> =
-        heard.iter().flat_map(|heard| heard.whose).map(|principal| principal.0).collect();
-    let there = tx.one_of(Column::Branch, branches.into_iter().map(str::to_owned));
-    let theirs = Condition::any().add(there).add(tx.one_of(Column::HolderId, whose));
+    let theirs = Heard::about(heard, tx, (Column::HolderId, Column::Branch));
     items(tx, of(tx, project).filter(Column::LeaseId.is_not_null()).filter(theirs)).await
 }
 
