@@ -33,6 +33,7 @@ mod m20261122_000022_runs;
 mod m20261122_000023_work;
 mod m20261122_000024_reservations;
 mod m20261122_000025_gates;
+mod m20261123_000026_counts;
 mod tenancy;
 
 /// All steps, oldest first.
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000023_work::Migration),
             Box::new(m20261122_000024_reservations::Migration),
             Box::new(m20261122_000025_gates::Migration),
+            Box::new(m20261123_000026_counts::Migration),
         ]
     }
 }

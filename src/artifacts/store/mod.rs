@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use entity::{artifact, artifact_dependency};
 use sea_orm::{
-    ActiveValue::Set, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, prelude::*,
+    ActiveValue::Set,
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    prelude::*,
+    sea_query::{Asterisk, ExprTrait as _},
 };
 
 pub(super) use self::revisions::texts;
@@ -88,7 +91,7 @@ pub(super) async fn count_by_kind(tx: &Tx<'_>, project: ProjectId) -> Result<BTr
         .find::<artifact::Entity>()
         .select_only()
         .column(artifact::Column::Kind)
-        .column_as(artifact::Column::Id.count(), "count")
+        .column_as(Expr::col(Asterisk).count(), "count")
         .filter(artifact::Column::ProjectId.eq(project.0))
         .filter(artifact::Column::RemovedAt.is_null())
         .group_by(artifact::Column::Kind)

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use entity::work_item::{Column, Entity};
 use sea_orm::{
     Condition, EntityTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    prelude::*, sea_query::Query,
+    prelude::*,
+    sea_query::{Asterisk, ExprTrait as _, Query},
 };
 
 use self::rows::{to_item, to_row};
@@ -215,7 +216,7 @@ pub(super) async fn count_by_lane(tx: &Tx<'_>, project: ProjectId) -> Result<BTr
     let rows: Vec<(String, i64)> = of(tx, project)
         .select_only()
         .column(Column::Lane)
-        .column_as(Column::Id.count(), "count")
+        .column_as(Expr::col(Asterisk).count(), "count")
         .group_by(Column::Lane)
         .into_tuple()
         .all(tx.conn())
