@@ -14,6 +14,7 @@ mod content_api;
 mod cycles;
 pub mod document;
 pub mod graph;
+mod patterns;
 mod plan;
 mod reread;
 pub mod scan;
@@ -23,15 +24,15 @@ mod store;
 mod understand;
 pub mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::json;
 
 pub use self::{
     api::ArtifactsApi,
     content_api::ArtifactContentsApi,
     document::{Decision, Dependency, Gate, Section, Waiver},
+    patterns::{PATH_BYTES, Patterns, globs},
     search::{SearchApi, SearchArtifacts},
     show::{GetArtifact, ScanRepository},
 };
@@ -40,7 +41,7 @@ use crate::{
     app::App,
     clock::{Ids, Time},
     database::Tx,
-    error::{Error, Result},
+    error::Result,
     events::{EventName, NewEvent},
     projects::{self, ProjectId},
     wire::{Found, Page, id_type, wire_enum},
@@ -183,72 +184,6 @@ pub struct Touch {
     pub commit: String,
     /// Who made that commit.
     pub author: Option<String>,
-}
-
-/// Bytes of the longest path of a document.
-pub const PATH_BYTES: usize = 1_000;
-
-/// A project's path patterns, compiled.
-pub struct Patterns {
-    sets: Vec<(ArtifactKind, GlobSet)>,
-    folders: Vec<String>,
-}
-
-impl Patterns {
-    /// Compiles the patterns of a project's configuration.
-    ///
-    /// # Errors
-    /// `invalid_request`, pointing at the kind or pattern that is not one.
-    pub fn compile(paths: &BTreeMap<String, Vec<String>>) -> Result<Self> {
-        let mut compiled = Vec::new();
-        for (kind, patterns) in paths {
-            let pointer = || format!("/config/artifactPaths/{kind}");
-            let kind = kind.parse::<ArtifactKind>().map_err(|why| Error::invalid_field(pointer(), why))?;
-            let mut set = GlobSetBuilder::new();
-            for pattern in patterns {
-                let glob =
-                    Glob::new(pattern).map_err(|why| Error::invalid_field(pointer(), why.to_string()))?;
-                set.add(glob);
-            }
-            compiled
-                .push((kind, set.build().map_err(|why| Error::invalid_field(pointer(), why.to_string()))?));
-        }
-        compiled.sort_by_key(|(kind, _)| *kind); // what fits several kinds is the first of them
-        let folders: Option<BTreeSet<_>> =
-            paths.values().flatten().map(|pattern| folder_of(pattern)).collect();
-        let folders = folders.into_iter().flatten().map(str::to_owned).collect();
-        Ok(Self { sets: compiled, folders })
-    }
-
-    /// The kind of a path, if it is one that the project tracks. One of more than 1,000 bytes is none: nothing could be
-    /// said to build on it.
-    pub fn kind_of(&self, path: &str) -> Option<ArtifactKind> {
-        let sets = if path.len() > PATH_BYTES { &[] } else { &*self.sets };
-        sets.iter().find(|(_, set)| set.is_match(path)).map(|(kind, _)| *kind)
-    }
-
-    /// The folders and files below which everything is that the patterns find; none if that may be anywhere.
-    pub fn folders(&self) -> &[String] {
-        &self.folders
-    }
-}
-
-/// Patterns, compiled; what is none is left out.
-pub fn globs(patterns: &[String]) -> GlobSet {
-    let mut set = GlobSetBuilder::new();
-    for glob in patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()) {
-        set.add(glob);
-    }
-    set.build().unwrap_or_else(|_| GlobSet::empty())
-}
-
-/// The folder, or the very file, that a pattern cannot leave; none for one that may begin anywhere.
-fn folder_of(pattern: &str) -> Option<&str> {
-    match pattern.find(['*', '?', '[', '{', '\\']) {
-        None => Some(pattern),
-        Some(special) => pattern[..special].rfind('/').map(|slash| &pattern[..slash]),
-    }
-    .filter(|folder| !folder.is_empty())
 }
 
 /// Applies what a push touched, where nobody can read it; gives the events of what really changed.

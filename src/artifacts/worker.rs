@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
-    ArtifactId, ArtifactKind, Patterns, Revision, RevisionId, folder_of, globs,
+    ArtifactId, ArtifactKind, Patterns, Revision, RevisionId, globs,
+    patterns::folder_of,
     plan::{Found, Known, Lines, Plan, Step, distinct},
     reread::{Reread, Tally, gone_event},
     scan::{self, Reconciliation, Scan, ScanState},
@@ -421,7 +422,7 @@ impl Reading {
                 store::scans::wait(tx, project).await?;
                 tx.after_commit({
                     let jobs = app.jobs.clone();
-                    move || jobs.wake()
+                    move || jobs.wake(SCAN_REPOSITORY)
                 });
                 jobs::again(tx, &job, app.clock.now()).await?;
                 Ok(told)

@@ -3,6 +3,8 @@
 //! Where a configuration says nothing, it is what the BMAD method asks for: requirements and their version, architecture
 //! and stories, code that passes its tests and documents that fit to each other, quality assurance and a way to deploy.
 
+use std::sync::Arc;
+
 use globset::{Glob, GlobSet};
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -93,7 +95,7 @@ impl GateConfig {
     }
 
     /// Its path patterns, compiled; what is none was refused when it came.
-    pub(super) fn patterns(&self) -> GlobSet {
+    pub(super) fn patterns(&self) -> Arc<GlobSet> {
         globs(&self.paths)
     }
 
