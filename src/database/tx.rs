@@ -104,16 +104,12 @@ impl<'a> Tx<'a> {
         bulk::insert_numbered::<A, C>(self.conn, self.tenant, rows, number, (counter, key, id)).await
     }
 
-    /// Whether a column has one of some values. PostgreSQL gets them as one array, so that it plans the statement once
-    /// for any number of them.
+    /// Whether a column has one of some values: see [`one_of`].
     pub fn one_of<V>(&self, column: impl ColumnTrait, values: impl IntoIterator<Item = V>) -> Expr
     where
         V: Into<Value> + NotU8,
     {
-        match self.conn.get_database_backend() {
-            DbBackend::Postgres => column.eq_any(values),
-            _ => column.is_in(values),
-        }
+        one_of(self.conn, column, values)
     }
 
     /// Deletes up to `limit` of the tenant's rows that meet `condition`; `key` tells them apart. Gives their number.
@@ -217,6 +213,22 @@ where
     move |conn| Box::pin(async move { Ok((part(&DoorTx { conn }).await?, Vec::new())) })
 }
 
+/// Whether a column has one of some values. PostgreSQL gets them as one array, so that it plans the statement once for any
+/// number of them.
+fn one_of<V>(
+    conn: &DatabaseTransaction,
+    column: impl ColumnTrait,
+    values: impl IntoIterator<Item = V>,
+) -> Expr
+where
+    V: Into<Value> + NotU8,
+{
+    match conn.get_database_backend() {
+        DbBackend::Postgres => column.eq_any(values),
+        _ => column.is_in(values),
+    }
+}
+
 async fn lock(conn: &DatabaseTransaction, thing: Uuid) -> Result<()> {
     if conn.get_database_backend() == DbBackend::Postgres {
         let (high, low) = thing.as_u64_pair();
@@ -230,6 +242,14 @@ impl<'a> DoorTx<'a> {
     /// The connection.
     pub fn conn(&self) -> &'a DatabaseTransaction {
         self.conn
+    }
+
+    /// Whether a column has one of some values: see [`one_of`].
+    pub fn one_of<V>(&self, column: impl ColumnTrait, values: impl IntoIterator<Item = V>) -> Expr
+    where
+        V: Into<Value> + NotU8,
+    {
+        one_of(self.conn, column, values)
     }
 
     /// Deletes up to `limit` rows that meet `condition`, whoever they belong to; `key` tells them apart. Gives their number.

@@ -42,7 +42,7 @@ pub(super) async fn positions(tx: &DoorTx<'_>, projects: &[ProjectId]) -> Result
     let rows: Vec<(Uuid, i64)> = event_head::Entity::find()
         .select_only()
         .columns([event_head::Column::ProjectId, event_head::Column::Position])
-        .filter(event_head::Column::ProjectId.is_in(projects.iter().map(|project| project.0)))
+        .filter(tx.one_of(event_head::Column::ProjectId, projects.iter().map(|project| project.0)))
         .into_tuple()
         .all(tx.conn())
         .await?;

@@ -11,10 +11,14 @@
 //!
 //! Architecture invariant: this module knows no kind of job; the table in `worker.rs` does.
 
-mod others;
+mod wakes;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use entity::job;
@@ -25,10 +29,10 @@ use sea_orm::{
     prelude::*,
     sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
-use tokio::sync::{Notify, watch};
 
+use self::wakes::Wakes;
 pub use self::{
-    others::share_wakes,
+    wakes::{WakeListener, share_wakes},
     work::{Kind, Outcomes, Pace, Parked, Run, TRIES},
 };
 use crate::{
@@ -87,37 +91,32 @@ pub struct Jobs {
     clock: Clock,
     ids: Ids,
     lease: TimeDelta,
-    /// Changes when there may be something to do.
-    wake: watch::Sender<()>,
+    wakes: Wakes,
     /// The tenant whose turn was last.
     turn: Arc<Mutex<Uuid>>,
-    /// Told when jobs were enqueued here, for the workers of other instances.
-    enqueued: Arc<Notify>,
 }
 
 impl Jobs {
     /// Jobs whose claims hold for `lease`.
     pub fn new(clock: Clock, ids: Ids, lease: Duration) -> Self {
         let lease = TimeDelta::from_std(lease).unwrap_or(TimeDelta::seconds(30));
-        let wake = watch::Sender::new(());
-        Self { clock, ids, lease, wake, turn: Arc::default(), enqueued: Arc::default() }
+        Self { clock, ids, lease, wakes: Wakes::default(), turn: Arc::default() }
     }
 
-    /// Makes the workers of this process look for jobs now.
-    pub fn wake(&self) {
-        self.wake.send_replace(());
+    /// Makes the workers of this process look for jobs of a kind now.
+    pub fn wake(&self, kind: &str) {
+        self.wakes.wake(kind);
     }
 
-    /// Changes whenever the workers of this process are to look for jobs.
-    pub fn wakes(&self) -> watch::Receiver<()> {
-        self.wake.subscribe()
-    }
-
-    /// Makes workers look for jobs that were enqueued here: those of this process and, where wakes are shared,
+    /// Makes workers look for jobs of a kind that were enqueued here: those of this process and, where wakes are shared,
     /// those of others.
-    pub fn wake_all(&self) {
-        self.wake();
-        self.enqueued.notify_one();
+    pub fn wake_all(&self, kind: &'static str) {
+        self.wakes.wake_all(kind);
+    }
+
+    /// Tells from now on when there may be jobs of some kinds to work through in this process.
+    pub fn wakes(&self, kinds: &[&str]) -> WakeListener {
+        self.wakes.of(kinds)
     }
 
     /// Enqueues a job in the transaction of its cause.
@@ -136,9 +135,10 @@ impl Jobs {
         if jobs.is_empty() {
             return Ok(());
         }
+        let kinds: BTreeSet<_> = jobs.iter().map(|job| job.kind).collect();
         self.insert(tx.conn(), jobs).await?;
         let jobs = self.clone();
-        tx.after_commit(move || jobs.wake_all());
+        tx.after_commit(move || kinds.into_iter().for_each(|kind| jobs.wake_all(kind)));
         Ok(())
     }
 
@@ -148,6 +148,7 @@ impl Jobs {
     /// # Errors
     /// The database's.
     pub async fn hasten(&self, tx: &Tx<'_>, job: NewJob, to: Time) -> Result<()> {
+        let kind = job.kind;
         let row = job::ActiveModel { run_at: Set(to), ..self.row(job) };
         let waits = job::Column::Fence.eq(0).and(Expr::col((job::Entity, job::Column::RunAt)).gt(to));
         let parked = Expr::col((job::Entity, job::Column::State)).eq(JobState::Failed.as_str());
@@ -162,7 +163,7 @@ impl Jobs {
             .to_owned();
         job::Entity::insert(row).on_conflict(sooner).exec_without_returning(tx.conn()).await?;
         let jobs = self.clone();
-        tx.after_commit(move || jobs.wake_all());
+        tx.after_commit(move || jobs.wake_all(kind));
         Ok(())
     }
 
@@ -227,7 +228,7 @@ impl Jobs {
                         .col_expr(job::Column::RunAt, Expr::value(until))
                         .col_expr(job::Column::Attempt, Expr::col(job::Column::Attempt).add(1))
                         .col_expr(job::Column::Fence, Expr::value(fence))
-                        .filter(job::Column::Id.is_in(due))
+                        .filter(tx.one_of(job::Column::Id, due))
                         .exec_with_returning(tx.conn())
                         .await?)
                 })
@@ -243,11 +244,11 @@ impl Jobs {
     /// Renews the lease on those of a tenant's jobs that are still held; false if none is.
     async fn renew(&self, database: &Database, jobs: &[Job]) -> Result<bool> {
         let Some(first) = jobs.first() else { return Ok(true) };
-        let (until, held) = (self.clock.now() + self.lease, held(jobs));
+        let (until, jobs) = (self.clock.now() + self.lease, jobs.to_vec());
         let renewed = database.write(first.tenant, move |tx| {
             Box::pin(async move {
                 let renewal = tx.update::<job::Entity>().col_expr(job::Column::RunAt, Expr::value(until));
-                Ok(renewal.filter(held).exec(tx.conn()).await?.rows_affected)
+                Ok(renewal.filter(held(tx, &jobs)).exec(tx.conn()).await?.rows_affected)
             })
         });
         Ok(renewed.await? > 0)
@@ -299,10 +300,14 @@ async fn due(
     Ok(due.into_tuple().all(tx.conn()).await?)
 }
 
-/// Jobs as long as nobody else has claimed them since.
-fn held(jobs: &[Job]) -> Condition {
-    jobs.iter().fold(Condition::any(), |held, job| {
-        held.add(job::Column::Id.eq(job.id.0).and(job::Column::Fence.eq(job.fence)))
+/// Jobs as long as nobody else has claimed them since. Those that were claimed together have one fence.
+fn held(tx: &Tx<'_>, jobs: &[Job]) -> Condition {
+    let mut claimed = BTreeMap::<i64, Vec<Uuid>>::new();
+    for job in jobs {
+        claimed.entry(job.fence).or_default().push(job.id.0);
+    }
+    claimed.into_iter().fold(Condition::any(), |held, (fence, ids)| {
+        held.add(tx.one_of(job::Column::Id, ids).and(job::Column::Fence.eq(fence)))
     })
 }
 
@@ -331,7 +336,7 @@ pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let ended = tx.delete::<job::Entity>().filter(held(jobs)).exec(tx.conn()).await?;
+    let ended = tx.delete::<job::Entity>().filter(held(tx, jobs)).exec(tx.conn()).await?;
     if ended.rows_affected == jobs.len() as u64 { Ok(()) } else { Err(lost()) }
 }
 
@@ -342,7 +347,7 @@ pub async fn finish(tx: &Tx<'_>, jobs: &[Job]) -> Result<()> {
 /// `conflict` when its lease was lost to another worker: the part must not be written.
 pub async fn hold(tx: &Tx<'_>, job: &Job) -> Result<()> {
     let held = tx.update::<job::Entity>().col_expr(job::Column::Fence, Expr::value(job.fence));
-    let held = held.filter(self::held(std::slice::from_ref(job))).exec(tx.conn()).await?;
+    let held = held.filter(self::held(tx, std::slice::from_ref(job))).exec(tx.conn()).await?;
     if held.rows_affected == 1 { Ok(()) } else { Err(lost()) }
 }
 
@@ -356,7 +361,7 @@ pub async fn again(tx: &Tx<'_>, job: &Job, at: Time) -> Result<()> {
         .col_expr(job::Column::RunAt, Expr::value(at))
         .col_expr(job::Column::Attempt, Expr::value(0))
         .col_expr(job::Column::Fence, Expr::value(0))
-        .filter(held(std::slice::from_ref(job)))
+        .filter(held(tx, std::slice::from_ref(job)))
         .exec(tx.conn())
         .await?;
     if put_back.rows_affected == 1 { Ok(()) } else { Err(lost()) }

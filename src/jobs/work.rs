@@ -23,6 +23,8 @@ pub const TRIES: i32 = 3;
 /// Jobs that are claimed at once, and may share a transaction: few enough that deliveries that arrive meanwhile wait a few
 /// milliseconds only.
 const BATCH: usize = 64;
+/// How long an idle worker that is woken waits for more: deliveries that come one after the other share a transaction, too.
+const GATHER: Duration = Duration::from_millis(4);
 /// How long an idle worker waits before it looks for jobs that nobody told it of.
 const LOOK: TimeDelta = TimeDelta::seconds(1);
 /// How long it waits, when a job could not be put back, before it tries that again.
@@ -91,7 +93,7 @@ impl Jobs {
         let jobs = Self { turn: Arc::default(), ..self.clone() };
         let table: Vec<_> = table.iter().filter(|kind| kind.pace == pace).collect();
         let kinds: Vec<_> = table.iter().map(|kind| kind.name).collect();
-        let mut wakes = self.wakes();
+        let mut wakes = self.wakes(&kinds);
         let worker =
             Arc::new(Worker { jobs: jobs.clone(), context, database: database.clone(), stop: stop.clone() });
         let slots = Arc::new(Semaphore::new(pace.at_once()));
@@ -100,7 +102,7 @@ impl Jobs {
             // Waits for one free slot, then claims no more than there are.
             drop(Arc::clone(&slots).acquire_owned().await);
             let look_again = self.clock.now() + LOOK;
-            wakes.mark_unchanged(); // what happened before is about to be seen
+            wakes.mark_seen(); // what happened before is about to be seen
             match jobs.claim(database, &kinds, slots.available_permits().clamp(1, BATCH)).await {
                 Ok(jobs) if !jobs.is_empty() => {
                     let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -123,7 +125,7 @@ impl Jobs {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = wakes.changed() => {}
+                () = wakes.woken() => sleep(GATHER).await,
                 () = self.clock.sleep_until(look_again) => {}
             }
         }
@@ -222,7 +224,7 @@ impl<C: Send + Sync + 'static> Worker<C> {
                         .col_expr(job::Column::RunAt, Expr::value(run_at))
                         .col_expr(job::Column::Attempt, Expr::value(attempt))
                         .col_expr(job::Column::LastError, Expr::value(why.as_str()))
-                        .filter(held(std::slice::from_ref(&job)))
+                        .filter(held(tx, std::slice::from_ref(&job)))
                         .exec(tx.conn())
                         .await?;
                     match kind.parked {

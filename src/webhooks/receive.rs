@@ -79,7 +79,7 @@ impl Inbox {
                 let receipts = database
                     .write_batch(Door::IngestWriter, |batch| Box::pin(insert(batch, queue, incoming)))
                     .await?;
-                jobs.wake_all();
+                jobs.wake_all(PROCESS_DELIVERY);
                 Ok(receipts)
             })
         });

@@ -74,7 +74,7 @@ pub(super) async fn find(tx: &Tx<'_>, project: ProjectId, id: WebhookEventId) ->
 pub(super) async fn find_all(tx: &Tx<'_>, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Result<Delivery>>> {
     let rows = tx
         .find::<webhook_event::Entity>()
-        .filter(webhook_event::Column::Id.is_in(ids))
+        .filter(tx.one_of(webhook_event::Column::Id, ids))
         .all(tx.conn())
         .await?;
     Ok(rows.into_iter().map(|row| (row.id, to_delivery(row))).collect())

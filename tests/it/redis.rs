@@ -11,6 +11,7 @@ use trackside::{
     jobs::{Jobs, share_wakes},
     redis::Redis,
     samples::Repository,
+    webhooks::worker::PROCESS_DELIVERY,
 };
 
 use crate::support::{
@@ -239,8 +240,12 @@ async fn the_workers_of_all_instances_hear_of_a_job_and_nobody_wakes_himself() {
     let pair = Pair::start().await;
     let mut messages = pair.redis.subscribe("trackside:jobs").await;
     pair.on_b.deliver_bytes("d-1", "ping", b"{}".to_vec()).await.expect(202);
-    let sender = messages.next().await;
-    assert!(!sender.is_empty(), "a message says who sent it, and nothing else: {sender}");
+    let message = messages.next().await;
+    let (sender, kind) = message.split_once(' ').unwrap_or_default();
+    assert!(
+        !sender.is_empty() && kind == PROCESS_DELIVERY,
+        "a message says who sent it and of which kind, and nothing else: {message}"
+    );
 
     let environment = [("REDIS_URL".to_owned(), pair.redis.url())].into();
     let config = Config::load(&Sources { environment, ..Sources::default() }).unwrap();
@@ -250,19 +255,19 @@ async fn the_workers_of_all_instances_hear_of_a_job_and_nobody_wakes_himself() {
     for jobs in &jobs {
         tokio::spawn(share_wakes(jobs.clone(), redis.clone(), true));
     }
-    let mut wakes: Vec<_> = jobs.iter().map(Jobs::wakes).collect();
+    let mut wakes: Vec<_> = jobs.iter().map(|jobs| jobs.wakes(&["work", "rest"])).collect();
     eventually("a job of the one wakes the other", async || {
-        jobs[0].wake_all();
-        timeout(Duration::from_millis(50), jobs[1].wakes().changed()).await.is_ok()
+        jobs[0].wake_all("work");
+        timeout(Duration::from_millis(50), jobs[1].wakes(&["work"]).woken()).await.is_ok()
     })
     .await;
     // Its own wake is heard at once; what it sent comes back to it and wakes nobody.
-    while timeout(Duration::from_millis(200), wakes[0].changed()).await.is_ok() {}
-    wakes[1].mark_unchanged();
-    jobs[0].wake_all();
-    wakes[0].changed().await.unwrap();
-    wakes[1].changed().await.unwrap();
-    assert!(timeout(Duration::from_millis(200), wakes[0].changed()).await.is_err(), "woken by itself");
+    while timeout(Duration::from_millis(200), wakes[0].woken()).await.is_ok() {}
+    wakes[1].mark_seen();
+    jobs[0].wake_all("work");
+    wakes[0].woken().await;
+    wakes[1].woken().await;
+    assert!(timeout(Duration::from_millis(200), wakes[0].woken()).await.is_err(), "woken by itself");
 }
 
 #[tokio::test]
