@@ -152,7 +152,7 @@ impl Answer {
     pub(super) fn into_result(self) -> Result<CallToolResult> {
         let mut value = Value::Object(self.fields);
         text::clean(&mut value, self.text);
-        let json = value.to_string();
+        let json = serde_json::to_string(&value).map_err(Error::internal)?;
         if json.len() > BYTES {
             let why = format!(
                 "the answer would take about {} tokens, which is more than 25000; ask for fewer rows with `limit`, or \

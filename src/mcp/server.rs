@@ -87,6 +87,8 @@ impl Server {
     }
 }
 
+// The SDK moves a request's future several times, and it is as large as that of the largest method here: what is large is
+// boxed.
 impl ServerHandler for Server {
     /// Lists are not said to change: tools, prompts and kinds of resources change with the service's version only, and
     /// of a new project nobody is told.
@@ -140,7 +142,7 @@ impl ServerHandler for Server {
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let row = TABLE.iter().find(|row| row.definition.name == request.name);
         let call = self.call(&context, request.name, &arguments).await?;
-        call.tool(row, arguments).await.map(CallToolResponse::from)
+        Box::pin(call.tool(row, arguments)).await.map(CallToolResponse::from)
     }
 
     async fn list_resources(
@@ -150,7 +152,7 @@ impl ServerHandler for Server {
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
         let call = self.call(&context, "resources/list", &json!({ "cursor": cursor })).await?;
-        resources::list(call, cursor).await
+        Box::pin(resources::list(call, cursor)).await
     }
 
     async fn list_resource_templates(
@@ -198,7 +200,7 @@ impl ServerHandler for Server {
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let asked = json!({ "resourceSubscriptions": context.accepted().resource_subscriptions });
         let call = self.call(context.request_context(), "subscriptions/listen", &asked).await?;
-        listen::listen(call, &context).await
+        Box::pin(listen::listen(call, &context)).await
     }
 }
 

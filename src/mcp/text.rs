@@ -12,7 +12,9 @@ use crate::wire::is_visible;
 
 /// A text without invisible characters.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_visible) {
+    // Most texts are of these bytes only, which a processor looks at many at a time.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n'));
+    if is_plain || text.chars().all(is_visible) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().filter(|character| is_visible(*character)).collect())
@@ -26,7 +28,9 @@ pub(super) fn clean(value: &mut Value, most: usize) {
             if let Cow::Owned(clean) = visible(text) {
                 *text = clean;
             }
-            if let Some((end, _)) = text.char_indices().nth(most) {
+            if text.len() > most
+                && let Some((end, _)) = text.char_indices().nth(most)
+            {
                 let left = text[end..].chars().count();
                 text.truncate(end);
                 text.push_str(&format!("… ({left} more characters)"));
