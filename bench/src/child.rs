@@ -150,7 +150,10 @@ pub(crate) struct Place {
 pub(crate) fn build() -> Result<PathBuf> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--bin", "trackside"]).current_dir(root);
+    // With this very program, so that both are made of one library: what features its crates have hangs on who is built.
+    cargo
+        .args(["build", "--quiet", "--bins", "--package", "trackside", "--package", "bench"])
+        .current_dir(root);
     // A debug build of this only shows that it works.
     let status = if cfg!(debug_assertions) { cargo.status()? } else { cargo.arg("--release").status()? };
     let binary = std::env::current_exe()?.with_file_name("trackside");
