@@ -116,9 +116,7 @@ impl Redis {
     /// # Errors
     /// `unavailable` when there is no answer in time; it may have run.
     pub async fn run(&self, script: &Lua, key: String, argument: u32) -> Result<Vec<i64>> {
-        // Apart, because whoever may ask a bucket would carry its 14 KB along, also where there is no Redis.
-        let run = Box::pin(script.0.evalsha_with_reload(&self.0.commands, key, argument));
-        self.send(run).await
+        self.send(script.0.evalsha_with_reload(&self.0.commands, key, argument)).await
     }
 
     /// Reads fields of hashes, in the order of the keys, all at once, and the microsecond at which that was by Redis's
