@@ -17,8 +17,10 @@ use entity::{
 };
 use futures::future::BoxFuture;
 use sea_orm::{
-    ActiveModelTrait, Condition, DatabaseTransaction, IdenStatic as _, IntoActiveModel, Iterable as _,
-    PrimaryKeyToColumn, QueryOrder as _, QuerySelect as _, Value, prelude::*, sea_query,
+    ConnectionTrait as _, DatabaseTransaction, FromQueryResult as _, IdenStatic as _, IntoActiveModel,
+    Iterable as _, Order, PrimaryKeyToColumn, QueryResult, QuerySelect as _, Value,
+    prelude::*,
+    sea_query::{self, Asterisk, DynIden, IntoIden as _, Query, SelectStatement},
 };
 
 use super::{Database, Door, Migrate, TenantId, Tx, postgres, sqlite};
@@ -98,26 +100,31 @@ pub async fn copy(
     tell: &mut (dyn FnMut(&Copied) + Send),
     index: Index,
 ) -> Result<Vec<Copied>> {
-    let tenants = all::<tenant::Entity>(from).await?;
-    let instance = all::<instance::Entity>(from).await?;
-    if instance.is_empty() {
+    let (tenant, instance) = (Table::of::<tenant::Entity>(), Table::of::<instance::Entity>());
+    let the_instance = instance.all(from).await?;
+    if the_instance.is_empty() {
         return Err(Error::invalid("there is no installation in it that could be copied"));
     }
-    if !all::<tenant::Entity>(to).await?.is_empty() || !all::<instance::Entity>(to).await?.is_empty() {
+    if !tenant.all(to).await?.is_empty() || !instance.all(to).await?.is_empty() {
         return Err(Error::invalid(
             "a copy needs an empty database, and there is something in this one; name another",
         ));
     }
-    insert_through_door::<tenant::Entity>(to, tenants.clone()).await?;
-    let mut copied = vec![Copied { table: "tenant", rows: tenants.len() as u64 }];
+    let mut copied = vec![tenant.copy_all(from, to).await?];
     macro_rules! each_of_nobody {
-        ($($table:ident),*) => {$( copied.push(of_nobody::<$table::Entity>(from, to, stringify!($table)).await?); )*};
+        ($($table:ident),*) => {$( copied.push(Table::of::<$table::Entity>().copy_all(from, to).await?); )*};
     }
     each_of_nobody!(person, identity, signing_key, oauth_client);
-    let tenants: Vec<_> = tenants.iter().map(|tenant| TenantId(tenant.id)).collect();
+    let tenants = from.read_through(Door::Installation, |tx| {
+        Box::pin(async {
+            let ids = tenant::Entity::find().select_only().column(tenant::Column::Id);
+            Ok(ids.into_tuple::<Uuid>().all(tx.conn()).await?)
+        })
+    });
+    let tenants: Vec<_> = tenants.await?.into_iter().map(TenantId).collect();
     let mut copy = Copy { from, to, tenants: &tenants, tell };
     macro_rules! each {
-        ($($table:ident),*) => {$( copied.push(copy.table::<$table::Entity>().await?); )*};
+        ($($table:ident),*) => {$( copied.push(copy.table(&Table::of_tenants::<$table::Entity>()).await?); )*};
     }
     each!(principal, api_key, idempotency_key, project, project_secret, provider_token, run);
     each!(artifact, artifact_revision, artifact_dependency, repository_scan, conflict, agent);
@@ -133,43 +140,148 @@ pub async fn copy(
         (copy.tell)(&texts);
     }
     copied.push(texts);
-    copied.push(Copied { table: "instance", rows: instance.len() as u64 });
-    insert_through_door::<instance::Entity>(to, instance).await?;
+    copied.push(instance.copy_all(from, to).await?);
     Ok(copied)
 }
 
-/// Copies a table that belongs to no tenant; there are few rows in it.
-async fn of_nobody<E>(from: &Database, to: &Database, table: &'static str) -> Result<Copied>
-where
-    E: EntityTrait,
-    E::Model: IntoActiveModel<E::ActiveModel> + Send + Sync,
-    E::ActiveModel: Send,
-{
-    let rows = all::<E>(from).await?;
-    let copied = Copied { table, rows: rows.len() as u64 };
-    insert_through_door::<E>(to, rows).await?;
-    Ok(copied)
+/// A row's values, in the order of its table's columns.
+type Row = Vec<Value>;
+
+/// What has to be known of a table, told as data: so there is one copy for all tables, and not one of its code for each.
+#[derive(Clone)]
+struct Table {
+    name: &'static str,
+    columns: Vec<DynIden>,
+    /// The columns that order rows: the key without the project, as places among the columns.
+    order: Vec<usize>,
+    /// The column that names a row's tenant, where rows have one.
+    tenant: Option<DynIden>,
+    /// The column that names a row's project, in tables whose rows belong to one.
+    project: Option<DynIden>,
+    read: fn(&QueryResult) -> Result<Row, DbErr>,
 }
 
-/// Every row of a table that belongs to no tenant.
-async fn all<E>(database: &Database) -> Result<Vec<E::Model>>
-where
-    E: EntityTrait,
-    E::Model: Send + Sync,
-{
-    database
-        .read_through(Door::Installation, |tx| Box::pin(async { Ok(E::find().all(tx.conn()).await?) }))
-        .await
+impl Table {
+    fn of<E>() -> Self
+    where
+        E: EntityTrait,
+        E::Model: IntoActiveModel<E::ActiveModel>,
+    {
+        let is_project = |column: &E::Column| column.as_str() == "project_id" && !column.def().is_null();
+        let place = |key: E::PrimaryKey| {
+            let name = key.into_column().as_str();
+            E::Column::iter().position(|column| column.as_str() == name)
+        };
+        let keys = E::PrimaryKey::iter().filter(|key| key.into_column().as_str() != "project_id");
+        Self {
+            name: E::default().table_name(),
+            columns: E::Column::iter().map(|column| column.into_iden()).collect(),
+            order: keys.filter_map(place).collect(),
+            tenant: None,
+            project: E::Column::iter().find(is_project).map(|column| column.into_iden()),
+            read: read::<E>,
+        }
+    }
+
+    fn of_tenants<E>() -> Self
+    where
+        E: TenantScoped,
+        E::Model: IntoActiveModel<E::ActiveModel>,
+    {
+        Self { tenant: Some(E::tenant_column().into_iden()), ..Self::of::<E>() }
+    }
+
+    /// The rows of a tenant that are in one part of the table, in a table without tenants all.
+    fn rows(&self, tenant: Option<TenantId>, part: Part) -> SelectStatement {
+        let is = |column: &Option<DynIden>, id: Option<Uuid>| {
+            Some(sea_query::ExprTrait::eq(Expr::col(column.clone()?), id?))
+        };
+        let mut query = Query::select();
+        query.from(self.name);
+        let conditions = [is(&self.tenant, tenant.map(|tenant| tenant.0)), is(&self.project, part)];
+        conditions.into_iter().flatten().for_each(|condition| {
+            query.and_where(condition);
+        });
+        query
+    }
+
+    async fn query(&self, conn: &DatabaseTransaction, mut query: SelectStatement) -> Result<Vec<Row>> {
+        query.columns(self.columns.iter().cloned());
+        let rows = conn.query_all(&query).await?;
+        rows.iter().map(|row| Ok((self.read)(row)?)).collect()
+    }
+
+    /// Up to `limit` rows of a part, behind the one whose key is `after`.
+    async fn page(&self, tx: &Tx<'_>, part: Part, after: Row, limit: u64) -> Result<Vec<Row>> {
+        let mut query = self.rows(Some(tx.tenant()), part);
+        let key: Vec<_> = self.order.iter().map(|place| self.columns[*place].clone()).collect();
+        key.iter().for_each(|column| {
+            query.order_by(column.clone(), Order::Asc);
+        });
+        if !after.is_empty() {
+            let key = Expr::tuple(key.into_iter().map(Expr::col));
+            query.and_where(sea_query::ExprTrait::gt(key, Expr::tuple(after.into_iter().map(Expr::value))));
+        }
+        query.limit(limit);
+        self.query(tx.conn(), query).await
+    }
+
+    /// How many rows there are in a part.
+    async fn count(&self, tx: &Tx<'_>, part: Part) -> Result<u64> {
+        let mut query = self.rows(Some(tx.tenant()), part);
+        query.expr(sea_query::ExprTrait::count(Expr::col(Asterisk)));
+        let row = tx.conn().query_one(&query).await?;
+        let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
+        u64::try_from(count.unwrap_or_default()).map_err(Error::internal)
+    }
+
+    /// Inserts rows by statements of a few sizes, which the database need not prepare anew each time.
+    async fn insert(&self, conn: &DatabaseTransaction, mut rows: Vec<Row>) -> Result<()> {
+        while let Some(largest) = rows.len().checked_ilog2() {
+            let size = (1 << largest).min(MOST_ROWS as usize);
+            let mut insert = Query::insert();
+            insert.into_table(self.name).columns(self.columns.iter().cloned());
+            for row in rows.split_off(rows.len() - size) {
+                insert.values(row.into_iter().map(Expr::value)).map_err(Error::internal)?;
+            }
+            conn.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    /// All rows of a table that belongs to no tenant; there are few in it.
+    async fn all(&self, database: &Database) -> Result<Vec<Row>> {
+        let table = self.clone();
+        let all = database.read_through(Door::Installation, |tx| {
+            Box::pin(async move { table.query(tx.conn(), table.rows(None, None)).await })
+        });
+        all.await
+    }
+
+    /// Copies a table that belongs to no tenant.
+    async fn copy_all(&self, from: &Database, to: &Database) -> Result<Copied> {
+        let rows: Vec<_> = self.all(from).await?.into_iter().map(storable).collect();
+        let (table, copied) = (self.clone(), Copied { table: self.name, rows: rows.len() as u64 });
+        let insert = to.write_through(Door::Installation, |tx| {
+            Box::pin(async move { table.insert(tx.conn(), rows).await })
+        });
+        insert.await?;
+        Ok(copied)
+    }
 }
 
-async fn insert_through_door<E>(database: &Database, rows: Vec<E::Model>) -> Result<()>
+/// A row's values, which only the table's own type can read.
+fn read<E>(row: &QueryResult) -> Result<Row, DbErr>
 where
     E: EntityTrait,
-    E::Model: IntoActiveModel<E::ActiveModel> + Send,
-    E::ActiveModel: Send + 'static,
+    E::Model: IntoActiveModel<E::ActiveModel>,
 {
-    let rows: Vec<_> = rows.into_iter().map(storable::<E>).collect();
-    database.write_through(Door::Installation, |tx| Box::pin(insert(tx.conn(), rows))).await
+    let row = E::Model::from_query_result(row, "")?.into_active_model();
+    E::Column::iter()
+        .map(|column| {
+            row.get(column).into_value().ok_or_else(|| DbErr::Custom("a row lacks a value".to_owned()))
+        })
+        .collect()
 }
 
 /// A copy under way.
@@ -180,20 +292,18 @@ struct Copy<'a> {
     tell: &'a mut (dyn FnMut(&Copied) + Send),
 }
 
+/// Rows of a tenant that an index keeps together: those of a project or, in tables without projects, all.
+type Part = Option<Uuid>;
+
 impl Copy<'_> {
-    async fn table<E>(&mut self) -> Result<Copied>
-    where
-        E: TenantScoped,
-        E::Model: IntoActiveModel<E::ActiveModel> + Send + Sync,
-        E::ActiveModel: Send + 'static,
-    {
-        let mut copied = Copied { table: E::default().table_name(), rows: 0 };
+    async fn table(&mut self, table: &Table) -> Result<Copied> {
+        let mut copied = Copied { table: table.name, rows: 0 };
         for tenant in self.tenants {
-            for part in parts::<E>(self.from, *tenant).await? {
-                self.part::<E>(*tenant, part, &mut copied).await?;
+            for part in parts(self.from, *tenant, table).await? {
+                self.part(*tenant, table, part, &mut copied).await?;
             }
         }
-        let (there, here) = (self.count::<E>(self.from).await?, self.count::<E>(self.to).await?);
+        let (there, here) = (self.count(self.from, table).await?, self.count(self.to, table).await?);
         if (there, here) == (copied.rows, copied.rows) {
             return Ok(copied);
         }
@@ -205,21 +315,21 @@ impl Copy<'_> {
     }
 
     /// Copies the rows of a tenant that are in one part of a table.
-    async fn part<E>(&mut self, tenant: TenantId, part: Part, copied: &mut Copied) -> Result<()>
-    where
-        E: TenantScoped,
-        E::Model: IntoActiveModel<E::ActiveModel> + Send + Sync,
-        E::ActiveModel: Send + 'static,
-    {
+    async fn part(&mut self, tenant: TenantId, table: &Table, part: Part, copied: &mut Copied) -> Result<()> {
         let (mut after, mut limit) = (Vec::new(), FIRST_ROWS);
         loop {
-            let from = after.clone();
-            let page = self.from.read(tenant, move |tx| Box::pin(page::<E>(tx, part, from, limit))).await?;
+            let (here, there, from) = (table.clone(), table.clone(), after.clone());
+            let page = self
+                .from
+                .read(tenant, move |tx| Box::pin(async move { there.page(tx, part, from, limit).await }));
+            let page = page.await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = order::<E>().map(|column| last.get(column)).collect();
-            let rows: Vec<_> = page.into_iter().map(storable::<E>).collect();
-            let (count, bytes) = (rows.len() as u64, rows.iter().map(size).sum::<u64>());
-            self.to.write(tenant, |tx| Box::pin(insert(tx.conn(), rows))).await?;
+            after = table.order.iter().map(|place| last[*place].clone()).collect();
+            let rows: Vec<_> = page.into_iter().map(storable).collect();
+            let (count, bytes) = (rows.len() as u64, rows.iter().flatten().map(size).sum::<u64>());
+            let insert =
+                self.to.write(tenant, |tx| Box::pin(async move { here.insert(tx.conn(), rows).await }));
+            insert.await?;
             copied.rows += count;
             (self.tell)(copied);
             if count < limit {
@@ -229,33 +339,23 @@ impl Copy<'_> {
         }
     }
 
-    async fn count<E: TenantScoped>(&self, database: &Database) -> Result<u64> {
+    async fn count(&self, database: &Database, table: &Table) -> Result<u64> {
         let mut count = 0;
         for tenant in self.tenants {
-            for part in parts::<E>(database, *tenant).await? {
-                count += database.read(*tenant, move |tx| Box::pin(rows_in::<E>(tx, part))).await?;
+            for part in parts(database, *tenant, table).await? {
+                let table = table.clone();
+                let rows =
+                    database.read(*tenant, move |tx| Box::pin(async move { table.count(tx, part).await }));
+                count += rows.await?;
             }
         }
         Ok(count)
     }
 }
 
-/// Rows of a tenant that an index keeps together: those of a project or, in tables without projects, all.
-type Part = Option<Uuid>;
-
-/// The column that names a row's project, in tables whose rows belong to one.
-fn project_column<E: EntityTrait>() -> Option<E::Column> {
-    E::Column::iter().find(|column| column.as_str() == "project_id" && !column.def().is_null())
-}
-
-/// The columns that order the rows of a part: the key without the project.
-fn order<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
-    E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).filter(|it| it.as_str() != "project_id")
-}
-
 /// All parts of a tenant's rows of a table.
-async fn parts<E: TenantScoped>(database: &Database, tenant: TenantId) -> Result<Vec<Part>> {
-    if project_column::<E>().is_none() {
+async fn parts(database: &Database, tenant: TenantId, table: &Table) -> Result<Vec<Part>> {
+    if table.project.is_none() {
         return Ok(vec![None]);
     }
     let projects = database.read(tenant, |tx| {
@@ -267,62 +367,13 @@ async fn parts<E: TenantScoped>(database: &Database, tenant: TenantId) -> Result
     Ok(projects.await?.into_iter().map(Some).collect())
 }
 
-fn find<E: TenantScoped>(tx: &Tx<'_>, part: Part) -> Select<E> {
-    let project = part.and_then(|id| Some(project_column::<E>()?.eq(id)));
-    tx.find::<E>().filter(Condition::all().add_option(project))
-}
-
-/// Up to `limit` rows of a part, behind the one whose key is `after`.
-async fn page<E: TenantScoped>(
-    tx: &Tx<'_>,
-    part: Part,
-    after: Vec<Value>,
-    limit: u64,
-) -> Result<Vec<E::Model>> {
-    let mut query = find::<E>(tx, part).limit(limit);
-    for column in order::<E>() {
-        query = query.order_by_asc(column);
-    }
-    if !after.is_empty() {
-        let key = Expr::tuple(order::<E>().map(Expr::col));
-        query = query.filter(sea_query::ExprTrait::gt(key, Expr::tuple(after.into_iter().map(Expr::value))));
-    }
-    Ok(query.all(tx.conn()).await?)
-}
-
-async fn rows_in<E: TenantScoped>(tx: &Tx<'_>, part: Part) -> Result<u64> {
-    let count = find::<E>(tx, part).select_only().expr(E::tenant_column().count());
-    let count = count.into_tuple::<i64>().one(tx.conn()).await?;
-    u64::try_from(count.unwrap_or_default()).map_err(Error::internal)
-}
-
-/// Inserts rows by statements of a few sizes, which the database need not prepare anew each time.
-async fn insert<A>(conn: &DatabaseTransaction, mut rows: Vec<A>) -> Result<()>
-where
-    A: ActiveModelTrait + Send,
-{
-    while let Some(largest) = rows.len().checked_ilog2() {
-        let size = (1 << largest).min(MOST_ROWS as usize);
-        let some = rows.split_off(rows.len() - size);
-        A::Entity::insert_many(some).exec_without_returning(conn).await?;
-    }
-    Ok(())
-}
-
 /// A row as any engine can store it.
-fn storable<E>(row: E::Model) -> E::ActiveModel
-where
-    E: EntityTrait,
-    E::Model: IntoActiveModel<E::ActiveModel>,
-{
-    let mut row = row.into_active_model();
-    for column in E::Column::iter() {
-        match row.get(column).into_value() {
-            Some(Value::String(Some(text))) if text.contains('\0') => {
-                row.set(column, without_nul(&text).into())
-            }
-            Some(Value::Json(Some(json))) if json.to_string().contains(r"\u0000") => {
-                row.set(column, json_without_nul(*json).into());
+fn storable(mut row: Row) -> Row {
+    for value in &mut row {
+        match value {
+            Value::String(Some(text)) if text.contains('\0') => *text = without_nul(text),
+            Value::Json(Some(json)) if json.to_string().contains(r"\u0000") => {
+                **json = json_without_nul(json.take());
             }
             _ => {}
         }
@@ -345,15 +396,15 @@ fn json_without_nul(json: Json) -> Json {
     }
 }
 
-/// About how many bytes a row takes.
-fn size<A: ActiveModelTrait>(row: &A) -> u64 {
-    let sizes = <A::Entity as EntityTrait>::Column::iter().map(|column| match row.get(column).into_value() {
-        Some(Value::Bytes(Some(bytes))) => bytes.len(),
-        Some(Value::String(Some(text))) => text.len(),
-        Some(Value::Json(Some(json))) => json.to_string().len(),
+/// About how many bytes a value takes.
+fn size(value: &Value) -> u64 {
+    let size = match value {
+        Value::Bytes(Some(bytes)) => bytes.len(),
+        Value::String(Some(text)) => text.len(),
+        Value::Json(Some(json)) => json.to_string().len(),
         _ => 16,
-    });
-    sizes.sum::<usize>() as u64
+    };
+    size as u64
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
     sqlx::postgres::{PgConnectOptions, PgPoolOptions},
@@ -19,10 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    AfterCommit,
-    writer::{Operation, boxed, hold},
-};
+use super::{operation::Operation, writer::hold};
 use crate::error::{Error, Result};
 
 /// Connections of the ingest writer, which is how many transactions it has at once.
@@ -69,17 +66,12 @@ impl Lanes {
         Ok(Self { queue, stop, running })
     }
 
-    /// Runs `operation`, which is one statement, in a transaction; returns its value after the commit.
-    pub(super) async fn run<T, F>(&self, operation: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
-            + Send
-            + 'static,
-    {
-        let (operation, answered) = boxed(operation);
-        self.queue.send(operation).await.map_err(|_| unavailable())?;
-        answered.await.map_err(|_| unavailable())?
+    /// Has an operation carried out, which is one statement.
+    ///
+    /// # Errors
+    /// `unavailable` when the thread has ended.
+    pub(super) async fn submit(&self, operation: Operation) -> Result<()> {
+        self.queue.send(operation).await.map_err(|_| unavailable())
     }
 
     /// Lets what waits be written, and returns when that is done.

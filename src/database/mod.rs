@@ -17,6 +17,7 @@ mod due;
 mod error;
 mod group_commit;
 mod lane;
+mod operation;
 mod postgres;
 pub mod search;
 mod sqlite;
@@ -30,7 +31,7 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _, prelude::*,
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 pub use self::{
     due::{BATCH, Due, Place, PlaceColumns},
@@ -40,8 +41,8 @@ pub use self::{
     writer::Writer,
 };
 use self::{
+    operation::{Part, operation, part_of, part_of_batch, part_through},
     postgres::{Postgres, Scope},
-    tx::{AfterCommit, part_of, part_through},
     writer::Turn,
 };
 use crate::{
@@ -224,11 +225,7 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let part = part_of(tenant, write);
-        match &self.engine {
-            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
-            Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Tenant(tenant), part).await,
-        }
+        self.carry_out(Scope::Tenant(tenant), part_of(tenant, Box::new(write))).await
     }
 
     /// Writes through a door; returns after the commit's fsync.
@@ -240,11 +237,7 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let part = part_through(write);
-        match &self.engine {
-            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
-            Engine::Postgres(postgres) => postgres.run(self.turn, Scope::Door(door), part).await,
-        }
+        self.carry_out(Scope::Door(door), part_through(Box::new(write))).await
     }
 
     /// Writes a batch through a door; returns after the commit's fsync.
@@ -256,14 +249,25 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnOnce(Batch<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let part = tx::batch(write);
+        let (operation, value) = operation(part_of_batch(Box::new(write)));
         match &self.engine {
-            Engine::Sqlite { writer, .. } => writer.run(self.turn, part).await,
+            Engine::Sqlite { writer, .. } => writer.submit(self.turn, operation).await?,
             Engine::Postgres(postgres) => match postgres.lanes(door) {
-                Some(lanes) => lanes.run(part).await,
-                None => postgres.run(self.turn, Scope::Door(door), part).await,
+                Some(lanes) => lanes.submit(operation).await?,
+                None => postgres.submit(self.turn, Scope::Door(door), operation),
             },
         }
+        value.await.map_err(dropped)?
+    }
+
+    /// Carries out an operation, and gives its value after the commit.
+    async fn carry_out<T: Send + 'static>(&self, scope: Scope, part: Part<T>) -> Result<T> {
+        let (operation, value) = operation(part);
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.submit(self.turn, operation).await?,
+            Engine::Postgres(postgres) => postgres.submit(self.turn, scope, operation),
+        }
+        value.await.map_err(dropped)?
     }
 
     /// Closes every connection; what waits to be written is written first. SQLite then brings all of its log into
@@ -374,6 +378,11 @@ pub struct Step {
     pub name: String,
     /// Whether the database has it.
     pub applied: bool,
+}
+
+/// Said of an operation that ended without an answer.
+fn dropped(_: oneshot::error::RecvError) -> Error {
+    Error::internal("an operation of the database was dropped")
 }
 
 /// Every step of the history, told from the names of those that a database has.

@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use futures::future::BoxFuture;
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _,
@@ -25,9 +24,11 @@ use sea_orm::{
 use tokio::sync::Semaphore;
 
 use super::{
-    AfterCommit, Door, LANES, Migrate, Step, TenantId,
+    Door, LANES, Migrate, Step, TenantId,
     lane::{Lanes, Session},
-    newer, told,
+    newer,
+    operation::Operation,
+    told,
     writer::Turn,
 };
 use crate::{
@@ -115,37 +116,33 @@ impl Postgres {
         Ok(conn)
     }
 
-    /// Runs `operation` in a transaction; returns its value after the commit. It is a task of its own, so that it is
-    /// carried out when the caller goes away.
-    pub(super) async fn run<T, F>(&self, turn: Turn, scope: Scope, operation: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
-            + Send
-            + 'static,
-    {
+    /// Has an operation carried out in a transaction. It is a task of its own, so that it is carried out when whoever
+    /// asked goes away.
+    pub(super) fn submit(&self, turn: Turn, scope: Scope, operation: Operation) {
         let postgres = self.clone();
-        let task = tokio::spawn(async move {
-            let _slot = match turn {
-                Turn::First => None,
-                Turn::Behind => Some(postgres.background.acquire().await.map_err(Error::internal)?),
-            };
-            let conn = postgres.begin(scope, Access::Write).await?;
-            match operation(&conn).await {
-                Ok((value, signals)) => {
-                    conn.commit().await?;
-                    signals.into_iter().for_each(|signal| signal());
-                    Ok(value)
-                }
-                Err(error) => {
-                    conn.rollback().await?;
-                    Err(error)
+        tokio::spawn(async move { postgres.run(turn, scope, operation).await });
+    }
+
+    async fn run(&self, turn: Turn, scope: Scope, operation: Operation) {
+        let _slot = match turn {
+            Turn::First => None,
+            Turn::Behind => self.background.acquire().await.ok(),
+        };
+        let conn = match self.begin(scope, Access::Write).await {
+            Ok(conn) => conn,
+            Err(error) => {
+                operation(Err(error.into())).await;
+                return;
+            }
+        };
+        match operation(Ok(&conn)).await {
+            Some(answer) => answer(conn.commit().await.map_err(Error::from)),
+            None => {
+                if let Err(error) = conn.rollback().await {
+                    tracing::debug!(%error, "there was nothing to roll back");
                 }
             }
-        });
-        task.await.unwrap_or_else(|_| {
-            Err(Error::internal("a write panicked; its panic message is above in the log"))
-        })
+        }
     }
 
     /// Where batches go through a door, if there is a place of their own.

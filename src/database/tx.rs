@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use entity::TenantScoped;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
@@ -177,40 +176,16 @@ impl<'a> Tx<'a> {
     pub fn after_commit(&self, signal: impl FnOnce() + Send + 'static) {
         self.after.lock().push(Box::new(signal));
     }
-}
 
-/// An operation of a tenant, as the writer runs it: its value, and what is to be signalled after the commit.
-pub(super) fn part_of<T, F>(
-    tenant: TenantId,
-    part: F,
-) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
-where
-    T: Send,
-    F: for<'t> FnOnce(&'t Tx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
-    move |conn| {
-        Box::pin(async move {
-            let tx = Tx::new(conn, tenant);
-            let value = part(&tx).await?;
-            Ok((value, tx.after.into_inner()))
-        })
+    /// What is to run once it has committed.
+    pub(super) fn into_signals(self) -> Vec<AfterCommit> {
+        self.after.into_inner()
     }
 }
 
 /// A transaction through a door.
 pub struct DoorTx<'a> {
     pub(super) conn: &'a DatabaseTransaction,
-}
-
-/// An operation through a door, as the writer runs it.
-pub(super) fn part_through<T, F>(
-    part: F,
-) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
-where
-    T: Send,
-    F: for<'t> FnOnce(&'t DoorTx<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
-    move |conn| Box::pin(async move { Ok((part(&DoorTx { conn }).await?, Vec::new())) })
 }
 
 /// Whether a column has one of some values. PostgreSQL gets them as one array, so that it plans the statement once for any
@@ -280,18 +255,7 @@ impl<'a> DoorTx<'a> {
 
 /// Many rows of any tenants, written through a door by one statement, which on PostgreSQL is a transaction of its own.
 pub struct Batch<'a> {
-    conn: &'a DatabaseTransaction,
-}
-
-/// A batch, as the writer runs it.
-pub(super) fn batch<T, F>(
-    part: F,
-) -> impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>> + Send
-where
-    T: Send,
-    F: for<'t> FnOnce(Batch<'t>) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
-    move |conn| Box::pin(async move { Ok((part(Batch { conn }).await?, Vec::new())) })
+    pub(super) conn: &'a DatabaseTransaction,
 }
 
 impl Batch<'_> {

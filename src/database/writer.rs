@@ -13,18 +13,17 @@
 //! add five for each transaction (its pool tests a connection that comes back, and it acknowledges each BEGIN and
 //! COMMIT), so the writer holds one connection for its life and says BEGIN and COMMIT itself.
 
-use std::{panic::AssertUnwindSafe, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use tokio::{
     runtime,
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::AfterCommit;
+use super::operation::{Answer, Operation};
 use crate::error::{Error, Result};
 
 /// How long operations may gather in one transaction.
@@ -33,13 +32,6 @@ const SLICE: Duration = Duration::from_millis(20);
 const RIDE: Duration = Duration::from_millis(5);
 /// Operations of either turn that may wait; more are refused.
 const QUEUE: usize = 1024;
-
-/// Called with the outcome of the commit.
-pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Runs an operation in a transaction, if one could begin; gives back whom to answer after the commit, or has
-/// answered already.
-pub(super) type Operation =
-    Box<dyn for<'t> FnOnce(Result<&'t DatabaseTransaction>) -> BoxFuture<'t, Option<Answer>> + Send>;
 
 /// Whose operation comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,54 +83,17 @@ impl Writer {
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
-    /// Runs `operation` in a transaction; returns its value after the commit.
-    pub(super) async fn run<T, F>(&self, turn: Turn, operation: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
-            + Send
-            + 'static,
-    {
-        let (boxed, answered) = boxed(operation);
-        let busy = || Error::unavailable("too many writes are waiting; try again", Duration::from_secs(1));
+    /// Has an operation carried out, in its turn.
+    ///
+    /// # Errors
+    /// `unavailable` when too many wait.
+    pub(super) async fn submit(&self, turn: Turn, operation: Operation) -> Result<()> {
         let queue = if turn == Turn::First { &self.first } else { &self.behind };
-        queue.send_timeout(boxed, Duration::from_secs(5)).await.map_err(|_| busy())?;
-        answered.await.map_err(|_| Error::internal("the writer dropped an operation"))?
+        queue
+            .send_timeout(operation, Duration::from_secs(5))
+            .await
+            .map_err(|_| Error::unavailable("too many writes are waiting; try again", Duration::from_secs(1)))
     }
-}
-
-/// An operation as a queue holds it, and where its value comes out.
-pub(super) fn boxed<T, F>(operation: F) -> (Operation, oneshot::Receiver<Result<T>>)
-where
-    T: Send + 'static,
-    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<AfterCommit>)>>
-        + Send
-        + 'static,
-{
-    let (answer, answered) = oneshot::channel();
-    let boxed: Operation = Box::new(move |conn| {
-        Box::pin(async move {
-            let outcome = match conn {
-                Ok(conn) => AssertUnwindSafe(operation(conn)).catch_unwind().await.unwrap_or_else(|_| {
-                    Err(Error::internal("a write panicked; its panic message is above in the log"))
-                }),
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok((value, signals)) => Some(Box::new(move |commit: Result<()>| {
-                    if commit.is_ok() {
-                        signals.into_iter().for_each(|signal| signal());
-                    }
-                    let _ = answer.send(commit.map(|()| value));
-                }) as Answer),
-                Err(error) => {
-                    let _ = answer.send(Err(error));
-                    None
-                }
-            }
-        })
-    });
-    (boxed, answered)
 }
 
 /// Operations that wait.
@@ -275,11 +230,15 @@ async fn rollback(conn: &DatabaseTransaction) {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use sea_orm::{ConnectionTrait as _, Statement};
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{database::sqlite, error::Code};
+    use crate::{
+        database::{operation::operation, sqlite},
+        error::Code,
+    };
 
     async fn stage() -> (Writer, DatabaseConnection, TempDir) {
         let folder = TempDir::new().expect("a folder");
@@ -294,13 +253,14 @@ mod tests {
     }
 
     async fn write_in(turn: Turn, writer: &Writer, x: i64, then: fn() -> Result<()>) -> Result<()> {
-        let operation = writer.run(turn, move |conn| {
+        let (operation, written) = operation(Box::new(move |conn| {
             Box::pin(async move {
                 conn.execute_unprepared(&format!("INSERT INTO t VALUES ({x})")).await?;
                 then().map(|()| ((), Vec::new()))
             })
-        });
-        operation.await
+        }));
+        writer.submit(turn, operation).await?;
+        written.await.expect("an answer")
     }
 
     async fn written(readers: &DatabaseConnection) -> Vec<i64> {
