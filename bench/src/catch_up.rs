@@ -17,6 +17,7 @@ use crate::{
     Plan, Result,
     after::{connect, number},
     answer::{Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     figures::Figures,
@@ -58,7 +59,7 @@ struct Log {
 
 /// Measures how fast a subscriber catches up.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let contender = Contender::new(Kind::Trackside, &service);
     let place = |postgres| Place { disk: Disk::AsIs, postgres, redis: None, scans: false };
     let postgres = Arc::new(Postgres::start(Disk::AsIs)?);

@@ -146,23 +146,6 @@ pub(crate) struct Place {
     pub(crate) scans: bool,
 }
 
-/// Builds the service, so that what is measured is what the sources say; gives its binary.
-pub(crate) fn build() -> Result<PathBuf> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let mut cargo = Command::new("cargo");
-    // With this very program, so that both are made of one library: what features its crates have hangs on who is built.
-    cargo
-        .args(["build", "--quiet", "--bins", "--package", "trackside", "--package", "bench"])
-        .current_dir(root);
-    // A debug build of this only shows that it works.
-    let status = if cfg!(debug_assertions) { cargo.status()? } else { cargo.arg("--release").status()? };
-    let binary = std::env::current_exe()?.with_file_name("trackside");
-    if !status.success() || !binary.exists() {
-        return Err("the service could not be built; run this with `cargo run --release -p bench`".into());
-    }
-    Ok(binary)
-}
-
 /// Starts what is to be measured, with a new database, and waits until it is ready.
 pub(crate) async fn start(contender: &Contender, place: &Place) -> Result<Target> {
     let Contender { kind, binary, .. } = contender;

@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     Plan, Result, Store,
     answer::{Aim, Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     figures::{Figures, milliseconds},
@@ -54,7 +55,7 @@ const ANSWER: usize = 64 * 1024;
 
 /// Measures everything, or what is on one disk, each load for some time.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let (mut tables, mut comparisons, mut bars) = (Vec::new(), Vec::new(), Vec::new());
     for (store, name) in [(Store::Sqlite, "SQLite"), (Store::Postgres, "PostgreSQL")] {
         for disk in [Disk::AsIs, Disk::Slow] {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::{
     Plan, Result, Store,
     answer::{Aim, Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     documents::{self, Client, Origin},
@@ -50,7 +51,7 @@ const EVALUATIONS: usize = 40;
 
 /// Measures everything, on both engines.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let (mut tables, mut comparisons, mut bars) = (Vec::new(), Vec::new(), Vec::new());
     for (store, name) in [(Store::Sqlite, "SQLite"), (Store::Postgres, "PostgreSQL")] {
         println!("{name}");

@@ -22,6 +22,7 @@ use trackside::samples::sign;
 use crate::{
     Plan, Result,
     answer::{Aim, Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     figures::{Figures, milliseconds},
@@ -97,7 +98,7 @@ pub(crate) fn document(number: usize, version: usize) -> String {
 
 /// Measures everything, on both engines.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let (mut lines, mut comparisons, mut bars) = (vec![METHOD.to_owned()], Vec::new(), Vec::new());
     let (large, many) = (large()?, many()?);
     // Nothing of them is left to be written while something is measured.

@@ -7,7 +7,7 @@
 mod report;
 
 use std::{
-    env, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     Plan, Result, Store,
     after::{Aftermath, Work},
     answer::Answer,
+    cargo,
     child::{self, Contender, Kind, Place},
     disk::Disk,
     figures::Figures,
@@ -54,7 +55,7 @@ pub(crate) struct Ingest {
 
 /// Measures it; gives every figure.
 pub(crate) async fn answer(plan: &Plan, ingest: &Ingest) -> Result<Answer> {
-    let (service, mut all) = (child::build()?, Vec::new());
+    let (service, mut all) = (cargo::service()?, Vec::new());
     for store in [Store::Postgres, Store::Sqlite] {
         for disk in [Disk::AsIs, Disk::Slow] {
             let is_asked = ingest.store.is_none_or(|only| only == store);
@@ -115,7 +116,7 @@ impl Ingest {
                 Kind::Webhook => Vec::from_iter(peers::program("webhook")),
                 Kind::Octokit => Vec::from_iter(peers::node()),
                 kind if kind.is_service() => vec![service.to_owned()],
-                _ => vec![env::current_exe()?],
+                _ => vec![cargo::this_program()?.to_owned()],
             };
             rows.extend(binaries.iter().map(|binary| Row::new(Contender::new(*kind, binary))));
         }

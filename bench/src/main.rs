@@ -11,6 +11,7 @@ mod after;
 mod answer;
 mod buckets;
 mod calls;
+mod cargo;
 mod catch_up;
 mod child;
 mod claims;
@@ -147,6 +148,7 @@ fn question(name: &str) -> Option<Question> {
 /// from it.
 async fn ask(plan: &Plan, questions: Vec<Question>) -> Result<()> {
     peers::set_up()?;
+    cargo::build()?;
     let mut failed = Vec::new();
     for question in questions {
         let (name, began) = (question.name(), Instant::now());
@@ -154,7 +156,10 @@ async fn ask(plan: &Plan, questions: Vec<Question>) -> Result<()> {
         match question.answer(plan).await {
             Ok(answer) if question.is_complete(plan) => answer.keep(name)?,
             Ok(answer) => println!("{}", answer.text),
-            Err(error) => failed.push(format!("{name}: {error}")),
+            Err(error) => {
+                println!("no answer: {error}");
+                failed.push(format!("{name}: {error}"));
+            }
         }
         println!("{name} took {:.0?}", began.elapsed());
     }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{FRAME, servers::event};
-use crate::{Result, child};
+use crate::{Result, cargo, child};
 
 /// The server, in a process of its own; ends with its handle.
 pub(super) struct Bare {
@@ -22,7 +22,7 @@ pub(super) struct Bare {
 impl Bare {
     pub(super) async fn start() -> Result<Self> {
         let (folder, port) = (TempDir::new()?, scratch::free_port()?);
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(cargo::this_program()?);
         let process = child::spawn(command.args(["write", &port.to_string()]), folder.path())?;
         child::wait_until_ready(port).await?;
         Ok(Self { port, _process: process, _folder: folder })

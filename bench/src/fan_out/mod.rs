@@ -24,7 +24,8 @@ use self::{
 use crate::{
     Plan, Result,
     answer::Answer,
-    child::{self, Place},
+    cargo,
+    child::Place,
     disk::Disk,
     figures::{Figures, milliseconds},
     load::within,
@@ -174,7 +175,7 @@ pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     }
     raise_open_files()?;
     let (service, postgres, redis) =
-        (child::build()?, Postgres::start(Disk::AsIs)?, RedisServer::start(&[]).await?);
+        (cargo::service()?, Postgres::start(Disk::AsIs)?, RedisServer::start(&[]).await?);
     postgres.season().await?;
     let place = Place {
         disk: Disk::AsIs,

@@ -23,6 +23,7 @@ use crate::{
     Plan, Result,
     after::{connect, number},
     answer::{Aim, Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     figures::{Figures, milliseconds},
@@ -64,7 +65,7 @@ impl Growth {
 
 /// Measures every size.
 pub(crate) async fn answer(plan: &Plan, growth: &Growth) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let mut sizes = Vec::new();
     for rows in &growth.rows {
         sizes.push(Size::measure(&service, *rows, plan).await?);

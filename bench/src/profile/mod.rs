@@ -22,6 +22,7 @@ use crate::{
     Plan, Result,
     after::Aftermath,
     answer::{Answer, Comparison},
+    cargo,
     child::{self, Contender, Kind, Place, Target},
     disk::Disk,
     figures::Figures,
@@ -94,7 +95,7 @@ struct Instructions {
 
 /// Takes samples, and counts instructions round by round; gives all that was found.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let (service, bodies, mut missing) = (child::build()?, Bodies::of_size(PUSH_BYTES), Vec::new());
+    let (service, bodies, mut missing) = (cargo::service()?, Bodies::of_size(PUSH_BYTES), Vec::new());
     let flames = match Perf::find() {
         Some(perf) => take(&perf, &service, &bodies, &mut missing).await?,
         None => {

@@ -18,7 +18,7 @@ use self::{
 use crate::{
     Plan, Result,
     answer::{Aim, Answer, Comparison},
-    child,
+    cargo,
     figures::{Figures, milliseconds},
     plots::{Axis, Bar, Chart, Shape},
 };
@@ -47,7 +47,7 @@ struct Row {
 
 /// Measures everything.
 pub(crate) async fn answer(plan: &Plan, rest: &Rest) -> Result<Answer> {
-    let service = child::build()?;
+    let service = cargo::service()?;
     let (servers, missing) = Server::all(&service);
     let mut rows = Vec::new();
     for server in servers {

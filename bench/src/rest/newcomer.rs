@@ -11,7 +11,7 @@ use std::{
 use anstream::println;
 use tempfile::TempDir;
 
-use crate::Result;
+use crate::{Result, cargo};
 
 /// Clones this repository into a new folder, and runs the README's first command there until the first event.
 ///
@@ -24,7 +24,7 @@ pub(super) fn measure() -> Result<Newcomer> {
     run(Command::new("git").args(["clone", "--quiet"]).arg(source).arg(&clone))?;
     let cloned = began.elapsed();
     let cargo = |arguments: &[&str]| {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = cargo::cargo();
         cargo.args(arguments).current_dir(&clone).env("CARGO_TARGET_DIR", &target);
         cargo
     };

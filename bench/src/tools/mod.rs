@@ -21,7 +21,8 @@ use crate::{
     Plan, Result,
     answer::Answer,
     calls::Revision,
-    child::{self, Place},
+    cargo,
+    child::Place,
     disk::Disk,
     figures::{Figures, milliseconds},
     load::Measured,
@@ -33,7 +34,7 @@ pub(crate) const CONNECTIONS: usize = 16;
 
 /// Measures all of them in turn, round after round; gives every figure.
 pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
-    let (peers, missing) = Peer::all(&child::build()?);
+    let (peers, missing) = Peer::all(&cargo::service()?);
     let mut all: Vec<_> = peers.into_iter().map(Entrant::new).collect();
     let postgres = Arc::new(Postgres::start(Disk::AsIs)?);
     postgres.season().await?;

@@ -14,6 +14,7 @@ use crate::{
     Result,
     after::{connect, number},
     calls::{Call, Revision},
+    cargo,
     child::{self, Contender, Kind, Place, Running, Target},
     peers, stand_in,
 };
@@ -103,7 +104,7 @@ impl Peer {
                 Ok(answering)
             }
             Self::Rmcp => {
-                let mut command = Command::new(std::env::current_exe()?);
+                let mut command = Command::new(cargo::this_program()?);
                 Answering::echo(command.arg("echo"), folder).await
             }
             Self::FastMcp(python) => {
