@@ -3,7 +3,8 @@
 //! `cargo run --release -p bench -- all` installs the peers, starts everything that it needs in temporary folders, and
 //! answers the questions of [`question`], each in a module of its own; the name of one answers only that. What is compared
 //! takes turns in one run, round after round (A B A B …), after a round that is not counted. Answers are kept as data in
-//! `bench/answers/`, and `bench/RESULTS.md` with its pictures is made of them. `ulimit -n` has to be above 11,000.
+//! `bench/answers/`, and `bench/RESULTS.md` with its pictures is made of them. `all` leaves out what takes long by itself,
+//! such as `growth`, or the build from nothing of `newcomer`. `ulimit -n` has to be above 11,000.
 //!
 //! `-- ingest --beside OLD` measures a change: the binary of before is measured in the same rounds, and nothing is kept.
 
@@ -26,6 +27,7 @@ mod ingest;
 mod load;
 mod machine;
 mod nchan;
+mod newcomer;
 mod peers;
 mod plots;
 mod postgres;
@@ -70,7 +72,7 @@ pub(crate) struct Plan {
     #[arg(long, default_value_t = 2, global = true)]
     pub(crate) rounds: usize,
     /// Seconds of load per measurement
-    #[arg(long, default_value = "2", value_parser = seconds, global = true)]
+    #[arg(long, default_value = "1", value_parser = seconds, global = true)]
     pub(crate) time: Duration,
     /// Only this disk, where there are two; nothing is kept then
     #[arg(long, global = true)]

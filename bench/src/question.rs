@@ -8,19 +8,18 @@ use crate::{
     buckets, catch_up, claims, collisions, documents, fan_out,
     growth::{self, Growth},
     ingest::{self, Ingest},
-    profile,
-    rest::{self, Rest},
-    tools,
+    newcomer, profile, rest, tools,
 };
 
 /// What is called how in the report, in its order.
-pub(crate) const TITLES: [(&str, &str); 11] = [
+pub(crate) const TITLES: [(&str, &str); 12] = [
     ("ingest", "Durable ingest"),
     ("tools", "Tool calls"),
     ("fan-out", "Fan-out"),
     ("catch-up", "Catching up"),
     ("buckets", "Buckets"),
     ("rest", "At rest"),
+    ("newcomer", "From nothing"),
     ("profile", "Where the time goes"),
     ("growth", "Growth"),
     ("claims", "Claims"),
@@ -44,8 +43,10 @@ pub(crate) enum Question {
     CatchUp,
     /// Token buckets that instances share, beside redis-benchmark
     Buckets,
-    /// Memory, start, size and cold build
-    Rest(Rest),
+    /// Memory, start and size
+    Rest,
+    /// From `git clone` to the first event of the demo, with nothing built. Takes long
+    Newcomer,
     /// Where the time of a delivery and of a tool call goes
     Profile,
     /// Databases with ten thousand, a million and ten million rows, beside empty ones. Takes long
@@ -67,7 +68,8 @@ impl Question {
             Self::FanOut => "fan-out",
             Self::CatchUp => "catch-up",
             Self::Buckets => "buckets",
-            Self::Rest(_) => "rest",
+            Self::Rest => "rest",
+            Self::Newcomer => "newcomer",
             Self::Profile => "profile",
             Self::Growth(_) => "growth",
             Self::Claims => "claims",
@@ -84,7 +86,8 @@ impl Question {
             Self::FanOut => fan_out::answer(plan).await,
             Self::CatchUp => catch_up::answer(plan).await,
             Self::Buckets => buckets::answer(plan).await,
-            Self::Rest(rest) => rest::answer(plan, rest).await,
+            Self::Rest => rest::answer(plan).await,
+            Self::Newcomer => newcomer::answer(),
             Self::Profile => profile::answer(plan).await,
             Self::Growth(growth) => growth::answer(plan, growth).await,
             Self::Claims => claims::answer(plan).await,

@@ -1,18 +1,15 @@
-//! What is taken when nothing happens, memory, start and size, beside other servers; and what a newcomer waits for.
+//! What is taken when nothing happens, memory, start and size, beside other servers.
 
 mod idle;
-mod newcomer;
 mod servers;
 
 use std::{fmt::Write as _, path::Path};
 
 use anstream::println;
-use clap::Args;
 use tempfile::TempDir;
 
 use self::{
     idle::STREAMS,
-    newcomer::Newcomer,
     servers::{AtRest, Server},
 };
 use crate::{
@@ -26,14 +23,6 @@ use crate::{
 /// Starts of each server that are measured.
 const STARTS: usize = 5;
 
-/// What to leave out.
-#[derive(Args)]
-pub(crate) struct Rest {
-    /// Leave out the cold build, which takes minutes
-    #[arg(long)]
-    no_build: bool,
-}
-
 /// A server over all its starts.
 struct Row {
     server: Server,
@@ -46,7 +35,7 @@ struct Row {
 }
 
 /// Measures everything.
-pub(crate) async fn answer(plan: &Plan, rest: &Rest) -> Result<Answer> {
+pub(crate) async fn answer(plan: &Plan) -> Result<Answer> {
     let service = cargo::service()?;
     let (servers, missing) = Server::all(&service);
     let mut rows = Vec::new();
@@ -58,9 +47,8 @@ pub(crate) async fn answer(plan: &Plan, rest: &Rest) -> Result<Answer> {
         look(&mut rows, turn > 0).await?;
     }
     let subscriber = follow(&service, plan.rounds).await?;
-    let newcomer = if rest.no_build { None } else { Some(newcomer::measure()?) };
-    let mut answer = Answer::new(text(&rows, &subscriber, newcomer.as_ref())?)?;
-    answer.comparisons = comparisons(&rows, subscriber, newcomer.as_ref());
+    let mut answer = Answer::new(text(&rows, &subscriber)?)?;
+    answer.comparisons = comparisons(&rows, subscriber);
     answer.charts = vec![chart(&rows)];
     answer.missing = missing;
     Ok(answer)
@@ -91,7 +79,7 @@ async fn follow(service: &Path, rounds: usize) -> Result<Figures> {
     Ok(each)
 }
 
-fn comparisons(rows: &[Row], subscriber: Figures, newcomer: Option<&Newcomer>) -> Vec<Comparison> {
+fn comparisons(rows: &[Row], subscriber: Figures) -> Vec<Comparison> {
     let Some((ours, others)) = rows.split_first() else { return Vec::new() };
     let mut comparisons = vec![
         Comparison::figure("memory at rest", ours.memory.clone(), " MiB")
@@ -108,10 +96,6 @@ fn comparisons(rows: &[Row], subscriber: Figures, newcomer: Option<&Newcomer>) -
         let name = other.server.name();
         comparisons.push(Comparison::times("memory at rest", &ours.memory, name, &other.memory));
     }
-    if let Some(newcomer) = newcomer {
-        let what = "from `git clone` to the first event of the demo, crates fetched before";
-        comparisons.push(Comparison::figure(what, newcomer.all().as_secs_f64(), " s"));
-    }
     comparisons
 }
 
@@ -126,7 +110,7 @@ fn chart(rows: &[Row]) -> Chart {
     Chart { file: "rest".to_owned(), title: "Memory at rest".to_owned(), shape }
 }
 
-fn text(rows: &[Row], subscriber: &Figures, newcomer: Option<&Newcomer>) -> Result<String> {
+fn text(rows: &[Row], subscriber: &Figures) -> Result<String> {
     let mut text = format!(
         "\
 Each server is started in turn, one at a time, {STARTS} times after a start that is not counted. The start runs from the \
@@ -154,11 +138,5 @@ nothing to tell them, and their memory is what the service has grown by (`VmRSS`
          nchan. FastMCP and the TypeScript SDK come with a language and its packages.\n\n| | |\n|---|---|\n\
          | memory of each of {STREAMS} idle subscribers | {each} |\n",
     )?;
-    if let Some(newcomer) = newcomer {
-        writeln!(
-            text,
-            "| from `git clone` to the first event of the demo, crates fetched before | {newcomer} |"
-        )?;
-    }
     Ok(text)
 }
